@@ -1,0 +1,1 @@
+//! Compiles Deployix specs to Docker images, containers and networks.

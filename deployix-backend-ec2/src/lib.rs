@@ -1,0 +1,1 @@
+//! Compiles Deployix specs to Amazon EC2 networks, machines and load balancers.

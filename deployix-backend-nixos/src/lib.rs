@@ -1,0 +1,1 @@
+//! Compiles Deployix specs to NixOS modules and host configurations.

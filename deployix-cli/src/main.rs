@@ -1,0 +1,3 @@
+//! The `deployix` command.
+
+fn main() {}

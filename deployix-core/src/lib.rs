@@ -1,0 +1,1 @@
+//! The model, the graph, the stages and the contracts of Deployix.

@@ -1,0 +1,1 @@
+//! Describes what runs apart from where it runs, and lets pluggable backends make it real.
