@@ -1,6 +1,8 @@
 //! The model, the graph, the stages and the contracts of Deployix.
 
 pub mod backend;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod diagnostic;
 pub mod digest;
 pub mod history;
