@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod diagnostic;
 pub mod digest;
+pub mod load;
 pub mod name;
 pub mod source;
 pub mod spec;
