@@ -6,6 +6,7 @@ pub mod conformance;
 pub mod diagnostic;
 pub mod digest;
 pub mod history;
+pub mod load;
 pub mod name;
 pub mod plan;
 pub mod source;
