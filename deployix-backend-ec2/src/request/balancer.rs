@@ -131,3 +131,23 @@ pub struct TargetDescription {
     /// Its port.
     pub port: u16,
 }
+
+/// Sets attributes of a load balancer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct ModifyLoadBalancerAttributes {
+    /// The load balancer.
+    pub load_balancer_arn: Value<LoadBalancerArn>,
+    /// The attributes.
+    pub attributes: Vec<Attribute>,
+}
+
+/// An attribute of a load balancer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Attribute {
+    /// The key.
+    pub key: String,
+    /// The value.
+    pub value: String,
+}

@@ -15,8 +15,8 @@ mod tag;
 mod value;
 
 pub use balancer::{
-    Action, BalancerScheme, CreateListener, CreateLoadBalancer, CreateTargetGroup, ForwardTo,
-    Matcher, RegisterTargets, TargetDescription,
+    Action, Attribute, BalancerScheme, CreateListener, CreateLoadBalancer, CreateTargetGroup,
+    ForwardTo, Matcher, ModifyLoadBalancerAttributes, RegisterTargets, TargetDescription,
 };
 pub use id::{
     AddressId, GroupId, IdError, ImageId, InstanceId, InterfaceId, InternetGatewayId,
@@ -43,7 +43,7 @@ pub use scaling::{
 };
 use serde::Serialize;
 pub use tag::{Tag, TagSpecification};
-pub use value::{OUTPUT_KEY, Output, OutputRef, Value};
+pub use value::{OUTPUT_KEY, Output, Value};
 
 /// The AWS service that takes a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -158,6 +158,7 @@ requests! {
     CreateAutoScalingGroup: AutoScaling,
     AttachLoadBalancerTargetGroups: AutoScaling,
     CreateLoadBalancer: ElasticLoadBalancing,
+    ModifyLoadBalancerAttributes: ElasticLoadBalancing,
     CreateTargetGroup: ElasticLoadBalancing,
     CreateListener: ElasticLoadBalancing,
     RegisterTargets: ElasticLoadBalancing,

@@ -1,6 +1,6 @@
 //! Values of a request, known now or after another resource was made.
 
-use deployix_core::name::ResourceId;
+use deployix_core::{ResourceId, backend::OutputRef};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
 /// A type of value that some resource has as an output.
@@ -16,7 +16,7 @@ pub trait Output {
 ///
 /// ```
 /// use deployix_backend_ec2::request::{Value, VpcId};
-/// use deployix_core::name::ResourceId;
+/// use deployix_core::{ResourceId, backend::OutputRef};
 ///
 /// let vpc: Value<VpcId> = Value::output_of(&ResourceId::new("ec2/network/sg/vpc")?);
 /// assert_eq!(
@@ -31,16 +31,6 @@ pub enum Value<T> {
     Known(T),
     /// Known once the resource exists.
     Output(OutputRef),
-}
-
-/// Names an output of a resource.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OutputRef {
-    /// The resource.
-    pub resource: ResourceId,
-    /// The output's name.
-    pub output: String,
 }
 
 /// The only key of an output in a request's JSON.
@@ -79,6 +69,14 @@ struct Tagged<R> {
     output: R,
 }
 
+/// What names an output in JSON.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    resource: ResourceId,
+    output: String,
+}
+
 impl<T: Serialize> Serialize for Value<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -93,9 +91,9 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Value<T> {
         use serde::de::Error;
         let json = serde_json::Value::deserialize(deserializer)?;
         if json.get(OUTPUT_KEY).is_some() {
-            let tagged: Tagged<OutputRef> =
-                serde_json::from_value(json).map_err(D::Error::custom)?;
-            return Ok(Self::Output(tagged.output));
+            let Tagged { output: Named { resource, output } } =
+                serde_json::from_value::<Tagged<Named>>(json).map_err(D::Error::custom)?;
+            return Ok(Self::Output(OutputRef { resource, output }));
         }
         serde_json::from_value(json).map(Self::Known).map_err(D::Error::custom)
     }

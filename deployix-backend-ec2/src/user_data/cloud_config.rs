@@ -11,11 +11,13 @@ use super::{text::Text, yaml::Node};
 /// documentation, "Boot stages").
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CloudConfig {
-    /// The machine's name.
-    pub hostname: String,
+    /// The machine's name; that which AWS gave it where nothing is said.
+    pub hostname: Option<String>,
+    /// Commands to run at every boot before anything else.
+    pub early_commands: Vec<Vec<String>>,
     /// Where Debian packages come from, instead of what the image says.
     pub package_mirror: Option<String>,
-    /// Debian packages to install.
+    /// Debian packages to install, without those that they only recommend.
     pub packages: Vec<String>,
     /// Files to write, owned by root.
     pub files: Vec<WriteFile>,
@@ -49,15 +51,17 @@ impl CloudConfig {
     /// Prints it as user data.
     #[must_use]
     pub fn print(&self) -> Text {
-        let mut entries = vec![
-            ("hostname", Node::text(&self.hostname)),
-            // cloud-init would otherwise write its own lines over those added here at every boot.
-            ("manage_etc_hosts", Node::Bool(false)),
-        ];
+        let mut entries = Vec::new();
+        if let Some(hostname) = &self.hostname {
+            entries.push(("hostname", Node::text(hostname)));
+        }
+        // cloud-init would otherwise write its own lines over those added here at every boot.
+        entries.push(("manage_etc_hosts", Node::Bool(false)));
+        if !self.early_commands.is_empty() {
+            entries.push(("bootcmd", commands(&self.early_commands)));
+        }
         if !self.packages.is_empty() {
-            if let Some(mirror) = &self.package_mirror {
-                entries.push(("apt", apt(mirror)));
-            }
+            entries.push(("apt", apt(self.package_mirror.as_deref())));
             entries.push(("package_update", Node::Bool(true)));
             let packages = self.packages.iter().map(|package| Node::text(package));
             entries.push(("packages", Node::List(packages.collect())));
@@ -67,10 +71,7 @@ impl CloudConfig {
             entries.push(("write_files", Node::List(files.collect())));
         }
         if !self.commands.is_empty() {
-            let command = |words: &Vec<String>| {
-                Node::List(words.iter().map(|word| Node::text(word)).collect())
-            };
-            entries.push(("runcmd", Node::List(self.commands.iter().map(command).collect())));
+            entries.push(("runcmd", commands(&self.commands)));
         }
         let mut text = Text::from("#cloud-config\n");
         text.append(&Node::Map(entries).print());
@@ -78,17 +79,21 @@ impl CloudConfig {
     }
 }
 
-fn apt(mirror: &str) -> Node {
-    let entry = |uri: String| {
-        Node::List(vec![Node::Map(vec![
-            ("arches", Node::List(vec![Node::text("default")])),
-            ("uri", Node::Text(Text::from(uri))),
-        ])])
-    };
-    Node::Map(vec![
-        ("primary", entry(format!("{mirror}/debian"))),
-        ("security", entry(format!("{mirror}/debian-security"))),
-    ])
+fn commands(commands: &[Vec<String>]) -> Node {
+    let command =
+        |words: &Vec<String>| Node::List(words.iter().map(|word| Node::text(word)).collect());
+    Node::List(commands.iter().map(command).collect())
+}
+
+fn apt(mirror: Option<&str>) -> Node {
+    let mut entries = vec![("conf", Node::text("APT::Install-Recommends \"false\";"))];
+    for (key, archive) in [("primary", "debian"), ("security", "debian-security")] {
+        let Some(mirror) = mirror else { continue };
+        let uri = Node::Text(Text::from(format!("{mirror}/{archive}")));
+        let arches = Node::List(vec![Node::text("default")]);
+        entries.push((key, Node::List(vec![Node::Map(vec![("arches", arches), ("uri", uri)])])));
+    }
+    Node::Map(entries)
 }
 
 impl WriteFile {
@@ -131,7 +136,8 @@ mod tests {
     fn a_configuration_prints_as_cloud_init_reads_it() {
         let path = |text| AbsolutePath::new(text).unwrap();
         let config = CloudConfig {
-            hostname: "epsilon1".into(),
+            hostname: Some("epsilon1".into()),
+            early_commands: Vec::new(),
             package_mirror: Some("https://mirror.example".into()),
             packages: vec!["git".into()],
             files: vec![
@@ -154,6 +160,7 @@ mod tests {
 hostname: "epsilon1"
 manage_etc_hosts: false
 apt:
+  conf: "APT::Install-Recommends \"false\";"
   primary:
     - arches:
         - "default"

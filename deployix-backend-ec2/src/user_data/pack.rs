@@ -1,8 +1,9 @@
 //! The size of user data, and how it is packed.
 
-use std::io::Write;
+use std::{collections::BTreeMap, io::Write};
 
 use base64::Engine;
+use deployix_core::backend::OutputRef;
 use flate2::{Compression, GzBuilder};
 
 use super::text::{RenderError, Text};
@@ -46,7 +47,7 @@ pub fn plan(text: &Text) -> Result<RenderUserData, TooLarge> {
 /// See [`Text::render`].
 pub fn render(
     request: &RenderUserData,
-    outputs: &std::collections::BTreeMap<crate::request::OutputRef, String>,
+    outputs: &BTreeMap<OutputRef, String>,
 ) -> Result<UserDataText, RenderError> {
     let text = Text::from(request.parts.clone()).render(outputs)?;
     let bytes = match request.encoding {
@@ -66,7 +67,7 @@ pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, io::Read};
+    use std::io::Read;
 
     use super::*;
 

@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn a_long_and_hostile_word_survives_the_shell() {
         let long = "'\"$(`\\\n é".repeat(9_000);
-        assert_eq!(read_back(&[long.clone()]), [long]);
+        assert!(read_back(std::slice::from_ref(&long)) == [long]);
     }
 
     proptest! {

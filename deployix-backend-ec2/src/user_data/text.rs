@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use deployix_core::name::ResourceId;
+use deployix_core::{ResourceId, backend::OutputRef};
 
-use crate::request::{Output, OutputRef, Value};
+use crate::request::{Output, Value};
 
 /// Text with holes, each of which is filled in with another resource's output as it is.
 ///
