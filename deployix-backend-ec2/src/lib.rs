@@ -18,6 +18,7 @@ use deployix_core::{
     backend::{CompileError, Remark},
     spec::{Extension, Extensions},
 };
+pub use guest::PlainGuest;
 
 /// The id of this backend, and the namespace of its extensions.
 pub const ID: &str = "ec2";

@@ -27,7 +27,7 @@ impl Job<'_> {
         let site = self.assembly.site;
         let instance_type =
             image::instance_type(&self.settings, &place.units, &mut self.artifact.remarks)?;
-        let guest = self.assembly.guest.and(site.target.guest.as_ref());
+        let guest = site.target.guest.as_ref();
         let image_id = image::image(
             &self.settings,
             &instance_type,
@@ -96,11 +96,16 @@ impl Job<'_> {
     /// What a machine does at its first boot: as the target's guest says, or as a plain Debian.
     fn user_data(&self, place: &Place<'_>) -> Result<Text, CompileError> {
         let site = self.assembly.site;
-        let Some(guest) = self.assembly.guest else {
+        if guest::is_plain(&site) {
             let hostname = place.machine.map(|machine| format!("{}-{machine}", site.target.name));
             let state_disk = place.state_disk.clone();
             let units = place.units.clone();
             return guest::cloud_config(&guest::Machine { hostname, units, state_disk });
+        }
+        let Some(guest) = self.assembly.guest else {
+            return Err(Remark::new(["guest"], "its guest is not known here")
+                .remedy("leave `guest` out for plain Debian machines, or name one that is known")
+                .into());
         };
         let units: Vec<_> = place.units.iter().map(|unit| (*unit).clone()).collect();
         text_of(&guest.user_data(site, &units)?)

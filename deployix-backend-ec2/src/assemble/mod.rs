@@ -14,7 +14,7 @@ use deployix_core::{
 use crate::{
     compile::{autoscaling_group, group_of, needed_to_boot},
     extension::TargetSettings,
-    naming,
+    guest, naming,
     network::Net,
     request::{
         AllocateAddress, AssociateAddress, AttachVolume, AutoScalingTag, CreateAutoScalingGroup,
@@ -214,7 +214,7 @@ impl<'a> Job<'a> {
             self.make(&id("address-association")?, associate, ways_out)?;
         }
 
-        if place.has_state() {
+        if place.has_state() && guest::is_plain(&self.assembly.site) {
             let volume = id("volume")?;
             let create = CreateVolume {
                 availability_zone: zone,
@@ -225,6 +225,14 @@ impl<'a> Job<'a> {
             };
             self.make(&volume, create, [])?;
             place.state_disk = Some(volume);
+        } else if place.has_state() {
+            let message = "the state of its services is on the disk that its machines boot from, \
+                           since its guest knows no other, and goes when a machine is replaced";
+            let remark = Remark::new(["guest"], message)
+                .remedy("leave `guest` out, so that state is kept on a disk of its own");
+            if !self.artifact.remarks.contains(&remark) {
+                self.artifact.remarks.push(remark);
+            }
         }
 
         let template_id = id("launch-template")?;

@@ -10,7 +10,7 @@ use deployix_core::backend::{Artifact, CompileError, Remark, Unit};
 pub(crate) use peer::{autoscaling_group, hosts};
 pub(crate) use rule::{group_of, needed_to_boot};
 
-use crate::network::Net;
+use crate::{guest, network::Net};
 
 /// The quota that AWS gives for rules of one direction in one group (Amazon VPC User Guide, "Amazon
 /// VPC quotas"); more have to be asked for.
@@ -20,6 +20,10 @@ const RULES: usize = 60;
 pub(crate) fn compile(unit: &Unit<'_>) -> Result<Artifact, CompileError> {
     let net = Net::of(unit.deployment, &unit.site)?;
     let mut artifact = Artifact::default();
+    if unit.balancer.is_none() && guest::is_plain(&unit.site) {
+        // Found out here, so that one functionality that cannot run does not stop its machine.
+        guest::check(unit)?;
+    }
     let rules = rule::rules(unit)?;
     for direction in ["ingress", "egress"] {
         let count = rules.iter().filter(|rule| rule.direction() == direction).count();

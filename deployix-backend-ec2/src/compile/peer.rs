@@ -36,11 +36,17 @@ pub(super) fn is_load_balancer(peer: &Peer<'_>) -> bool {
     is_ec2(&peer.site) && peer.name.as_str().starts_with("load-balancer-")
 }
 
-/// What a connection runs over. A load balancer of AWS's own is on no machine, so it is never
-/// reached over a loopback.
+/// What a connection runs over.
+///
+/// A load balancer of AWS's own is on no machine, so it is never reached over a loopback. All
+/// machines of an autoscaling group run the same, so what is on the same group is on the same
+/// machine.
 pub(super) fn via(unit: &Unit<'_>, peer: &Peer<'_>) -> Via {
+    let balanced = unit.balancer.is_some() || is_load_balancer(peer);
+    let same_group = is_autoscaling(&unit.site) && peer.site.target.name == unit.site.target.name;
     match peer.via {
-        Via::Loopback if unit.balancer.is_some() || is_load_balancer(peer) => Via::Private,
+        Via::Loopback if balanced => Via::Private,
+        Via::Private if same_group && !balanced => Via::Loopback,
         via => via,
     }
 }

@@ -35,6 +35,11 @@ pub(crate) struct Machine<'a, 'b> {
     pub(crate) state_disk: Option<ResourceId>,
 }
 
+/// Whether a unit can run on such a machine.
+pub(crate) fn check(unit: &Unit<'_>) -> Result<(), CompileError> {
+    cloud_config(&Machine { hostname: None, units: vec![unit], state_disk: None }).map(drop)
+}
+
 /// What a machine does at its first boot.
 pub(crate) fn cloud_config(machine: &Machine<'_, '_>) -> Result<Text, CompileError> {
     let mut programs = Vec::new();
@@ -159,7 +164,7 @@ fn hosts_file(machine: &Machine<'_, '_>) -> Result<Option<WriteFile>, CompileErr
     if !reasons.is_empty() {
         return Err(CompileError { reasons });
     }
-    let mut text = Text::from("\n# The upstreams of what runs here.\n");
+    let mut text = Text::from("# The upstreams of what runs here.\n");
     let mut any = false;
     for (name, addresses) in names {
         for address in addresses {

@@ -28,8 +28,8 @@ pub(super) const QUIET_PACKAGES: &str = "systemctl list-unit-files --state=enabl
 /// Debian's maintainer scripts ask this before they start a service (invoke-rc.d(8)); 101 is no.
 pub(super) const POLICY: &str = "#!/bin/sh\nexit 101\n";
 
-/// The start of each script: stop at the first failure, and keep what is made from other users.
-const PREAMBLE: &str = "#!/bin/sh\nset -eu\numask 077\n";
+/// The start of each script: stop at the first failure.
+const PREAMBLE: &str = "#!/bin/sh\nset -eu\n";
 
 /// A script that fills secrets into variables and then becomes what it is told to run.
 ///
@@ -49,11 +49,13 @@ pub(super) fn with_environment<'a>(
 }
 
 /// A script that writes files with secrets in them, as root, before the service starts.
+///
+/// Whatever their mode says, nobody reads them but their owner and its group.
 pub(super) fn secret_files<'a>(
     files: impl Iterator<Item = (&'a AbsolutePath, &'a FileSpec, &'a Template)>,
     owner: &str,
 ) -> String {
-    let mut script = PREAMBLE.to_owned();
+    let mut script = format!("{PREAMBLE}umask 077\n");
     for (path, file, text) in files {
         let content = assigned(&mut script, super::SECRETS, text);
         let (folder, _) = path.as_str().rsplit_once('/').unwrap_or_default();
@@ -62,7 +64,8 @@ pub(super) fn secret_files<'a>(
         let (path, new) = (shell::word(path.as_str()), shell::word(&format!("{path}.deployix")));
         let _ = writeln!(script, "install -d -- {folder}");
         let _ = writeln!(script, "printf %s {content} > {new}");
-        let _ = writeln!(script, "chown -- {owner} {new}\nchmod -- {:04o} {new}", file.mode);
+        let _ =
+            writeln!(script, "chown -- {owner} {new}\nchmod -- {:04o} {new}", file.mode & !0o007);
         let _ = writeln!(script, "mv -fT -- {new} {path}");
     }
     script

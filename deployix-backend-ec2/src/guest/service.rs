@@ -270,12 +270,14 @@ impl Builder<'_, '_> {
         };
         settings.push(("TimeoutStartSec", Setting::word(limit)));
         if !oneshot {
-            settings.push(("Restart", Setting::word("always")));
+            // What is started on demand may end when it has nothing more to do.
+            let restart = if self.service.on_demand { "on-failure" } else { "always" };
+            settings.push(("Restart", Setting::word(restart)));
             settings.push(("RestartSec", Setting::word("2s")));
         }
         let stop = &self.service.stop;
         settings.push(("KillSignal", Setting::word(stop.signal.as_str())));
-        settings.push(("TimeoutStopSec", Setting::word(format!("{}ms", stop.within.0))));
+        settings.push(("TimeoutStopSec", Setting::word(stop.within.to_string())));
         Ok(settings)
     }
 
