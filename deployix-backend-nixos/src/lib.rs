@@ -1,1 +1,3 @@
 //! Compiles Deployix specs to NixOS modules and host configurations.
+
+pub mod syntax;
