@@ -14,7 +14,7 @@ pub(crate) fn evaluate(expression: &str) -> Result<serde_json::Value, String> {
         .stderr(Stdio::piped())
         .spawn()
         .expect(
-            "nix-instantiate is needed by this test: install Nix (Debian's package is `nix-bin`)",
+            "nix-instantiate is needed by this test: run scripts/test, which installs Nix (the Debian package `nix-bin`)",
         );
     let mut stdin = nix.stdin.take().expect("piped");
     let text = expression.to_owned();
