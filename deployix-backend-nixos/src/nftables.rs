@@ -1,9 +1,8 @@
 //! Firewall rules in nftables' language, from typed parts.
 
-use std::fmt;
-use std::net::IpAddr;
-
 use deployix_core::spec::{IpNet, Protocol};
+
+use crate::syntax::{Expr, Part};
 
 /// An opening in the firewall of a machine.
 ///
@@ -16,9 +15,20 @@ pub(crate) struct Opening {
     /// Who it is for, as people know it.
     pub(crate) comment: String,
     /// Where packets come from.
-    pub(crate) from: IpNet,
+    pub(crate) from: Source,
     /// What is let in.
     pub(crate) what: Traffic,
+}
+
+/// Where packets come from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// A network, or one address.
+    Net(IpNet),
+    /// The IPv4 address that a Nix variable holds.
+    Variable(String),
+    /// Anywhere; where something in front of the machine decides.
+    Anywhere,
 }
 
 /// What an opening lets in.
@@ -32,39 +42,49 @@ pub(crate) enum Traffic {
     Ipsec,
 }
 
-impl fmt::Display for Opening {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // nftables takes a comment to the end of the line; names have no line ends, but the type does not say so.
-        writeln!(f, "# {}", self.comment.replace(|c: char| c.is_control(), " "))?;
-        let from = source(&self.from);
+impl Opening {
+    /// Its lines, comment first.
+    pub(crate) fn rules(&self) -> Vec<Part> {
+        // nftables reads a comment to the end of the line; names have no line ends, but the type does not say so.
+        let comment = self.comment.replace(|c: char| c.is_control(), " ");
+        let mut rules: Vec<Part> = vec![format!("# {comment}\n").into()];
+        let mut rule = |before: &str, matches: String| {
+            rules.push(before.into());
+            rules.extend(self.from.matching());
+            rules.push(format!("{matches} accept\n").into());
+        };
         match &self.what {
-            Traffic::Port(protocol, port) => writeln!(f, "{from}{protocol} dport {port} accept"),
+            Traffic::Port(protocol, port) => rule("", format!("{protocol} dport {port}")),
             Traffic::EncryptedPort(protocol, port) => {
-                writeln!(f, "meta ipsec exists {from}{protocol} dport {port} accept")
+                rule("meta ipsec exists ", format!("{protocol} dport {port}"));
             }
             Traffic::Ipsec => {
-                writeln!(f, "{from}udp dport {{ 500, 4500 }} accept")?;
-                writeln!(f, "{from}meta l4proto esp accept")
+                rule("", "udp dport { 500, 4500 }".to_owned());
+                rule("", "meta l4proto esp".to_owned());
             }
         }
+        rules
     }
 }
 
-/// The match on where packets come from, with a blank after it.
-fn source(net: &IpNet) -> String {
-    let family = if net.addr().is_ipv4() { "ip" } else { "ip6" };
-    let net = net.trunc();
-    match net.prefix_len() {
-        // nftables refuses a match on everything; the family is what is left of it.
-        0 => format!("meta nfproto {} ", if family == "ip" { "ipv4" } else { "ipv6" }),
-        length if length == net.max_prefix_len() => format!("{family} saddr {} ", net.addr()),
-        _ => format!("{family} saddr {net} "),
+impl Source {
+    /// The match on it, with a blank after it.
+    fn matching(&self) -> Vec<Part> {
+        let net = match self {
+            Self::Variable(name) => return vec!["ip saddr ".into(), Expr::var(name).into(), " ".into()],
+            Self::Anywhere => return Vec::new(),
+            Self::Net(net) => net.trunc(),
+        };
+        let family = if net.addr().is_ipv4() { "ip" } else { "ip6" };
+        let text = match net.prefix_len() {
+            // nftables refuses a match on everything; the family is what is left of it.
+            0 if net.addr().is_ipv4() => "meta nfproto ipv4 ".to_owned(),
+            0 => "meta nfproto ipv6 ".to_owned(),
+            length if length == net.max_prefix_len() => format!("{family} saddr {} ", net.addr()),
+            _ => format!("{family} saddr {net} "),
+        };
+        vec![text.into()]
     }
-}
-
-/// One address as a network.
-pub(crate) fn host(address: IpAddr) -> IpNet {
-    IpNet::from(address)
 }
 
 #[cfg(test)]
@@ -72,7 +92,15 @@ mod tests {
     use super::*;
 
     fn printed(from: &str, what: Traffic) -> String {
-        Opening { comment: "a".into(), from: from.parse().expect("a network"), what }.to_string()
+        text(&Opening { comment: "a".into(), from: Source::Net(from.parse().expect("a network")), what })
+    }
+
+    fn text(opening: &Opening) -> String {
+        let texts = opening.rules().into_iter().map(|part| match part {
+            Part::Text(text) => text,
+            Part::Value(_) => unreachable!("only networks were given"),
+        });
+        texts.collect()
     }
 
     #[test]
@@ -96,11 +124,11 @@ mod tests {
     fn a_comment_stays_on_its_line() {
         let opening = Opening {
             comment: "a\ntcp dport 22 accept".into(),
-            from: "10.0.0.1/32".parse().expect("a network"),
+            from: Source::Net("10.0.0.1/32".parse().expect("a network")),
             what: Traffic::Ipsec,
         };
         assert_eq!(
-            opening.to_string(),
+            text(&opening),
             "# a tcp dport 22 accept\n\
              ip saddr 10.0.0.1 udp dport { 500, 4500 } accept\n\
              ip saddr 10.0.0.1 meta l4proto esp accept\n"

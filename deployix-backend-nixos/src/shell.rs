@@ -45,7 +45,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// A script, line by line.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Script(Vec<Part>);
 
 impl Script {
@@ -80,6 +80,33 @@ impl Script {
         self
     }
 
+    /// Adds the copying of a store path to a path below `$out`, for builders.
+    pub(crate) fn install(mut self, mode: &'static str, from: Expr, to: &str) -> Self {
+        self.0.push(format!("install -D -m {mode} ").into());
+        self.0.extend(Word::value(from).0);
+        self.0.push(format!(" \"$out\"/{}\n", quoted(to)).into());
+        self
+    }
+
+    /// Adds the repetition of a command, five times a second, until it succeeds.
+    pub(crate) fn until(mut self, words: impl IntoIterator<Item = Word>, sleep: Word) -> Self {
+        self.0.push("until ".into());
+        self = self.command(words);
+        self.0.push("do ".into());
+        self.0.extend(sleep.0);
+        self.0.push(" 0.2; done\n".into());
+        self
+    }
+
+    /// Adds attempts to connect to a port of this machine, five times a second, until one succeeds.
+    pub(crate) fn until_connected(mut self, port: u16, sleep: Word) -> Self {
+        // A file name of bash, which opens a connection for it.
+        self.0.push(format!("until (exec 3<> /dev/tcp/127.0.0.1/{port}) 2> /dev/null\ndo ").into());
+        self.0.extend(sleep.0);
+        self.0.push(" 0.2; done\n".into());
+        self
+    }
+
     /// Adds the writing of a word to a file, through a variable for the same reason.
     pub(crate) fn write(mut self, content: Word, path: &Word) -> Self {
         self.0.push("content=".into());
@@ -95,6 +122,11 @@ impl Script {
         Expr::var("pkgs")
             .select(["writeShellScript"])
             .apply(name)
-            .apply(Expr::Str(self.0))
+            .apply(self.text())
+    }
+
+    /// Its text.
+    pub(crate) fn text(self) -> Expr {
+        Expr::Str(self.0)
     }
 }

@@ -19,7 +19,7 @@ const LONGEST_LINE: usize = (1 << 20) - 256;
 /// Text that cannot pass through a unit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum UnitError {
+pub(crate) enum UnitError {
     /// A code point that systemd takes for invalid UTF-8, and with it the whole line.
     #[error("the character U+{0:04X} cannot pass through a systemd unit; put the text into a file")]
     Character(u32),
