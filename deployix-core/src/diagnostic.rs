@@ -58,6 +58,8 @@ pub enum Code {
     ReplicasReduced,
     /// A machine has to be reached, and its address is not known.
     AddressMissing,
+    /// Machines are to talk over IPsec, and nobody signs their certificates.
+    AuthorityMissing,
     /// A secret stands where other processes or people could read it.
     SecretExposed,
     /// A service lowers to something that cannot run.
@@ -100,6 +102,7 @@ impl Code {
             Self::TargetNotFound => "target-not-found",
             Self::ReplicasReduced => "replicas-reduced",
             Self::AddressMissing => "address-missing",
+            Self::AuthorityMissing => "authority-missing",
             Self::SecretExposed => "secret-exposed",
             Self::ServiceInvalid => "service-invalid",
             Self::NotCompiled => "not-compiled",

@@ -3,10 +3,13 @@
 pub mod backend;
 pub mod diagnostic;
 pub mod digest;
+pub mod history;
 pub mod name;
+pub mod plan;
 pub mod source;
 pub mod spec;
 pub mod suggest;
+pub mod topology;
 
 pub use digest::Digest;
 pub use name::{
