@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use deployix_core::backend::{CompileError, PeerAddress, Remark, Site, Unit, UserData, UserDataPart, Via};
+use deployix_core::backend::{
+    CompileError, PeerAddress, Remark, Site, Unit, UserData, UserDataPart, Via,
+};
 
 use crate::compile::{self, Form, SECRETS, address_variable, users};
 use crate::extension::NixosTarget;
@@ -27,8 +29,11 @@ pub(crate) fn user_data(site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, 
     let settings = settings.unwrap_or_default();
     if !settings.modules.is_empty() {
         reasons.push(
-            Remark::new(["extensions", "nixos", "modules"], "a machine's first boot is one text and cannot import files")
-                .remedy("make them part of the machine's image"),
+            Remark::new(
+                ["extensions", "nixos", "modules"],
+                "a machine's first boot is one text and cannot import files",
+            )
+            .remedy("make them part of the machine's image"),
         );
     }
     let mut imports = vec![Expr::concat([
@@ -48,7 +53,10 @@ pub(crate) fn user_data(site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, 
         .with(["system", "stateVersion"], settings.state_version.as_str())
         .with(
             ["systemd", "tmpfiles", "rules"],
-            ["d /var/lib/deployix 0755 root root -".to_owned(), format!("d {SECRETS} 0700 root root -")],
+            [
+                "d /var/lib/deployix 0755 root root -".to_owned(),
+                format!("d {SECRETS} 0700 root root -"),
+            ],
         );
     let all: BTreeSet<String> = units.iter().flat_map(users).collect();
     for moved in identity::settle(all.iter().map(String::as_str)) {
@@ -93,12 +101,16 @@ pub(crate) fn user_data(site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, 
 /// The addresses that the text refers to by name: those of upstreams, and of all that talks over IPsec.
 fn later(units: &[Unit<'_>]) -> Vec<(String, PeerAddress)> {
     let upstreams = units.iter().flat_map(|unit| &unit.upstreams);
-    let consumers = units.iter().flat_map(|unit| &unit.consumers).filter(|peer| peer.via == Via::Ipsec);
-    let reached = upstreams.filter(|peer| matches!(peer.via, Via::Private | Via::Ipsec)).chain(consumers);
+    let consumers =
+        units.iter().flat_map(|unit| &unit.consumers).filter(|peer| peer.via == Via::Ipsec);
+    let reached =
+        upstreams.filter(|peer| matches!(peer.via, Via::Private | Via::Ipsec)).chain(consumers);
     let addresses: BTreeSet<PeerAddress> = reached.flat_map(|peer| peer.addresses()).collect();
     let named = addresses.into_iter().filter_map(|address| match &address {
         PeerAddress::Known(_) => None,
-        PeerAddress::Later { target, machine } => Some((address_variable(target.as_str(), *machine), address)),
+        PeerAddress::Later { target, machine } => {
+            Some((address_variable(target.as_str(), *machine), address))
+        }
     });
     named.collect()
 }

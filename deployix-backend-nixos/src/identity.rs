@@ -20,9 +20,36 @@ const BITS: u32 = 27;
 /// Users and groups that NixOS itself defines on every machine, with ids of its own, or that its common modules add
 /// (nixpkgs, `nixos/modules/misc/ids.nix` and `users-groups.nix`).
 const RESERVED: [&str; 30] = [
-    "adm", "audio", "cdrom", "clock", "dialout", "disk", "floppy", "input", "kmem", "kvm", "lp", "messagebus",
-    "nobody", "nogroup", "nscd", "polkituser", "render", "resolvconf", "root", "rtkit", "sgx", "shadow", "sshd",
-    "tape", "tty", "users", "utmp", "uucp", "video", "wheel",
+    "adm",
+    "audio",
+    "cdrom",
+    "clock",
+    "dialout",
+    "disk",
+    "floppy",
+    "input",
+    "kmem",
+    "kvm",
+    "lp",
+    "messagebus",
+    "nobody",
+    "nogroup",
+    "nscd",
+    "polkituser",
+    "render",
+    "resolvconf",
+    "root",
+    "rtkit",
+    "sgx",
+    "shadow",
+    "sshd",
+    "tape",
+    "tty",
+    "users",
+    "utmp",
+    "uucp",
+    "video",
+    "wheel",
 ];
 
 /// Tells whether NixOS defines a user or group of that name by itself.
@@ -139,7 +166,10 @@ mod tests {
                 assert_eq!(made, user);
             }
         }
-        assert_ne!(user_for(&format!("{}a", "x".repeat(40))), user_for(&format!("{}b", "x".repeat(40))));
+        assert_ne!(
+            user_for(&format!("{}a", "x".repeat(40))),
+            user_for(&format!("{}b", "x".repeat(40)))
+        );
         // 31 characters fit, with a prefix they do not.
         assert!(UserName::new(&user_for(&format!("3{}", "x".repeat(30)))).is_ok());
     }

@@ -55,13 +55,16 @@ pub(crate) fn settings(
     let mut reasons = Vec::new();
     let mut others: BTreeMap<String, Other> = BTreeMap::new();
     for unit in units {
-        for peer in unit.upstreams.iter().chain(&unit.consumers).filter(|peer| peer.via == Via::Ipsec) {
+        for peer in
+            unit.upstreams.iter().chain(&unit.consumers).filter(|peer| peer.via == Via::Ipsec)
+        {
             match sources(peer, form) {
                 Err(remark) => reasons.push(remark),
                 Ok(addresses) => {
                     for (&machine, address) in peer.machines.iter().zip(addresses) {
                         let target = peer.site.target;
-                        let identity = identity(unit.deployment, &target.name, target.kind, machine);
+                        let identity =
+                            identity(unit.deployment, &target.name, target.kind, machine);
                         let name = format!("{}-{machine}", target.name);
                         others.insert(name, Other { identity, address });
                     }
@@ -78,13 +81,17 @@ pub(crate) fn settings(
         return Ok(None);
     }
     let mut settings = Attrs::new()
-        .with(["environment", "etc", "swanctl/x509ca/deployix.pem", "source"], here.authority.clone())
+        .with(
+            ["environment", "etc", "swanctl/x509ca/deployix.pem", "source"],
+            here.authority.clone(),
+        )
         .with(["environment", "etc", "swanctl/private/deployix.pem", "source"], PRIVATE_KEY)
         .with(["services", "strongswan-swanctl", "enable"], true);
     let mut openings = BTreeSet::new();
     for (name, other) in others {
         let connection = connection(here, &other);
-        settings.set(["services", "strongswan-swanctl", "swanctl", "connections", &name], connection);
+        settings
+            .set(["services", "strongswan-swanctl", "swanctl", "connections", &name], connection);
         openings.insert(Opening {
             comment: format!("IPsec with {}", other.identity),
             from: other.address,

@@ -71,7 +71,9 @@ impl Source {
     /// The match on it, with a blank after it.
     fn matching(&self) -> Vec<Part> {
         let net = match self {
-            Self::Variable(name) => return vec!["ip saddr ".into(), Expr::var(name).into(), " ".into()],
+            Self::Variable(name) => {
+                return vec!["ip saddr ".into(), Expr::var(name).into(), " ".into()];
+            }
             Self::Anywhere => return Vec::new(),
             Self::Net(net) => net.trunc(),
         };
@@ -92,7 +94,11 @@ mod tests {
     use super::*;
 
     fn printed(from: &str, what: Traffic) -> String {
-        text(&Opening { comment: "a".into(), from: Source::Net(from.parse().expect("a network")), what })
+        text(&Opening {
+            comment: "a".into(),
+            from: Source::Net(from.parse().expect("a network")),
+            what,
+        })
     }
 
     fn text(opening: &Opening) -> String {
@@ -106,10 +112,22 @@ mod tests {
     #[test]
     fn an_opening_names_source_protocol_and_port() {
         for (from, what, rule) in [
-            ("10.0.0.5/32", Traffic::Port(Protocol::Tcp, 5432), "ip saddr 10.0.0.5 tcp dport 5432 accept"),
-            ("10.0.0.9/8", Traffic::Port(Protocol::Udp, 53), "ip saddr 10.0.0.0/8 udp dport 53 accept"),
+            (
+                "10.0.0.5/32",
+                Traffic::Port(Protocol::Tcp, 5432),
+                "ip saddr 10.0.0.5 tcp dport 5432 accept",
+            ),
+            (
+                "10.0.0.9/8",
+                Traffic::Port(Protocol::Udp, 53),
+                "ip saddr 10.0.0.0/8 udp dport 53 accept",
+            ),
             ("::/0", Traffic::Port(Protocol::Tcp, 443), "meta nfproto ipv6 tcp dport 443 accept"),
-            ("0.0.0.0/0", Traffic::Port(Protocol::Tcp, 443), "meta nfproto ipv4 tcp dport 443 accept"),
+            (
+                "0.0.0.0/0",
+                Traffic::Port(Protocol::Tcp, 443),
+                "meta nfproto ipv4 tcp dport 443 accept",
+            ),
             (
                 "2001:db8::1/128",
                 Traffic::EncryptedPort(Protocol::Tcp, 80),

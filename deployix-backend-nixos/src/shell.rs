@@ -2,6 +2,8 @@
 //!
 //! Scripts run under the bash of `pkgs.writeShellScript`.
 
+use deployix_core::SecretName;
+
 use crate::syntax::{Expr, Part};
 
 /// A word of a shell command.
@@ -25,22 +27,26 @@ impl Word {
         self
     }
 
-    /// Adds a store path, which has no character that single quotes cannot hold.
+    /// Adds a store path, which has no character that means anything to a shell.
     pub(crate) fn then_value(mut self, value: Expr) -> Self {
-        self.0.extend(["'".into(), Part::Value(value), "'".into()]);
+        self.0.push(value.into());
         self
     }
 
     /// Adds a secret's value: what systemd put into the unit's credentials, less newlines at the end.
-    pub(crate) fn then_secret(mut self, name: &str) -> Self {
-        let path = format!("\"$(< \"$CREDENTIALS_DIRECTORY\"/{})\"", quoted(name));
+    pub(crate) fn then_secret(mut self, name: &SecretName) -> Self {
+        let path = format!("\"$(< \"$CREDENTIALS_DIRECTORY/{name}\")\"");
         self.0.push(path.into());
         self
     }
 }
 
-/// In single quotes, where only the single quote itself is special.
+/// In single quotes, where only the single quote itself is special, unless it is plain.
 fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,+@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
@@ -119,10 +125,7 @@ impl Script {
 
     /// The program that runs it: `pkgs.writeShellScript name text`.
     pub(crate) fn program(self, name: &str) -> Expr {
-        Expr::var("pkgs")
-            .select(["writeShellScript"])
-            .apply(name)
-            .apply(self.text())
+        Expr::var("pkgs").select(["writeShellScript"]).apply(name).apply(self.text())
     }
 
     /// Its text.

@@ -24,16 +24,21 @@ pub(crate) enum UnitError {
     #[error("the character U+{0:04X} cannot pass through a systemd unit; put the text into a file")]
     Character(u32),
     /// More than Linux passes as one argument or variable.
-    #[error("{0} bytes are more than the {LONGEST_ARGUMENT} that Linux passes as one argument or variable; put the text into a file")]
+    #[error(
+        "{0} bytes are more than the {LONGEST_ARGUMENT} that Linux passes as one argument or variable; put the text into a file"
+    )]
     Argument(usize),
     /// More than systemd reads as one line.
-    #[error("the command line has {0} bytes, more than systemd reads as one line; put the text into a file")]
+    #[error(
+        "the command line has {0} bytes, more than systemd reads as one line; put the text into a file"
+    )]
     Line(usize),
 }
 
 /// Prints a command line as the value of `ExecStart` and the like; the first word is the program.
 pub(crate) fn command(words: &[Word]) -> Result<Expr, UnitError> {
-    let dollar = words.iter().flatten().any(|part| matches!(part, Part::Text(text) if text.contains('$')));
+    let dollar =
+        words.iter().flatten().any(|part| matches!(part, Part::Text(text) if text.contains('$')));
     // With `:` before it nothing is done about `$` anywhere in the line; doubling them would leave the doubles in
     // the program's path, where systemd expands nothing.
     let prefix = if dollar { ":" } else { "" };
@@ -78,23 +83,30 @@ pub(crate) fn environment(name: &str, value: &str) -> Result<String, UnitError> 
 /// Prints one word that is only text.
 pub(crate) fn text_word(text: &str) -> Result<String, UnitError> {
     let parts = word(&[text.into()])?;
-    Ok(parts.into_iter().filter_map(|part| match part {
-        Part::Text(text) => Some(text),
-        Part::Value(_) => None,
-    }).collect())
+    Ok(parts
+        .into_iter()
+        .filter_map(|part| match part {
+            Part::Text(text) => Some(text),
+            Part::Value(_) => None,
+        })
+        .collect())
 }
 
 /// Prints one word, in quotes unless it is plain.
 fn word(parts: &[Part]) -> Result<Vec<Part>, UnitError> {
-    let texts = || parts.iter().filter_map(|part| match part {
-        Part::Text(text) => Some(text.as_str()),
-        Part::Value(_) => None,
-    });
+    let texts = || {
+        parts.iter().filter_map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            Part::Value(_) => None,
+        })
+    };
     let length: usize = texts().map(str::len).sum();
     if length > LONGEST_ARGUMENT {
         return Err(UnitError::Argument(length));
     }
-    let plain = !parts.is_empty() && texts().all(|text| text.chars().all(is_plain)) && (length > 0 || texts().count() < parts.len());
+    let plain = !parts.is_empty()
+        && texts().all(|text| text.chars().all(is_plain))
+        && (length > 0 || texts().count() < parts.len());
     let quote = if plain { "" } else { "\"" };
     let mut word: Vec<Part> = vec![quote.into()];
     for part in parts {
@@ -110,7 +122,8 @@ fn word(parts: &[Part]) -> Result<Vec<Part>, UnitError> {
 /// Characters that mean nothing to systemd anywhere in a word. `-@:+!` mean something before a program's path,
 /// but there they come after its first slash.
 fn is_plain(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ',' | '/' | ':' | '=' | '+' | '@' | '%' | '$')
+    c.is_ascii_alphanumeric()
+        || matches!(c, '-' | '_' | '.' | ',' | '/' | ':' | '=' | '+' | '@' | '%' | '$')
 }
 
 fn escape(text: &str) -> Result<String, UnitError> {
@@ -135,7 +148,8 @@ fn escape(text: &str) -> Result<String, UnitError> {
 
 /// Refuses the code points that systemd's `unichar_is_valid` refuses: NUL and Unicode's noncharacters.
 fn check(text: &str) -> Result<(), UnitError> {
-    let invalid = |code: u32| code == 0 || (0xFDD0..=0xFDEF).contains(&code) || code & 0xFFFE == 0xFFFE;
+    let invalid =
+        |code: u32| code == 0 || (0xFDD0..=0xFDEF).contains(&code) || code & 0xFFFE == 0xFFFE;
     match text.chars().map(u32::from).find(|code| invalid(*code)) {
         Some(code) => Err(UnitError::Character(code)),
         None => Ok(()),
@@ -181,7 +195,9 @@ mod tests {
     #[test]
     fn a_store_path_alone_needs_no_quotes() {
         let program = vec![Part::Value(Expr::var("pkgs")), "/bin/x".into()];
-        let printed = crate::syntax::print(&command(&[program, vec![Expr::var("pkgs").into()]]).expect("passes"));
+        let printed = crate::syntax::print(
+            &command(&[program, vec![Expr::var("pkgs").into()]]).expect("passes"),
+        );
         assert_eq!(printed.expect("prints"), "\"${pkgs}/bin/x ${pkgs}\"\n");
     }
 

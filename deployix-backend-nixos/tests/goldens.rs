@@ -1,44 +1,31 @@
 //! Goldens: what is generated, as people read it.
 
+mod support;
+
 use deployix_backend_nixos::syntax::{Attrs, Expr, print};
 
 #[test]
-fn a_module_reads_as_one_would_write_it() {
-    let module = Expr::from(
-        Attrs::new()
-            .with(
-                ["systemd", "services", "hydra-web", "description"],
-                "hydra.zalora.com",
-            )
-            .with(
-                ["systemd", "services", "hydra-web", "path"],
-                [Expr::var("pkgs").select(["hydra"])],
-            )
-            .with(
-                ["systemd", "services", "hydra-web", "serviceConfig"],
-                Attrs::new()
-                    .with(
-                        ["ExecStart"],
-                        Expr::concat([
-                            Expr::var("pkgs").select(["hydra"]).into(),
-                            "/bin/hydra-web".into(),
-                        ]),
-                    )
-                    .with(["NoNewPrivileges"], true)
-                    .with(
-                        ["SystemCallFilter"],
-                        ["@system-service", "~@privileged @resources"],
-                    ),
-            )
-            .with(
-                ["networking", "hosts", "127.0.0.1"],
-                ["hydra.zalora.com", "hydra-db.zalora.com"],
-            )
-            .with(
-                ["networking", "firewall", "extraInputRules"],
-                "# from hydra-web\nip saddr 10.0.0.2 tcp dport 80 accept\n",
-            ),
-    )
-    .module(["lib", "pkgs"]);
-    insta::assert_snapshot!(print(&module).expect("prints"));
+fn the_hydra_deployment_reads_as_one_would_write_it() {
+    for (path, bytes) in support::files(support::sample::hydra(support::sample::targets())) {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        insta::with_settings!({ omit_expression => true, snapshot_path => "goldens" }, {
+            insta::assert_snapshot!(path.replace('/', "--"), text);
+        });
+        if path.ends_with(".nix") {
+            let errors = rnix::Root::parse(&text).errors().to_vec();
+            assert!(errors.is_empty(), "{path}: {errors:?}");
+        }
+    }
+}
+
+#[test]
+fn long_values_are_broken_into_lines() {
+    let words: Vec<String> = (0..12).map(|word| format!("word number {word}")).collect();
+    let function = Expr::var("pkgs").select(["writeText"]).apply("name").apply("two\nlines\n");
+    let settings = Attrs::new().with(["words"], words).with(["a", "b c", "if"], function);
+    let module =
+        Expr::Let(Attrs::new().with(["x"], 1_i64), Box::new(settings.into())).module(["pkgs"]);
+    insta::with_settings!({ omit_expression => true, snapshot_path => "goldens" }, {
+        insta::assert_snapshot!("long-values", print(&module).expect("prints"));
+    });
 }

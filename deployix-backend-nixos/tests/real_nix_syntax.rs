@@ -7,7 +7,7 @@ use deployix_backend_nixos::syntax::{
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::evaluate;
+use support::nix::evaluate;
 
 /// Pieces that Nix, the shell or systemd treat specially, in any order and next to each other.
 fn hostile_text() -> impl Strategy<Value = String> {
@@ -109,10 +109,7 @@ fn the_smallest_integer_and_negative_numbers_survive_in_every_place() {
     let expr = Attrs::new()
         .with(["min"], i64::MIN)
         .with(["list"], [i64::MIN, -1, 0, i64::MAX])
-        .with(
-            ["applied"],
-            Expr::var("builtins").select(["toString"]).apply(-5_i64),
-        )
+        .with(["applied"], Expr::var("builtins").select(["toString"]).apply(-5_i64))
         .with(["sum"], Expr::Int(-1).then(Operator::Add, -2_i64));
     assert_eq!(
         read_back(&expr.into()),
@@ -135,9 +132,7 @@ fn functions_operators_and_selections_keep_their_grouping() {
     );
     let module = Expr::from(Attrs::new().with(["got"], Expr::var("given").select(["in here"])))
         .module(["given"]);
-    let argument = Attrs::new()
-        .with(["given", "in here"], 7_i64)
-        .with(["other"], Expr::Null);
+    let argument = Attrs::new().with(["given", "in here"], 7_i64).with(["other"], Expr::Null);
     let expr = Attrs::new()
         .with(["doubled"], double.clone().apply(double.apply([1_i64])))
         .with(["module"], module.apply(argument))
@@ -145,9 +140,7 @@ fn functions_operators_and_selections_keep_their_grouping() {
             ["right"],
             Expr::var("builtins")
                 .select(["head"])
-                .apply(Expr::List(vec![
-                    Expr::var("builtins").select(["toString"]).apply(3_i64),
-                ])),
+                .apply(Expr::List(vec![Expr::var("builtins").select(["toString"]).apply(3_i64)])),
         )
         .with(
             ["updated"],
@@ -156,10 +149,7 @@ fn functions_operators_and_selections_keep_their_grouping() {
         )
         .with(
             ["let"],
-            Expr::Let(
-                Attrs::new().with(["y"], 4_i64),
-                Box::new(Expr::from(vec![Expr::var("y")])),
-            ),
+            Expr::Let(Attrs::new().with(["y"], 4_i64), Box::new(Expr::from(vec![Expr::var("y")]))),
         )
         .with(
             ["with"],
@@ -170,15 +160,9 @@ fn functions_operators_and_selections_keep_their_grouping() {
         )
         .with(
             ["recursive"],
-            Attrs::new()
-                .with(["p"], 6_i64)
-                .with(["q"], Expr::var("p"))
-                .recursive(),
+            Attrs::new().with(["p"], 6_i64).with(["q"], Expr::var("p")).recursive(),
         )
-        .with(
-            ["number"],
-            Expr::List(vec![Expr::Bool(true), Expr::Float(1.5)]),
-        );
+        .with(["number"], Expr::List(vec![Expr::Bool(true), Expr::Float(1.5)]));
     assert_eq!(
         read_back(&expr.into()),
         json!({
@@ -195,9 +179,7 @@ fn paths_name_the_file_beside_the_module_whatever_it_is_called() {
         paths
             .iter()
             .map(|path| {
-                Expr::var("builtins")
-                    .select(["toString"])
-                    .apply(Expr::Path((*path).to_owned()))
+                Expr::var("builtins").select(["toString"]).apply(Expr::Path((*path).to_owned()))
             })
             .collect::<Vec<_>>(),
     );
@@ -209,11 +191,9 @@ fn paths_name_the_file_beside_the_module_whatever_it_is_called() {
 
 #[test]
 fn a_comment_cannot_become_code() {
-    let text = print_with_comment(
-        "hydra\n{ evil = true; }\rbuiltins.abort \"no\"\0",
-        &Expr::Bool(true),
-    )
-    .expect("prints");
+    let text =
+        print_with_comment("hydra\n{ evil = true; }\rbuiltins.abort \"no\"\0", &Expr::Bool(true))
+            .expect("prints");
     assert_parses_with_rnix(&text);
     assert_eq!(evaluate(&text), Ok(json!(true)));
 }

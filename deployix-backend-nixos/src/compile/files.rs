@@ -10,7 +10,7 @@ use super::hardening::is_below;
 use super::member::{Member, shell_template};
 use super::{Form, software};
 use crate::shell::{self, Script};
-use crate::syntax::{Attrs, Expr, Operator};
+use crate::syntax::{Attrs, Expr, Operator, Part};
 use crate::unit;
 
 /// What a member's files and state come to.
@@ -100,7 +100,7 @@ fn public(
     let name = member.binding(&format!("file-{index}"));
     placed.bindings.set([name.as_str()], source);
     placed.triggers.push(Expr::var(&name));
-    link(placed, member, path, Expr::var(name))
+    link(placed, member, path, Expr::var(name).into())
 }
 
 /// Has the file written at each start, by the service's own user, to a folder that only it can read.
@@ -123,12 +123,26 @@ fn private(
         }
         _ => {
             let source = store_file(placed, member, index, path, file, form)?;
-            script.command([tool("install"), shell::Word::text("-T"), shell::Word::value(source), shell::Word::text(&new)])
+            script.command([
+                tool("install"),
+                shell::Word::text("-T"),
+                shell::Word::value(source),
+                shell::Word::text(&new),
+            ])
         }
     };
     script = script
-        .command([tool("chmod"), shell::Word::text(&format!("{:04o}", file.mode)), shell::Word::text(&new)])
-        .command([tool("mv"), shell::Word::text("-fT"), shell::Word::text(&new), shell::Word::text(&target)]);
+        .command([
+            tool("chmod"),
+            shell::Word::text(&format!("{:04o}", file.mode)),
+            shell::Word::text(&new),
+        ])
+        .command([
+            tool("mv"),
+            shell::Word::text("-fT"),
+            shell::Word::text(&new),
+            shell::Word::text(&target),
+        ]);
     placed.script = Some(script);
     link(placed, member, path, target.into())
 }
@@ -153,7 +167,10 @@ fn store_file(
         FileBody::Text(text) => match text.as_literal() {
             Some(text) => FileContent { executable, ..FileContent::plain(text) },
             None => {
-                return Err(member.remark(["files", path.as_str(), "text"], "it has a hole that was not filled in"));
+                return Err(member.remark(
+                    ["files", path.as_str(), "text"],
+                    "it has a hole that was not filled in",
+                ));
             }
         },
     };
@@ -162,8 +179,11 @@ fn store_file(
         return Ok(software::write_text(&name, text, executable));
     }
     let lone = format!("{index}-{}", plain_name(path));
-    let wrong = |error: deployix_core::name::NameError| member.remark(["files", path.as_str()], error.to_string());
-    let shipped = Shipped { files: BTreeMap::from([(RelativePath::new(&lone).map_err(wrong)?, content)]) };
+    let wrong = |error: deployix_core::name::NameError| {
+        member.remark(["files", path.as_str()], error.to_string())
+    };
+    let shipped =
+        Shipped { files: BTreeMap::from([(RelativePath::new(&lone).map_err(wrong)?, content)]) };
     let folder = software::ship(&shipped, &member.binding("files"), form)
         .map_err(|message| member.remark(["files", path.as_str()], message))?;
     placed.files.extend(folder.files);
@@ -171,9 +191,14 @@ fn store_file(
 }
 
 /// Links a path to where its content is.
-fn link(placed: &mut Placed, member: &Member<'_>, path: &AbsolutePath, to: Expr) -> Result<(), Remark> {
+fn link(
+    placed: &mut Placed,
+    member: &Member<'_>,
+    path: &AbsolutePath,
+    to: Part,
+) -> Result<(), Remark> {
     if let Some(below) = path.as_str().strip_prefix("/etc/") {
-        placed.module.set(["environment", "etc", below, "source"], to);
+        placed.module.set(["environment", "etc", below, "source"], Expr::from(to));
         return Ok(());
     }
     let line = rule("L+", path.as_str(), "-", "-", Some(to))
@@ -183,11 +208,17 @@ fn link(placed: &mut Placed, member: &Member<'_>, path: &AbsolutePath, to: Expr)
 }
 
 /// A line of tmpfiles.d(5).
-fn rule(kind: &str, path: &str, mode: &str, user: &str, argument: Option<Expr>) -> Result<Expr, unit::UnitError> {
+fn rule(
+    kind: &str,
+    path: &str,
+    mode: &str,
+    user: &str,
+    argument: Option<Part>,
+) -> Result<Expr, unit::UnitError> {
     let head = format!("{kind} {} {mode} {user} {user} -", unit::text_word(path)?);
     Ok(match argument {
         None => head.into(),
-        Some(argument) => Expr::concat([format!("{head} ").into(), argument.into()]),
+        Some(argument) => Expr::concat([format!("{head} ").into(), argument]),
     })
 }
 

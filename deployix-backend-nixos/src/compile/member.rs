@@ -25,7 +25,11 @@ pub(super) struct Member<'a> {
 
 impl Member<'_> {
     /// A remark about one of its fields.
-    pub(super) fn remark<'k>(&self, keys: impl IntoIterator<Item = &'k str>, message: impl Into<String>) -> Remark {
+    pub(super) fn remark<'k>(
+        &self,
+        keys: impl IntoIterator<Item = &'k str>,
+        message: impl Into<String>,
+    ) -> Remark {
         let mut place: Vec<String> = match self.name {
             None => vec!["service".to_owned()],
             Some(name) => vec!["group".to_owned(), name.to_string()],
@@ -43,7 +47,11 @@ impl Member<'_> {
     }
 
     /// The words of a command line in one of its fields, the first of them found.
-    pub(super) fn command(&self, field: &str, words: &[Template]) -> Result<Vec<unit::Word>, Remark> {
+    pub(super) fn command(
+        &self,
+        field: &str,
+        words: &[Template],
+    ) -> Result<Vec<unit::Word>, Remark> {
         let mut command = Vec::with_capacity(words.len());
         for (index, word) in words.iter().enumerate() {
             let text = literal(word).map_err(|message| self.remark([field], message))?;
@@ -76,10 +84,14 @@ pub(super) fn literal(template: &Template) -> Result<&str, String> {
 /// A template for a shell, its secrets read when the script runs.
 pub(super) fn shell_template(template: &Template) -> Result<shell::Word, String> {
     template.parts().iter().try_fold(shell::Word::default(), |word, part| match part {
-        Part::Literal(text) if text.contains('\0') => Err("it has a NUL character, which no shell can hold".to_owned()),
+        Part::Literal(text) if text.contains('\0') => {
+            Err("it has a NUL character, which no shell can hold".to_owned())
+        }
         Part::Literal(text) => Ok(word.then_text(text)),
-        Part::Secret(name) => Ok(word.then_secret(name.as_str())),
+        Part::Secret(name) => Ok(word.then_secret(name)),
         Part::Lookup(key) => Err(format!("`${{lookup:{key}}}` is not looked up on NixOS")),
-        Part::Upstream(_) | Part::Endpoint(_) => Err("it has a hole that was not filled in".to_owned()),
+        Part::Upstream(_) | Part::Endpoint(_) => {
+            Err("it has a hole that was not filled in".to_owned())
+        }
     })
 }

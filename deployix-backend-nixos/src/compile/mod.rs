@@ -27,9 +27,33 @@ pub(crate) const SECRETS: &str = "/var/lib/deployix/secrets";
 /// Names of units that a NixOS machine has by itself, besides `systemd-..`: a service or group of that name would become
 /// part of them.
 const RESERVED_UNITS: [&str; 27] = [
-    "amazon-init", "basic", "dbus", "default", "dhcpcd", "emergency", "firewall", "getty", "graphical", "multi-user",
-    "network", "network-online", "network-setup", "nftables", "nix-daemon", "nscd", "paths", "polkit", "reboot",
-    "rescue", "resolvconf", "shutdown", "sockets", "sshd", "strongswan-swanctl", "sysinit", "timers",
+    "amazon-init",
+    "basic",
+    "dbus",
+    "default",
+    "dhcpcd",
+    "emergency",
+    "firewall",
+    "getty",
+    "graphical",
+    "multi-user",
+    "network",
+    "network-online",
+    "network-setup",
+    "nftables",
+    "nix-daemon",
+    "nscd",
+    "paths",
+    "polkit",
+    "reboot",
+    "rescue",
+    "resolvconf",
+    "shutdown",
+    "sockets",
+    "sshd",
+    "strongswan-swanctl",
+    "sysinit",
+    "timers",
 ];
 
 /// What a module is written into.
@@ -99,7 +123,7 @@ pub(crate) fn compile(unit: &Unit<'_>, form: Form<'_>) -> Result<Module, Compile
     let mut reasons = Vec::new();
     let around = surroundings(unit, &mut reasons);
     let mut module = network::hosts(unit, form, &mut reasons);
-    let mut bindings = Attrs::new();
+    let mut bindings = Attrs::new().with([service::SANDBOX], hardening::sandbox());
     let mut files = BTreeMap::new();
     let mut rules = Vec::new();
 
@@ -109,7 +133,9 @@ pub(crate) fn compile(unit: &Unit<'_>, form: Form<'_>) -> Result<Module, Compile
         module.set(["networking", "firewall", "extraInputRules"], Expr::Str(text));
     }
     let stems = unit_names(unit).into_iter().chain([unit.name.to_string()]);
-    for stem in stems.filter(|stem| RESERVED_UNITS.contains(&stem.as_str()) || stem.starts_with("systemd-")) {
+    for stem in
+        stems.filter(|stem| RESERVED_UNITS.contains(&stem.as_str()) || stem.starts_with("systemd-"))
+    {
         let message = format!("NixOS itself has a systemd unit called `{stem}`");
         reasons.push(Remark::new(["name"], message).remedy("choose another name"));
     }
@@ -141,14 +167,14 @@ pub(crate) fn compile(unit: &Unit<'_>, form: Form<'_>) -> Result<Module, Compile
         let placed = files::place(&member, form, &mut reasons);
         match wrapper(&member, placed.script.clone()) {
             Ok(Some(program)) => {
-                let binding = member.binding("with-secrets");
+                let binding = member.binding("prepare");
                 bindings.set([binding.as_str()], program);
                 member.wrapper = Some(Expr::var(binding));
             }
             Ok(None) => {}
             Err(remarks) => reasons.extend(remarks),
         }
-        service::add(&mut module, &member, &placed, &around, &mut reasons);
+        service::add(&mut module, &mut bindings, &member, &placed, &around, &mut reasons);
         module.merge(placed.module);
         bindings.merge(placed.bindings);
         rules.extend(placed.rules);
@@ -169,11 +195,7 @@ pub(crate) fn compile(unit: &Unit<'_>, form: Form<'_>) -> Result<Module, Compile
         reasons.dedup();
         return Err(CompileError { reasons });
     }
-    let body = if bindings.is_empty() {
-        Expr::from(module)
-    } else {
-        Expr::Let(bindings, Box::new(module.into()))
-    };
+    let body = Expr::Let(bindings, Box::new(module.into()));
     Ok(Module { expr: body.module(["lib", "pkgs"]), files })
 }
 
@@ -241,7 +263,9 @@ fn wrapper(member: &Member<'_>, files: Option<Script>) -> Result<Option<Expr>, V
     let mut script = files;
     for (name, value) in secret_env {
         match shell_template(value) {
-            Ok(word) => script = Some(script.unwrap_or_else(Script::new).export(name.as_str(), word)),
+            Ok(word) => {
+                script = Some(script.unwrap_or_else(Script::new).export(name.as_str(), word))
+            }
             Err(message) => reasons.push(member.remark(["env", name.as_str()], message)),
         }
     }
@@ -250,5 +274,5 @@ fn wrapper(member: &Member<'_>, files: Option<Script>) -> Result<Option<Expr>, V
     }
     let Some(script) = script else { return Ok(None) };
     let script = script.line("exec \"$@\"");
-    Ok(Some(script.program(&format!("{}-with-secrets", member.unit))))
+    Ok(Some(script.program(&format!("{}-prepare", member.unit))))
 }

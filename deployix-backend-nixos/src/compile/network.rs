@@ -37,7 +37,11 @@ pub(crate) fn sources(peer: &Peer<'_>, form: Form<'_>) -> Result<Vec<Source>, Re
 /// Openings for exactly the declared consumers, and whoever the load balancer is open to.
 ///
 /// Connections over loopback need none: NixOS's firewall lets everything in that comes from the machine itself.
-pub(super) fn openings(unit: &Unit<'_>, form: Form<'_>, reasons: &mut Vec<Remark>) -> BTreeSet<Opening> {
+pub(super) fn openings(
+    unit: &Unit<'_>,
+    form: Form<'_>,
+    reasons: &mut Vec<Remark>,
+) -> BTreeSet<Opening> {
     let mut openings = BTreeSet::new();
     for peer in &unit.consumers {
         if matches!(peer.via, Via::Loopback | Via::External) {
@@ -99,7 +103,10 @@ pub(super) fn hosts(unit: &Unit<'_>, form: Form<'_>, reasons: &mut Vec<Remark>) 
                 for source in sources {
                     match source {
                         Source::Net(net) => {
-                            known.entry(net.addr().to_string()).or_default().insert(peer.fqdn.as_str());
+                            known
+                                .entry(net.addr().to_string())
+                                .or_default()
+                                .insert(peer.fqdn.as_str());
                         }
                         Source::Variable(name) => {
                             later.insert((name, peer.fqdn.as_str()));

@@ -7,14 +7,24 @@ use super::files::Placed;
 use super::member::Member;
 use super::readiness::{self, limit};
 use super::{Surroundings, hardening};
-use crate::syntax::{Attrs, Expr};
+use crate::syntax::{Attrs, Expr, Operator};
 use crate::unit;
+
+/// The name of the sandbox's settings in a module.
+pub(super) const SANDBOX: &str = "sandbox";
 
 /// The target that everything that runs all the time belongs to.
 const MULTI_USER: &str = "multi-user.target";
 
 /// Adds a member's units to the module.
-pub(super) fn add(module: &mut Attrs, member: &Member<'_>, placed: &Placed, around: &Surroundings, reasons: &mut Vec<Remark>) {
+pub(super) fn add(
+    module: &mut Attrs,
+    bindings: &mut Attrs,
+    member: &Member<'_>,
+    placed: &Placed,
+    around: &Surroundings,
+    reasons: &mut Vec<Remark>,
+) {
     let mut refuse = |remark: Remark| reasons.push(remark);
     let common = match common(member, placed, around) {
         Ok(common) => common,
@@ -29,7 +39,10 @@ pub(super) fn add(module: &mut Attrs, member: &Member<'_>, placed: &Placed, arou
         match member.exec("initializer", &member.spec.initializer) {
             Ok(command) => {
                 let unit = initializer_unit(common, command, member, around, &after);
-                module.set(["systemd", "services", &format!("{}-initializer", member.unit)], unit);
+                module.set(
+                    ["systemd", "services", &format!("{}-initializer", member.unit)],
+                    sandboxed(unit),
+                );
             }
             Err(remark) => refuse(remark),
         }
@@ -42,7 +55,10 @@ pub(super) fn add(module: &mut Attrs, member: &Member<'_>, placed: &Placed, arou
     if member.spec.start.is_empty() {
         refuse(
             member
-                .remark(["start"], "there is no command to start; only a ready image knows one by itself")
+                .remark(
+                    ["start"],
+                    "there is no command to start; only a ready image knows one by itself",
+                )
                 .remedy("give the command in `start`"),
         );
     } else {
@@ -55,7 +71,7 @@ pub(super) fn add(module: &mut Attrs, member: &Member<'_>, placed: &Placed, arou
     config.set(["KillMode"], "mixed");
     config.set(["KillSignal"], member.spec.stop.signal.as_str());
     config.set(["TimeoutStopSec"], limit(member.spec.stop.within));
-    if let Err(remark) = readiness::add(&mut config, member) {
+    if let Err(remark) = readiness::add(&mut config, bindings, member) {
         refuse(remark);
     }
 
@@ -80,14 +96,19 @@ pub(super) fn add(module: &mut Attrs, member: &Member<'_>, placed: &Placed, arou
             if sockets.is_empty() {
                 refuse(
                     member
-                        .remark(["on-demand"], "there is no endpoint for a first connection to come in by")
+                        .remark(
+                            ["on-demand"],
+                            "there is no endpoint for a first connection to come in by",
+                        )
                         .remedy("declare the endpoint"),
                 );
             }
-            let units: Vec<String> = sockets.iter().map(|(name, _)| format!("{name}.socket")).collect();
+            let units: Vec<String> =
+                sockets.iter().map(|(name, _)| format!("{name}.socket")).collect();
             match service.get("requires") {
                 Some(Expr::List(required)) => {
-                    let all = required.iter().cloned().chain(units.into_iter().map(Expr::from)).collect();
+                    let all =
+                        required.iter().cloned().chain(units.into_iter().map(Expr::from)).collect();
                     service.set(["requires"], Expr::List(all));
                 }
                 _ => service.set(["requires"], units),
@@ -110,14 +131,24 @@ pub(super) fn add(module: &mut Attrs, member: &Member<'_>, placed: &Placed, arou
     }
     service.set(["serviceConfig"], config);
     service.set(["serviceConfig"], around.loosened.clone());
-    module.set(["systemd", "services", &member.unit], service);
+    module.set(["systemd", "services", &member.unit], sandboxed(service));
+}
+
+/// The service with its own settings over those of the sandbox, which the module binds once.
+fn sandboxed(service: Attrs) -> Attrs {
+    let config = service.get("serviceConfig").cloned().unwrap_or(Expr::Attrs(Attrs::new()));
+    service.with(["serviceConfig"], Expr::var(SANDBOX).then(Operator::Update, config))
 }
 
 /// What the service and its initializer have in common: who runs it, in what sandbox, with what environment.
-fn common(member: &Member<'_>, placed: &Placed, around: &Surroundings) -> Result<Attrs, Vec<Remark>> {
+fn common(
+    member: &Member<'_>,
+    placed: &Placed,
+    around: &Surroundings,
+) -> Result<Attrs, Vec<Remark>> {
     let spec = member.spec;
     let mut reasons = Vec::new();
-    let mut config = hardening::settings(spec);
+    let mut config = hardening::exceptions(spec);
     config.set(["User"], member.user.as_str());
     config.set(["Group"], member.user.as_str());
     if !placed.writable.is_empty() {
@@ -127,8 +158,8 @@ fn common(member: &Member<'_>, placed: &Placed, around: &Surroundings) -> Result
         }
     }
     if let Some(cpus) = spec.limits.cpus {
-        // systemd counts in hundredths of a percent, a thousandth of a processor is ten of them.
-        config.set(["CPUQuota"], format!("{}.{}%", cpus.0 / 10, cpus.0 % 10));
+        let tenths = if cpus.0 % 10 == 0 { String::new() } else { format!(".{}", cpus.0 % 10) };
+        config.set(["CPUQuota"], format!("{}{tenths}%", cpus.0 / 10));
     }
     if let Some(memory) = spec.limits.memory {
         config.set(["MemoryMax"], memory.0.to_string());
@@ -171,7 +202,13 @@ fn common(member: &Member<'_>, placed: &Placed, around: &Surroundings) -> Result
 /// Runs to its end before the service starts for the first time since boot, or since either changed.
 ///
 /// Its failures are not passed on: the service waits while it is tried again, as long as it takes.
-fn initializer_unit(common: Attrs, command: Expr, member: &Member<'_>, around: &Surroundings, after: &[String]) -> Attrs {
+fn initializer_unit(
+    common: Attrs,
+    command: Expr,
+    member: &Member<'_>,
+    around: &Surroundings,
+    after: &[String],
+) -> Attrs {
     let mut unit = common;
     unit.set(["description"], format!("{}, initializer", around.description(member)));
     unit.set(["after"], after.to_vec());

@@ -9,14 +9,15 @@ use deployix_core::spec::{FileContent, Shipped};
 use super::Form;
 use super::member::Member;
 use crate::shell::{self, Script};
-use crate::syntax::{Attrs, Expr, Param, Part};
+use crate::syntax::{Attrs, Expr, Operator, Param, Part};
 use crate::unit::Word;
 
 /// Packages whose programs every service finds, after its own: what a minimal Debian has as well.
 const BASE: [&str; 5] = ["bash", "coreutils", "findutils", "gnugrep", "gnused"];
 
 /// Programs of [`BASE`] that are started directly often enough to be known here.
-const BASE_PROGRAMS: [&str; 9] = ["bash", "cat", "echo", "env", "false", "sh", "sleep", "test", "true"];
+const BASE_PROGRAMS: [&str; 9] =
+    ["bash", "cat", "echo", "env", "false", "sh", "sleep", "test", "true"];
 
 /// The folder of what a service ships, as a Nix value, and the files that have to lie beside the module for it.
 pub(super) struct Folder {
@@ -38,7 +39,9 @@ pub(super) fn ship(shipped: &Shipped, name: &str, form: Form<'_>) -> Result<Fold
             }
             Ok(Folder { value: Expr::Path(format!("{folder}/{name}")), files })
         }
-        Form::UserData => inside(shipped, name).map(|value| Folder { value, files: BTreeMap::new() }),
+        Form::UserData => {
+            inside(shipped, name).map(|value| Folder { value, files: BTreeMap::new() })
+        }
     }
 }
 
@@ -47,7 +50,9 @@ fn inside(shipped: &Shipped, name: &str) -> Result<Expr, String> {
     let mut script = Script::new();
     for (path, content) in &shipped.files {
         let Some(text) = content.as_text().filter(|text| !text.contains('\0')) else {
-            return Err(format!("`{path}` is not a text file, and a machine's first boot is told as text"));
+            return Err(format!(
+                "`{path}` is not a text file, and a machine's first boot is told as text"
+            ));
         };
         let mode = if content.executable { "0555" } else { "0444" };
         script = script.install(mode, write_text("file", text, false), path.as_str());
@@ -63,10 +68,7 @@ fn inside(shipped: &Shipped, name: &str) -> Result<Expr, String> {
 pub(super) fn write_text(name: &str, text: &str, executable: bool) -> Expr {
     if executable {
         return Expr::var("pkgs").select(["writeTextFile"]).apply(
-            Attrs::new()
-                .with(["name"], name)
-                .with(["text"], text)
-                .with(["executable"], true),
+            Attrs::new().with(["name"], name).with(["text"], text).with(["executable"], true),
         );
     }
     Expr::var("pkgs").select(["writeText"]).apply(name).apply(text)
@@ -78,21 +80,24 @@ pub(super) fn search_path(member: &Member<'_>) -> Result<Expr, Vec<Remark>> {
     let mut packages = packages(&software.nix).map_err(|wrong| {
         let remark = |path: &&String| {
             member
-                .remark(["software", "nix"], format!("{path:?} is not an attribute path of nixpkgs"))
+                .remark(
+                    ["software", "nix"],
+                    format!("{path:?} is not an attribute path of nixpkgs"),
+                )
                 .remedy("name attributes joined by dots, such as `python3Packages.psycopg2`")
         };
         wrong.iter().map(remark).collect::<Vec<_>>()
     })?;
     packages.extend(BASE.iter().map(|name| Expr::var("pkgs").select([*name])));
-    let mut parts: Vec<Part> = Vec::new();
-    if let (Some(folder), Some(shipped)) = (&member.shipped, &software.path) {
-        parts.extend([folder.clone().into(), ":".into()]);
-        if shipped.files.keys().any(|file| file.as_str().starts_with("bin/")) {
-            parts.extend([folder.clone().into(), "/bin:".into()]);
-        }
+    let packages = Expr::var("lib").select(["makeBinPath"]).apply(Expr::List(packages));
+    let (Some(folder), Some(shipped)) = (&member.shipped, &software.path) else {
+        return Ok(packages);
+    };
+    let mut first: Vec<Part> = vec![folder.clone().into(), ":".into()];
+    if shipped.files.keys().any(|file| file.as_str().starts_with("bin/")) {
+        first.extend([folder.clone().into(), "/bin:".into()]);
     }
-    parts.push(Expr::var("lib").select(["makeBinPath"]).apply(Expr::List(packages)).into());
-    Ok(Expr::concat(parts))
+    Ok(Expr::concat(first).then(Operator::Add, packages))
 }
 
 /// Packages by their attribute paths. Those of one Python belong into one environment: only so does the interpreter find
@@ -127,9 +132,12 @@ fn packages(paths: &[String]) -> Result<Vec<Expr>, Vec<&String>> {
         .into_iter()
         .filter(|(_, keys)| !matches!(keys.as_slice(), [only] if covered.contains(only)))
         .map(|(set, keys)| match pythons.get(set) {
-            Some(libraries) if keys.is_empty() => Expr::var("pkgs")
-                .select([set, "python", "withPackages"])
-                .apply(Expr::Lambda(Param::Name("ps".into()), Box::new(Expr::List(libraries.clone())))),
+            Some(libraries) if keys.is_empty() => {
+                Expr::var("pkgs").select([set, "python", "withPackages"]).apply(Expr::Lambda(
+                    Param::Name("ps".into()),
+                    Box::new(Expr::List(libraries.clone())),
+                ))
+            }
             _ => Expr::var("pkgs").select(keys),
         })
         .collect())
@@ -138,27 +146,38 @@ fn packages(paths: &[String]) -> Result<Vec<Expr>, Vec<&String>> {
 /// `python312` of `python312Packages`.
 fn interpreter(set: &str) -> Option<&str> {
     set.strip_suffix("Packages").filter(|name| {
-        name.strip_prefix("python").is_some_and(|version| version.bytes().all(|b| b.is_ascii_digit()))
+        name.strip_prefix("python")
+            .is_some_and(|version| version.bytes().all(|b| b.is_ascii_digit()))
     })
 }
 
 /// The first word of a command line. A bare name is looked up on `ExecSearchPath` when the service starts.
 pub(super) fn program(member: &Member<'_>, field: &str, name: &str) -> Result<Word, Remark> {
     let software = &member.spec.software;
-    let ships = software.path.iter().any(|path| path.files.keys().any(|file| file.as_str() == name));
+    let ships =
+        software.path.iter().any(|path| path.files.keys().any(|file| file.as_str() == name));
     match &member.shipped {
         _ if name.starts_with('/') => Ok(vec![name.into()]),
-        Some(folder) if name.contains('/') && ships => Ok(vec![folder.clone().into(), format!("/{name}").into()]),
+        Some(folder) if name.contains('/') && ships => {
+            Ok(vec![folder.clone().into(), format!("/{name}").into()])
+        }
         _ if name.contains('/') => Err(member
-            .remark([field], format!("`{name}` is neither an absolute path nor a file of `software.path`"))
+            .remark(
+                [field],
+                format!("`{name}` is neither an absolute path nor a file of `software.path`"),
+            )
             .remedy("give the program's name alone, as it is found on PATH")),
         None if software.nix.is_empty() && !BASE_PROGRAMS.contains(&name) => Err(member
             .remark(["software"], format!("nothing says where `{name}` comes from on NixOS"))
-            .remedy("list nixpkgs' attribute paths in `software.nix`, or ship it with `software.path`")),
+            .remedy(
+                "list nixpkgs' attribute paths in `software.nix`, or ship it with `software.path`",
+            )),
         // Some characters before a program's name mean something to systemd.
-        _ if name.is_empty() || name.starts_with(['-', '@', ':', '+', '!', '|', '.']) => Err(member
-            .remark([field], format!("systemd does not take {name:?} for a program's name"))
-            .remedy("give its absolute path")),
+        _ if name.is_empty() || name.starts_with(['-', '@', ':', '+', '!', '|', '.']) => {
+            Err(member
+                .remark([field], format!("systemd does not take {name:?} for a program's name"))
+                .remedy("give its absolute path"))
+        }
         _ => Ok(vec![name.into()]),
     }
 }

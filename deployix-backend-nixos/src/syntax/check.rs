@@ -112,29 +112,17 @@ fn walk_attrs(attrs: &Attrs, path: &mut Vec<String>) -> Result<(), Problem> {
 }
 
 fn no_nul(text: &str) -> Result<(), Problem> {
-    if text.contains('\0') {
-        Err(Problem::Nul)
-    } else {
-        Ok(())
-    }
+    if text.contains('\0') { Err(Problem::Nul) } else { Ok(()) }
 }
 
 fn variable(name: &str) -> Result<(), Problem> {
-    if is_identifier(name) {
-        Ok(())
-    } else {
-        Err(Problem::Variable(name.to_owned()))
-    }
+    if is_identifier(name) { Ok(()) } else { Err(Problem::Variable(name.to_owned())) }
 }
 
 fn relative(text: &str) -> Result<(), Problem> {
     no_nul(text)?;
     let plain = text.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    if plain {
-        Ok(())
-    } else {
-        Err(Problem::Path(text.to_owned()))
-    }
+    if plain { Ok(()) } else { Err(Problem::Path(text.to_owned())) }
 }
 
 #[cfg(test)]
@@ -143,10 +131,8 @@ mod tests {
 
     #[test]
     fn an_error_names_the_attribute_path_and_the_remedy() {
-        let attrs = Attrs::new().with(
-            ["systemd", "services", "web.1", "environment", "KEY"],
-            "a\0b",
-        );
+        let attrs =
+            Attrs::new().with(["systemd", "services", "web.1", "environment", "KEY"], "a\0b");
         let error = check(&attrs.into()).expect_err("NUL");
         assert_eq!(
             error.to_string(),

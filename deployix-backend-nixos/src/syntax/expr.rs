@@ -111,10 +111,7 @@ impl Attrs {
     ) {
         let keys: Vec<String> = path.into_iter().map(Into::into).collect();
         let nested = keys.into_iter().rev().fold(value.into(), |inner, key| {
-            Expr::Attrs(Self {
-                recursive: false,
-                entries: BTreeMap::from([(key, inner)]),
-            })
+            Expr::Attrs(Self { recursive: false, entries: BTreeMap::from([(key, inner)]) })
         });
         if let Expr::Attrs(nested) = nested {
             self.merge(nested);
@@ -148,14 +145,8 @@ impl Attrs {
 
 impl<K: Into<String>, V: Into<Expr>> FromIterator<(K, V)> for Attrs {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        let entries = entries
-            .into_iter()
-            .map(|(key, value)| (key.into(), value.into()))
-            .collect();
-        Self {
-            recursive: false,
-            entries,
-        }
+        let entries = entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        Self { recursive: false, entries }
     }
 }
 
@@ -240,6 +231,15 @@ impl From<String> for Part {
 impl From<Expr> for Part {
     fn from(value: Expr) -> Self {
         Self::Value(value)
+    }
+}
+
+impl From<Part> for Expr {
+    fn from(part: Part) -> Self {
+        match part {
+            Part::Value(value) => value,
+            text => Self::Str(vec![text]),
+        }
     }
 }
 

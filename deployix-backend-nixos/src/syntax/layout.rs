@@ -148,12 +148,7 @@ fn block(out: &mut String, expr: &Expr, place: Binding, depth: usize) {
     }
     match expr {
         Expr::Str(parts) if suits_indented(parts) => {
-            let text = indented(
-                parts,
-                &STEP.repeat(depth + 1),
-                &STEP.repeat(depth),
-                interpolated,
-            );
+            let text = indented(parts, &STEP.repeat(depth + 1), &STEP.repeat(depth), interpolated);
             out.push_str(&text);
         }
         Expr::List(items) => {
@@ -231,9 +226,26 @@ fn bindings(out: &mut String, attrs: &Attrs, depth: usize) {
             out.push_str(&key_text(key));
             value = only;
         }
-        out.push_str(" = ");
-        block(out, value, Binding::Loose, depth);
+        out.push_str(" =");
+        if matches!(value, Expr::Lambda(Param::Set(_), _) | Expr::Let(..) | Expr::Binary(..)) {
+            on_own_lines(out, value, depth + 1);
+        } else {
+            out.push(' ');
+            block(out, value, Binding::Loose, depth);
+        }
         out.push(';');
+    }
+}
+
+/// Prints a value that starts on the next line, unless it fits on this one.
+fn on_own_lines(out: &mut String, value: &Expr, depth: usize) {
+    let start = out.len();
+    let used = start - out.rfind('\n').map_or(0, |newline| newline + 1);
+    out.push(' ');
+    if !inline(out, value, Binding::Loose, start + WIDTH.saturating_sub(used)) {
+        out.truncate(start);
+        new_line(out, depth);
+        block(out, value, Binding::Loose, depth);
     }
 }
 

@@ -3,27 +3,20 @@
 use super::string::quoted;
 
 /// Words that Nix reads as syntax; `or` is an operator only after a selection, but quoting it is never wrong.
-const KEYWORDS: [&str; 10] = [
-    "assert", "else", "if", "in", "inherit", "let", "or", "rec", "then", "with",
-];
+const KEYWORDS: [&str; 10] =
+    ["assert", "else", "if", "in", "inherit", "let", "or", "rec", "then", "with"];
 
 /// Tells whether Nix reads the text as one name.
 pub(super) fn is_identifier(text: &str) -> bool {
     let mut chars = text.chars();
-    chars
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '\''))
         && !KEYWORDS.contains(&text)
 }
 
 /// An attribute name, quoted where it has to be.
 pub(super) fn key_text(key: &str) -> String {
-    if is_identifier(key) {
-        key.to_owned()
-    } else {
-        quoted(key)
-    }
+    if is_identifier(key) { key.to_owned() } else { quoted(key) }
 }
 
 /// An integer. It starts with `-`, or with `(`, if it is negative.
@@ -47,8 +40,7 @@ pub(super) fn float_text(value: f64) -> String {
 
 /// Tells whether a relative path can be a path literal, `./a/b`.
 pub(super) fn is_path_literal(path: &str) -> bool {
-    path.chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '/'))
+    path.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '/'))
 }
 
 #[cfg(test)]

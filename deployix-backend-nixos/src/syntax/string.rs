@@ -142,9 +142,9 @@ pub(super) fn indented(
     out
 }
 
-/// A quote may stand alone where letters, digits or the usual punctuation follow, and no quote stands before it.
+/// A quote may stand alone between characters that are no quotes, and not before a dollar sign or the end.
 fn lone_quote_is_safe(out: &str, next: Option<&char>) -> bool {
-    !out.ends_with('\'') && next.is_some_and(|next| !matches!(next, '\'' | '$' | '\\' | '\n'))
+    !out.ends_with('\'') && next.is_some_and(|next| !matches!(next, '\'' | '$'))
 }
 
 /// A string's parts with neighbouring texts joined, so that what stands next to what is plain.
@@ -177,28 +177,16 @@ mod tests {
 
     #[test]
     fn a_dollar_before_an_interpolation_stays_a_dollar() {
-        let parts = [
-            Part::from("cost $"),
-            Part::from("$"),
-            Part::from(Expr::var("x")),
-        ];
+        let parts = [Part::from("cost $"), Part::from("$"), Part::from(Expr::var("x"))];
         let text = quoted_parts(&parts, |_, out| out.push('x'));
         assert_eq!(text, "\"cost $\\$${x}\"");
     }
 
     #[test]
     fn texts_that_the_indented_form_would_change_keep_the_quoted_form() {
-        for text in [
-            "one line",
-            "one line\n",
-            "  a\n  b",
-            "a\r\nb",
-            "a\n  ",
-            "",
-            "\n",
-            "\n\n",
-            " \n ",
-        ] {
+        for text in
+            ["one line", "one line\n", "  a\n  b", "a\r\nb", "a\n  ", "", "\n", "\n\n", " \n "]
+        {
             assert!(!suits_indented(&[text.into()]), "{text:?}");
         }
         for text in ["a\nb", "a\n  b\n", "  a\nb\n", "\na", "a\n\n"] {

@@ -109,7 +109,7 @@ in
         in if isFunction value then value specialArgs else value;
       gather = module:
         let set = call module;
-        in [ set ] ++ concatMap gather (set.imports or [ ]);
+        in concatMap gather (set.imports or [ ]) ++ [ set ];
       sets = concatMap gather modules;
       options = foldl' mergeOptions { } (map (set: set.options or { }) sets);
       strip = set: removeAttrs (set.config or set) [ "imports" "options" "_file" ];
