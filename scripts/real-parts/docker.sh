@@ -9,7 +9,7 @@ base_suite=bookworm
 # The first Debian release whose docker-compose is version 2.
 compose_suite=trixie
 
-started=$parts_dir/docker-started
+started=${DEPLOYIX_STARTED:-$parts_dir}/docker-started
 log=$parts_dir/dockerd.log
 
 up() {
@@ -54,7 +54,7 @@ answers() { have docker && docker info >/dev/null 2>&1; }
 start_dockerd() {
     # The shell that dockerd replaces tells its own id, which is dockerd's then.
     # shellcheck disable=SC2016  # $$ is the inner shell's
-    as_root setsid --fork sh -c 'echo $$ >"$1"; exec dockerd >"$2" 2>&1 </dev/null' sh "$started" "$log"
+    as_root setsid --fork sh -c 'echo $$ >"$1"; exec dockerd >"$2" 2>&1 </dev/null 3>&-' sh "$started" "$log"
 }
 
 stop_dockerd() {

@@ -2,8 +2,8 @@
 #
 # A part's script takes one word. `up` makes the part available: it installs what is missing, starts what must run and
 # prints the environment its tests need, one NAME=value per line; run again it changes nothing. `down` stops what `up`
-# started and nothing else. Everything a person should read goes to standard error. Exit status: 0 available, 3 it cannot
-# be had on this machine (the reason was said), anything else a failure.
+# started and nothing else. Progress goes to standard error. Exit status: 0 available, 3 it cannot be had on this machine
+# (the reason is then what it prints), anything else a failure.
 # shellcheck shell=bash
 
 set -euo pipefail
@@ -14,9 +14,10 @@ mkdir -p "$parts_dir"
 
 say() { printf '%s\n' "$*" >&2; }
 
-# Ends the script: this part cannot be had here.
+# Ends the script: this part cannot be had here. The reason goes to the script's own output, from subshells too.
+exec 3>&1
 unavailable() {
-    say "  not available: $*"
+    printf '%s\n' "$*" >&3
     exit 3
 }
 
