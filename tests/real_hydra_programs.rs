@@ -1,3 +1,4 @@
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 //! The programs of `examples/hydra` at work on this machine, without deployix: a commit that is pushed to `git daemon`
 //! travels through the database to the web page.
 

@@ -98,9 +98,9 @@ compose_from_newer_debian() {
     mkdir -p "$work/lists/partial" "$work/unpacked" "$plugins"
     echo "deb $mirror $compose_suite main" >"$work/sources.list"
     local newer=(-o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=/dev/null
-        -o "Dir::State::Lists=$work/lists" -o APT::Sandbox::User=root)
+        -o "Dir::State::Lists=$work/lists")
     apt "${newer[@]}" update
-    (cd "$work" && apt "${newer[@]}" download docker-compose)
+    (cd "$work" && apt_download "${newer[@]}" docker-compose)
     dpkg-deb -x "$work"/docker-compose_*.deb "$work/unpacked"
     install -m 0755 "$work/unpacked/usr/libexec/docker/cli-plugins/docker-compose" "$plugins/"
     as_root rm -rf "$work"

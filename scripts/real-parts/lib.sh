@@ -44,6 +44,9 @@ apt_install() {
     apt install --yes --no-install-recommends "$@"
 }
 
+# Brings a package's file into the current folder without installing it.
+apt_download() { apt download -o APT::Sandbox::User=root "$@"; }
+
 apt_knows() { apt-cache show "$@" >/dev/null 2>&1; }
 
 # Most parts start nothing that would have to be stopped.
