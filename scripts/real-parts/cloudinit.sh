@@ -19,9 +19,13 @@ up() {
 
 # Installed as Debian means it, it would take part in this machine's next boot; unpacked it only checks.
 unpacked() {
-    on_debian || unavailable "cloud-init"
-    apt_install python3 python3-configobj python3-jinja2 python3-jsonschema python3-oauthlib python3-requests python3-yaml
+    on_debian || unavailable "cloud-init, which this script knows to find on Debian and Ubuntu only"
+    can_be_root || unavailable "the libraries of cloud-init must be installed, which needs root or sudo without a password"
     apt_knows cloud-init || apt update
+    local libraries
+    libraries=$(apt-cache depends cloud-init | sed -n -E 's/^ *Depends: (python3[a-z0-9.-]*)$/\1/p')
+    # shellcheck disable=SC2086  # one argument each
+    apt_install $libraries
     rm -rf "$folder"
     mkdir -p "$folder/unpacked"
     (cd "$folder" && apt_download cloud-init)
