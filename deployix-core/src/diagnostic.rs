@@ -1,0 +1,451 @@
+//! What is wrong, where, why and what to do about it; and a stage's successes beside its failures.
+
+use std::{fmt, sync::Arc};
+
+use serde::Serialize;
+
+use crate::name::Name;
+
+/// A stable, searchable name for one kind of finding.
+///
+/// Codes are never renamed or reused; new ones are added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Code {
+    /// A file cannot be read.
+    FileUnreadable,
+    /// A file is not valid TOML, YAML or JSON.
+    SyntaxInvalid,
+    /// A file's `version` is missing or not one that this program reads.
+    VersionUnsupported,
+    /// A key that nothing knows.
+    KeyUnknown,
+    /// A key that has to be there is not.
+    KeyMissing,
+    /// A value has the wrong type or form.
+    ValueInvalid,
+    /// Two keys or values exclude each other.
+    ValuesConflict,
+    /// Two things of one kind have one name.
+    NameTaken,
+    /// Two functionalities have one fqdn.
+    FqdnTaken,
+    /// An upstream host is nobody's fqdn and not declared external.
+    UpstreamNotProvided,
+    /// A host is declared external and is also some functionality's fqdn.
+    ExternalHostProvided,
+    /// A functionality's upstream offers no endpoint to connect to.
+    UpstreamWithoutEndpoint,
+    /// Something is named that does not exist: a target, a network, a location, an endpoint.
+    ReferenceUnknown,
+    /// An extension's namespace is registered by nobody, or not for this place.
+    ExtensionUnknown,
+    /// An extension's settings are not what its owner declared.
+    ExtensionInvalid,
+    /// An extension's owner is not the backend that compiles this.
+    ExtensionUnsupported,
+    /// A backend is named that is not registered.
+    BackendUnknown,
+    /// A group's members cannot run on one host as asked.
+    GroupSplit,
+    /// One port is used twice on one host.
+    PortTaken,
+    /// A target has no room left.
+    TargetFull,
+    /// No target fits what a functionality wishes.
+    TargetNotFound,
+    /// Fewer replicas run than were asked for.
+    ReplicasReduced,
+    /// A machine has to be reached, and its address is not known.
+    AddressMissing,
+    /// A secret stands where other processes or people could read it.
+    SecretExposed,
+    /// A service lowers to something that cannot run.
+    ServiceInvalid,
+    /// A backend refuses to compile something.
+    NotCompiled,
+    /// A backend compiled something with a remark.
+    Noted,
+    /// Two resources have one id and different contents.
+    ResourceConflict,
+    /// Something it depends on failed.
+    Blocked,
+}
+
+impl Code {
+    /// The code's text, in kebab case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FileUnreadable => "file-unreadable",
+            Self::SyntaxInvalid => "syntax-invalid",
+            Self::VersionUnsupported => "version-unsupported",
+            Self::KeyUnknown => "key-unknown",
+            Self::KeyMissing => "key-missing",
+            Self::ValueInvalid => "value-invalid",
+            Self::ValuesConflict => "values-conflict",
+            Self::NameTaken => "name-taken",
+            Self::FqdnTaken => "fqdn-taken",
+            Self::UpstreamNotProvided => "upstream-not-provided",
+            Self::ExternalHostProvided => "external-host-provided",
+            Self::UpstreamWithoutEndpoint => "upstream-without-endpoint",
+            Self::ReferenceUnknown => "reference-unknown",
+            Self::ExtensionUnknown => "extension-unknown",
+            Self::ExtensionInvalid => "extension-invalid",
+            Self::ExtensionUnsupported => "extension-unsupported",
+            Self::BackendUnknown => "backend-unknown",
+            Self::GroupSplit => "group-split",
+            Self::PortTaken => "port-taken",
+            Self::TargetFull => "target-full",
+            Self::TargetNotFound => "target-not-found",
+            Self::ReplicasReduced => "replicas-reduced",
+            Self::AddressMissing => "address-missing",
+            Self::SecretExposed => "secret-exposed",
+            Self::ServiceInvalid => "service-invalid",
+            Self::NotCompiled => "not-compiled",
+            Self::Noted => "noted",
+            Self::ResourceConflict => "resource-conflict",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// How much a finding weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// What it is about does not go further.
+    Error,
+    /// What it is about goes further, not quite as asked.
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Place {
+    /// The file, as its user named it.
+    pub file: Arc<str>,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1, in characters.
+    pub column: usize,
+    /// The line's text, without its end.
+    pub excerpt: String,
+    /// How many characters of the line are meant, at least 1.
+    pub length: usize,
+}
+
+impl Place {
+    /// The place of a byte range in a file's text; the range is cut at the end of its first line.
+    #[must_use]
+    pub fn of(file: &Arc<str>, text: &str, range: std::ops::Range<usize>) -> Self {
+        let start = floor_char_boundary(text, range.start);
+        let end = floor_char_boundary(text, range.end).max(start);
+        let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        let excerpt = text[line_start..line_end].trim_end_matches('\r');
+        Self {
+            file: Arc::clone(file),
+            line: text[..start].matches('\n').count() + 1,
+            column: text[line_start..start].chars().count() + 1,
+            length: text[start..end.min(line_end)].trim_end().chars().count().max(1),
+            excerpt: excerpt.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+fn floor_char_boundary(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// One finding: what, where, why and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Diagnostic {
+    /// Which kind of finding it is.
+    pub code: Code,
+    /// How much it weighs.
+    pub severity: Severity,
+    /// What is wrong and why, in lower case, without a final dot.
+    pub message: String,
+    /// Where it is wrong, if it came from a file.
+    pub place: Option<Place>,
+    /// What to do about it.
+    pub remedy: Option<String>,
+    /// The functionality that it is about.
+    pub functionality: Option<Name>,
+    /// Other places that belong to it, each with what is there.
+    pub related: Vec<(String, Place)>,
+}
+
+impl Diagnostic {
+    /// An error.
+    pub fn error(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            place: None,
+            remedy: None,
+            functionality: None,
+            related: Vec::new(),
+        }
+    }
+
+    /// A warning.
+    pub fn warning(code: Code, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, message) }
+    }
+
+    /// Adds where it is.
+    #[must_use]
+    pub fn at(mut self, place: impl Into<Option<Place>>) -> Self {
+        self.place = place.into();
+        self
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Adds which functionality it is about.
+    #[must_use]
+    pub fn about(mut self, functionality: &Name) -> Self {
+        self.functionality = Some(functionality.clone());
+        self
+    }
+
+    /// Adds another place that belongs to it.
+    #[must_use]
+    pub fn related(mut self, what: impl Into<String>, place: Option<Place>) -> Self {
+        self.related.extend(place.map(|place| (what.into(), place)));
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        write!(f, "{}[{}]: {}", self.severity, self.code, self.message)?;
+        for (what, place) in &self.related {
+            write!(f, "; {place}: {what}")?;
+        }
+        if let Some(remedy) = &self.remedy {
+            write!(f, "; {remedy}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Findings, all of them at once.
+///
+/// They print one a line, in the order of their places.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Diagnostics(Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// No findings.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether any of them is an error.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.errors().next().is_some()
+    }
+
+    /// The errors alone.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.0.iter().filter(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// Puts them in the order of their places, then codes and messages, and drops repetitions; so
+    /// the same problems print the same, in whatever order they were found.
+    pub fn sort(&mut self) {
+        self.0.sort_by(|a, b| {
+            let key = |d: &Diagnostic| (d.place.is_none(), d.place.clone(), d.severity, d.code);
+            key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))
+        });
+        self.0.dedup();
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.0.iter()
+    }
+}
+
+impl Extend<Diagnostic> for Diagnostics {
+    fn extend<T: IntoIterator<Item = Diagnostic>>(&mut self, iter: T) {
+        self.0.extend(iter);
+    }
+}
+
+impl FromIterator<Diagnostic> for Diagnostics {
+    fn from_iter<T: IntoIterator<Item = Diagnostic>>(iter: T) -> Self {
+        Self(iter.into_iter().collect())
+    }
+}
+
+impl IntoIterator for Diagnostics {
+    type Item = Diagnostic;
+    type IntoIter = std::vec::IntoIter<Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Diagnostics {
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self(vec![diagnostic])
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, diagnostic) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{diagnostic}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+/// What a stage achieved, and what it did not: no stage fails as a batch.
+#[derive(Debug, Clone)]
+#[must_use = "a stage's findings have to be shown to somebody"]
+pub struct Staged<T> {
+    /// What succeeded.
+    pub value: T,
+    /// What did not, and remarks on what did.
+    pub diagnostics: Diagnostics,
+}
+
+impl<T> Staged<T> {
+    /// A stage's result.
+    pub fn new(value: T, diagnostics: Diagnostics) -> Self {
+        Self { value, diagnostics }
+    }
+
+    /// Runs the next stage on what succeeded, keeping the findings of both.
+    pub fn then<U>(self, stage: impl FnOnce(T) -> Staged<U>) -> Staged<U> {
+        let mut next = stage(self.value);
+        let mut diagnostics = self.diagnostics;
+        diagnostics.extend(std::mem::take(&mut next.diagnostics));
+        Staged { value: next.value, diagnostics }
+    }
+
+    /// The value where nothing failed; warnings are passed over.
+    ///
+    /// # Errors
+    /// All findings, where one of them is an error.
+    pub fn complete(self) -> Result<T, Diagnostics> {
+        if self.diagnostics.has_errors() { Err(self.diagnostics) } else { Ok(self.value) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_counts_lines_and_characters_from_one() {
+        let file: Arc<str> = "x.toml".into();
+        let text = "a = 1\nüü = \"naïve\"\r\nb = 2";
+        let start = text.find('"').unwrap();
+        let place = Place::of(&file, text, start..start + "\"naïve\"".len());
+        assert_eq!((place.line, place.column, place.length), (2, 6, 7));
+        assert_eq!(place.excerpt, "üü = \"naïve\"");
+        assert_eq!(place.to_string(), "x.toml:2:6");
+    }
+
+    #[test]
+    fn a_place_survives_ranges_that_point_nowhere() {
+        let file: Arc<str> = "x".into();
+        for (text, range) in [("", 5..9), ("ü", 1..1), ("a\n", 2..2), ("a\nb", 0..3)] {
+            assert!(Place::of(&file, text, range).length >= 1);
+        }
+    }
+
+    #[test]
+    fn findings_sort_by_place_and_lose_their_doubles() {
+        let file: Arc<str> = "x".into();
+        let at = |line: usize| Place::of(&file, "\n\n\n", line..line);
+        let make = |line| Diagnostic::error(Code::KeyUnknown, "m").at(at(line));
+        let mut found: Diagnostics = [make(2), make(0), make(2)].into_iter().collect();
+        found.push(Diagnostic::warning(Code::Noted, "elsewhere"));
+        found.sort();
+        let lines: Vec<_> = found.iter().map(|d| d.place.as_ref().map(|p| p.line)).collect();
+        assert_eq!(lines, [Some(1), Some(3), None]);
+    }
+}
