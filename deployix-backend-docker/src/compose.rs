@@ -220,9 +220,7 @@ fn service(service: &Service, place: &str) -> Result<Yaml, EmitError> {
         fields.text("target", Some(&mount.target))?;
         Ok(fields.end())
     })?;
-    fields.list("secrets", &service.secrets, |mount, place| {
-        text(&mount.name, place)
-    })?;
+    fields.list("secrets", &service.secrets, |mount, place| text(&mount.name, place))?;
     fields.texts("cap_drop", &service.cap_drop)?;
     fields.texts("cap_add", &service.cap_add)?;
     fields.texts("security_opt", &service.security_opt)?;
@@ -247,10 +245,7 @@ fn service(service: &Service, place: &str) -> Result<Yaml, EmitError> {
         Ok(fields.end())
     })?;
     if let Some(check) = &service.healthcheck {
-        fields.put(
-            "healthcheck",
-            healthcheck(check, &format!("{place}.healthcheck"))?,
-        );
+        fields.put("healthcheck", healthcheck(check, &format!("{place}.healthcheck"))?);
     }
     let depends_on = service.depends_on.iter().map(|(other, condition)| {
         let condition = match condition {
@@ -258,10 +253,7 @@ fn service(service: &Service, place: &str) -> Result<Yaml, EmitError> {
             Condition::Healthy => "service_healthy",
             Condition::Completed => "service_completed_successfully",
         };
-        (
-            other.clone(),
-            Yaml::Map(vec![("condition".into(), Yaml::Text(condition.into()))]),
-        )
+        (other.clone(), Yaml::Map(vec![("condition".into(), Yaml::Text(condition.into()))]))
     });
     fields.nonempty("depends_on", depends_on.collect());
     fields.text(
@@ -286,9 +278,8 @@ fn service(service: &Service, place: &str) -> Result<Yaml, EmitError> {
 
 fn healthcheck(check: &Healthcheck, place: &str) -> Result<Yaml, EmitError> {
     let mut fields = Fields::new(place);
-    let test: Vec<String> = std::iter::once("CMD".to_owned())
-        .chain(check.command.iter().cloned())
-        .collect();
+    let test: Vec<String> =
+        std::iter::once("CMD".to_owned()).chain(check.command.iter().cloned()).collect();
     fields.texts("test", &test)?;
     fields.duration("interval", Some(check.interval));
     fields.duration("timeout", Some(check.timeout));
@@ -303,10 +294,7 @@ fn network(network: &Network, place: &str) -> Result<Yaml, EmitError> {
     fields.texts_by_name("driver_opts", &network.options)?;
     if let Some(subnet) = &network.subnet {
         let range = Yaml::Map(vec![("subnet".into(), text(subnet, place)?)]);
-        fields.put(
-            "ipam",
-            Yaml::Map(vec![("config".into(), Yaml::List(vec![range]))]),
-        );
+        fields.put("ipam", Yaml::Map(vec![("config".into(), Yaml::List(vec![range]))]));
     }
     fields.texts_by_name("labels", &network.labels)?;
     Ok(fields.end())
@@ -315,25 +303,15 @@ fn network(network: &Network, place: &str) -> Result<Yaml, EmitError> {
 /// A text that Compose reads back as it is: `$$` stands for a dollar sign.
 fn text(value: &str, place: &str) -> Result<Yaml, EmitError> {
     if value.contains('\0') {
-        return Err(EmitError::Nul {
-            place: place.to_owned(),
-        });
+        return Err(EmitError::Nul { place: place.to_owned() });
     }
     Ok(Yaml::Text(value.replace('$', "$$")))
 }
 
 fn name(name: &str) -> Result<String, EmitError> {
-    let valid = !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    if valid {
-        Ok(name.to_owned())
-    } else {
-        Err(EmitError::ComposeName {
-            name: name.to_owned(),
-        })
-    }
+    let valid =
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if valid { Ok(name.to_owned()) } else { Err(EmitError::ComposeName { name: name.to_owned() }) }
 }
 
 /// A mapping while it is filled, leaving out what is empty.
@@ -344,10 +322,7 @@ struct Fields<'p> {
 
 impl<'p> Fields<'p> {
     fn new(place: &'p str) -> Self {
-        Self {
-            place,
-            entries: Vec::new(),
-        }
+        Self { place, entries: Vec::new() }
     }
 
     fn put(&mut self, key: &str, value: Yaml) {
@@ -394,10 +369,7 @@ impl<'p> Fields<'p> {
             return Ok(());
         }
         let place = format!("{}.{key}", self.place);
-        let items = items
-            .iter()
-            .map(|item| print(item, &place))
-            .collect::<Result<_, _>>()?;
+        let items = items.iter().map(|item| print(item, &place)).collect::<Result<_, _>>()?;
         self.put(key, Yaml::List(items));
         Ok(())
     }
@@ -414,9 +386,7 @@ impl<'p> Fields<'p> {
         let place = format!("{}.{key}", self.place);
         let entries = values.iter().map(|(name, value)| {
             if name.contains('\0') {
-                return Err(EmitError::Nul {
-                    place: place.clone(),
-                });
+                return Err(EmitError::Nul { place: place.clone() });
             }
             Ok((name.clone(), text(value, &format!("{place}.{name}"))?))
         });
@@ -449,10 +419,7 @@ mod tests {
 
     #[test]
     fn a_dollar_sign_is_never_filled_in() {
-        let service = Service {
-            command: vec!["$HOME".into()],
-            ..Service::default()
-        };
+        let service = Service { command: vec!["$HOME".into()], ..Service::default() };
         let compose = Compose {
             name: "p".into(),
             services: [("web".to_owned(), service)].into(),
@@ -473,14 +440,9 @@ mod tests {
             services: [("web".to_owned(), service)].into(),
             ..Compose::default()
         };
-        let nul = EmitError::Nul {
-            place: "services.web.environment.KEY".into(),
-        };
+        let nul = EmitError::Nul { place: "services.web.environment.KEY".into() };
         assert_eq!(compose.print(), Err(nul));
         compose.services = [("a b".to_owned(), Service::default())].into();
-        assert_eq!(
-            compose.print(),
-            Err(EmitError::ComposeName { name: "a b".into() })
-        );
+        assert_eq!(compose.print(), Err(EmitError::ComposeName { name: "a b".into() }));
     }
 }

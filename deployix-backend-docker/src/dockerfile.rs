@@ -120,11 +120,8 @@ impl Dockerfile {
         let mut out = String::new();
         for line in &self.comment {
             // One comment stays one line, and an empty one keeps its `#`.
-            let _ = writeln!(
-                out,
-                "{}",
-                format!("# {}", line.replace(['\r', '\n'], " ")).trim_end()
-            );
+            let _ =
+                writeln!(out, "{}", format!("# {}", line.replace(['\r', '\n'], " ")).trim_end());
         }
         let mut known = BTreeSet::new();
         for stage in &self.stages {
@@ -135,9 +132,7 @@ impl Dockerfile {
             if let Some(name) = &stage.name
                 && !known.insert(name.as_str())
             {
-                return Err(EmitError::Stage {
-                    stage: name.clone(),
-                });
+                return Err(EmitError::Stage { stage: name.clone() });
             }
             for step in &stage.steps {
                 out.push_str(&print_step(step, &known)?);
@@ -152,9 +147,7 @@ fn print_from(stage: &Stage, known: &BTreeSet<&str>) -> Result<String, EmitError
     match &stage.from {
         // An image that is called like an earlier stage would silently become that stage.
         From::Image(image) if known.contains(image.as_str()) => {
-            return Err(EmitError::Stage {
-                stage: image.clone(),
-            });
+            return Err(EmitError::Stage { stage: image.clone() });
         }
         From::Image(image) => line.plain(image_reference(image)?),
         From::Stage(name) => line.plain(known_stage(name, known)?),
@@ -165,9 +158,7 @@ fn print_from(stage: &Stage, known: &BTreeSet<&str>) -> Result<String, EmitError
                 .bytes()
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b));
         if !valid {
-            return Err(EmitError::Stage {
-                stage: name.clone(),
-            });
+            return Err(EmitError::Stage { stage: name.clone() });
         }
         line.plain("AS");
         line.plain(name);
@@ -190,9 +181,7 @@ fn print_step(step: &Instruction, known: &BTreeSet<&str>) -> Result<String, Emit
             }
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-/".contains(&b);
             if copy.source.is_empty() || !copy.source.bytes().all(plain) {
-                return Err(EmitError::CopySource {
-                    source_path: copy.source.clone(),
-                });
+                return Err(EmitError::CopySource { source_path: copy.source.clone() });
             }
             // In the JSON form, each string is then read as a word.
             let source = copy.source.clone();
@@ -210,13 +199,7 @@ fn print_step(step: &Instruction, known: &BTreeSet<&str>) -> Result<String, Emit
             line.plain(&format!("{port}/{protocol}"));
             line
         }
-        Instruction::Healthcheck {
-            interval,
-            timeout,
-            start_period,
-            retries,
-            command,
-        } => {
+        Instruction::Healthcheck { interval, timeout, start_period, retries, command } => {
             let mut line = Line::new("HEALTHCHECK");
             line.plain(&format!("--interval={interval}s"));
             line.plain(&format!("--timeout={timeout}s"));
@@ -251,13 +234,7 @@ fn pair_line(keyword: &'static str, name: &str, value: &str) -> Result<Line, Emi
 }
 
 fn known_stage<'s>(name: &'s str, known: &BTreeSet<&str>) -> Result<&'s str, EmitError> {
-    if known.contains(name) {
-        Ok(name)
-    } else {
-        Err(EmitError::Stage {
-            stage: name.to_owned(),
-        })
-    }
+    if known.contains(name) { Ok(name) } else { Err(EmitError::Stage { stage: name.to_owned() }) }
 }
 
 /// Checks an image reference's characters; the engine checks its grammar.
@@ -269,9 +246,7 @@ pub fn image_reference(text: &str) -> Result<&str, EmitError> {
     if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.bytes().all(plain) {
         Ok(text)
     } else {
-        Err(EmitError::ImageReference {
-            reference: text.to_owned(),
-        })
+        Err(EmitError::ImageReference { reference: text.to_owned() })
     }
 }
 
@@ -282,14 +257,10 @@ fn word(text: &str, place: &str) -> Result<String, EmitError> {
     for c in text.chars() {
         match c {
             '\0' => {
-                return Err(EmitError::Nul {
-                    place: place.to_owned(),
-                });
+                return Err(EmitError::Nul { place: place.to_owned() });
             }
             '\n' => {
-                return Err(EmitError::LineBreak {
-                    place: place.to_owned(),
-                });
+                return Err(EmitError::LineBreak { place: place.to_owned() });
             }
             '"' | '$' | '\\' => out.extend(['\\', c]),
             c => out.push(c),
@@ -304,9 +275,7 @@ fn exec(line: &mut Line, argv: &[String], place: &str) -> Result<(), EmitError> 
     line.plain("[");
     for (index, argument) in argv.iter().enumerate() {
         if argument.contains('\0') {
-            return Err(EmitError::Nul {
-                place: place.to_owned(),
-            });
+            return Err(EmitError::Nul { place: place.to_owned() });
         }
         line.text.push_str(if index > 0 { ", \"" } else { "\"" });
         for c in argument.chars() {
@@ -333,10 +302,7 @@ const FOLD_AT: usize = 32 * 1024;
 
 impl Line {
     fn new(keyword: &str) -> Self {
-        Self {
-            text: keyword.to_owned(),
-            start: 0,
-        }
+        Self { text: keyword.to_owned(), start: 0 }
     }
 
     /// Appends an operand that holds nothing special.
@@ -409,16 +375,8 @@ mod tests {
     use super::*;
 
     fn one(step: Instruction) -> Result<String, EmitError> {
-        let stage = Stage {
-            from: From::Image("scratch".into()),
-            name: None,
-            steps: vec![step],
-        };
-        let text = Dockerfile {
-            comment: vec![],
-            stages: vec![stage],
-        }
-        .print()?;
+        let stage = Stage { from: From::Image("scratch".into()), name: None, steps: vec![step] };
+        let text = Dockerfile { comment: vec![], stages: vec![stage] }.print()?;
         Ok(text.trim_start_matches("FROM scratch\n").to_owned())
     }
 
@@ -433,42 +391,19 @@ mod tests {
 
     #[test]
     fn words_escape_what_the_builder_expands() {
-        let label = Instruction::Label {
-            key: "a b".into(),
-            value: "${x}\"\\".into(),
-        };
+        let label = Instruction::Label { key: "a b".into(), value: "${x}\"\\".into() };
         assert_eq!(one(label).unwrap(), "LABEL \"a b\"=\"\\${x}\\\"\\\\\"\n");
     }
 
     #[test]
     fn what_the_format_cannot_carry_is_refused() {
         let nul = one(Instruction::Run(vec!["a\0b".into()])).unwrap_err();
-        assert_eq!(
-            nul,
-            EmitError::Nul {
-                place: "RUN".into()
-            }
-        );
+        assert_eq!(nul, EmitError::Nul { place: "RUN".into() });
         let line = one(Instruction::Workdir("/a\nRUN x".into())).unwrap_err();
-        assert_eq!(
-            line,
-            EmitError::LineBreak {
-                place: "WORKDIR".into()
-            }
-        );
-        let stage = Stage {
-            from: From::Image("a b".into()),
-            name: None,
-            steps: vec![],
-        };
-        let file = Dockerfile {
-            comment: vec![],
-            stages: vec![stage],
-        };
-        assert!(matches!(
-            file.print(),
-            Err(EmitError::ImageReference { .. })
-        ));
+        assert_eq!(line, EmitError::LineBreak { place: "WORKDIR".into() });
+        let stage = Stage { from: From::Image("a b".into()), name: None, steps: vec![] };
+        let file = Dockerfile { comment: vec![], stages: vec![stage] };
+        assert!(matches!(file.print(), Err(EmitError::ImageReference { .. })));
     }
 
     #[test]
@@ -478,27 +413,15 @@ mod tests {
             name: name.map(str::to_owned),
             steps: vec![],
         };
-        let file = Dockerfile {
-            comment: vec![],
-            stages: vec![stage(Some("files")), stage(None)],
-        };
-        assert_eq!(
-            file.print(),
-            Err(EmitError::Stage {
-                stage: "files".into()
-            })
-        );
+        let file = Dockerfile { comment: vec![], stages: vec![stage(Some("files")), stage(None)] };
+        assert_eq!(file.print(), Err(EmitError::Stage { stage: "files".into() }));
     }
 
     #[test]
     fn no_line_is_too_long_or_starts_like_a_comment() {
         for text in crate::hostile::long(100_000) {
             let cmd = one(Instruction::Cmd(vec![text.clone()])).unwrap();
-            let label = one(Instruction::Label {
-                key: "k".into(),
-                value: text,
-            })
-            .unwrap();
+            let label = one(Instruction::Label { key: "k".into(), value: text }).unwrap();
             for line in cmd.lines().chain(label.lines()) {
                 assert!(line.len() < 64 * 1024, "{} bytes", line.len());
                 assert!(!line.trim_start().starts_with('#') && !line.trim().is_empty());

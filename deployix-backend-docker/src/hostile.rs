@@ -99,10 +99,8 @@ pub(crate) fn texts(count: Range<usize>) -> impl Strategy<Value = Vec<String>> {
 
 /// Strings of `length` bytes that leave a printer no ordinary place to break a line at.
 pub(crate) fn long(length: usize) -> Vec<String> {
-    [
-        "x", "\\", "\"", "#", " ", "\t", "$", "'", "\\\\ #", "é😀", "a b\\",
-    ]
-    .into_iter()
-    .map(|fragment| fragment.repeat(length.div_ceil(fragment.len())))
-    .collect()
+    ["x", "\\", "\"", "#", " ", "\t", "$", "'", "\\\\ #", "é😀", "a b\\"]
+        .into_iter()
+        .map(|fragment| fragment.repeat(length.div_ceil(fragment.len())))
+        .collect()
 }

@@ -73,12 +73,7 @@ pub fn join(words: &[Word]) -> String {
 
 /// Prints plain argument vectors as one simple command.
 pub fn command<S: AsRef<str>>(argv: &[S]) -> String {
-    join(
-        &argv
-            .iter()
-            .map(|argument| Word::text(argument.as_ref()))
-            .collect::<Vec<_>>(),
-    )
+    join(&argv.iter().map(|argument| Word::text(argument.as_ref())).collect::<Vec<_>>())
 }
 
 /// Bare where every shell reads the text as itself, else in single quotes, where only the single
@@ -112,24 +107,13 @@ mod tests {
         let script = format!("printf '%s\\0' {printed}\n");
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), script).unwrap();
-        let output = Command::new(shell[0])
-            .args(&shell[1..])
-            .arg(file.path())
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output = Command::new(shell[0]).args(&shell[1..]).arg(file.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     }
 
     fn expected(words: &[String]) -> Vec<u8> {
-        words
-            .iter()
-            .flat_map(|word| word.bytes().chain([0]))
-            .collect()
+        words.iter().flat_map(|word| word.bytes().chain([0])).collect()
     }
 
     proptest! {

@@ -134,9 +134,7 @@ fn pad(out: &mut String, indent: usize) {
 fn is_plain_key(key: &str) -> bool {
     const WORDS: &[&str] = &["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
     key.starts_with(|first: char| first.is_ascii_alphabetic())
-        && key
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
         && !WORDS.iter().any(|word| key.eq_ignore_ascii_case(word))
 }
 
@@ -184,10 +182,7 @@ mod tests {
                 Yaml::Map(vec![(
                     "web".into(),
                     Yaml::Map(vec![
-                        (
-                            "command".into(),
-                            Yaml::List(vec![text("web"), text("--port=80")]),
-                        ),
+                        ("command".into(), Yaml::List(vec![text("web"), text("--port=80")])),
                         ("init".into(), Yaml::Bool(true)),
                         (
                             "ports".into(),

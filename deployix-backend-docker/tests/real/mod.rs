@@ -47,9 +47,7 @@ impl Image {
 impl Drop for Image {
     fn drop(&mut self) {
         // Two equal images of parallel tests are one: whoever comes last removes it.
-        let _ = Command::new("docker")
-            .args(["image", "rm", "--force", &self.0])
-            .output();
+        let _ = Command::new("docker").args(["image", "rm", "--force", &self.0]).output();
     }
 }
 
@@ -71,15 +69,7 @@ impl Drop for Project {
     fn drop(&mut self) {
         let file = self.0.to_str().unwrap_or_default();
         let _ = Command::new("docker")
-            .args([
-                "compose",
-                "--file",
-                file,
-                "down",
-                "--volumes",
-                "--timeout",
-                "1",
-            ])
+            .args(["compose", "--file", file, "down", "--volumes", "--timeout", "1"])
             .output();
     }
 }
