@@ -1,5 +1,6 @@
 //! The model, the graph, the stages and the contracts of Deployix.
 
+pub mod backend;
 pub mod diagnostic;
 pub mod digest;
 pub mod name;

@@ -1,0 +1,84 @@
+//! [`Artifact`]: what compiling gives, and what it refuses.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{OutputRef, PeerAddress, Resource};
+use crate::{name::RelativePath, spec::FileContent};
+
+/// What a functionality or a target compiles to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Artifact {
+    /// Files, below the target's folder.
+    pub files: BTreeMap<RelativePath, FileContent>,
+    /// What is to be made real.
+    pub resources: Vec<Resource>,
+    /// What was compiled other than one might expect.
+    pub remarks: Vec<Remark>,
+}
+
+/// Something that a backend has to say about one place in a spec.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Remark {
+    /// The keys that lead to the place, from the functionality's or target's own top, such as
+    /// `["service", "readiness"]`; as far as they exist, they are shown.
+    pub keys: Vec<String>,
+    /// What is the matter and why, in lower case, without a final dot.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+impl Remark {
+    /// A remark about the place that the keys lead to.
+    pub fn new<K: Into<String>>(
+        keys: impl IntoIterator<Item = K>,
+        message: impl Into<String>,
+    ) -> Self {
+        let keys = keys.into_iter().map(Into::into).collect();
+        Self { keys, message: message.into(), remedy: None }
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+}
+
+/// Tells why something cannot be compiled: every reason at once.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", reasons.iter().map(|reason| reason.message.as_str()).collect::<Vec<_>>().join("; "))]
+pub struct CompileError {
+    /// The reasons; at least one.
+    pub reasons: Vec<Remark>,
+}
+
+impl From<Remark> for CompileError {
+    fn from(reason: Remark) -> Self {
+        Self { reasons: vec![reason] }
+    }
+}
+
+/// What a machine is told at its first boot: text, with addresses filled in once they are known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct UserData {
+    /// The pieces, in order.
+    pub parts: Vec<UserDataPart>,
+}
+
+/// A piece of [`UserData`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UserDataPart {
+    /// Text as it is.
+    Text(String),
+    /// The private address of a machine.
+    Address(PeerAddress),
+    /// An output of a resource.
+    Output(OutputRef),
+}

@@ -1,0 +1,299 @@
+//! [`Backend`]: the contract between the core and what makes specs real.
+
+use std::{any::Any, collections::BTreeMap, error::Error, fmt};
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use super::{Artifact, Assembly, CompileError, Input, Resource, Site, Unit, UserData};
+use crate::{
+    digest::Digest,
+    name::{BackendId, Name, ResourceId},
+    spec::{ExtensionDecl, TargetKind},
+};
+
+/// Compiles specs for one kind of target and makes the result real.
+///
+/// # Contract
+/// * [`compile`](Self::compile), [`assemble`](Self::assemble) and [`change`](Self::change) do no
+///   I/O, read no clock and use no randomness: equal arguments give equal results, everywhere.
+/// * Nothing is silently dropped: a field that cannot be honoured is refused, or remarked on.
+/// * Ids of resources start with the backend's own id and are unique within a deployment. Two
+///   artifacts may hold the same resource (a network, for two targets in it) if it is equal.
+/// * No secret's value is in anything that it gives.
+/// * [`apply`](Self::apply) is idempotent: a step may repeat after a crash, in whole or in part.
+/// * No method has a default, so that a backend decides each.
+///
+/// [`crate::conformance`] holds a backend to it.
+#[async_trait]
+pub trait Backend: Any + fmt::Debug + Send + Sync {
+    /// The id under which specs name it.
+    fn id(&self) -> &BackendId;
+
+    /// What it can do; the core refuses beforehand what it cannot.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The extensions that it owns.
+    fn extension_decls(&self) -> &[ExtensionDecl];
+
+    /// Compiles one functionality where it was placed, with its connections.
+    ///
+    /// # Errors
+    /// Every reason why this functionality cannot be compiled; it is left as it last was.
+    fn compile(&self, unit: &Unit<'_>) -> Result<Artifact, CompileError>;
+
+    /// Compiles what ties one target's functionalities together: a host's configuration, a
+    /// network, the machines themselves.
+    ///
+    /// # Errors
+    /// Every reason why the target cannot be compiled; it is left as it last was.
+    fn assemble(&self, assembly: &Assembly<'_>) -> Result<Artifact, CompileError>;
+
+    /// How to get from a resource as it is to the same one as it is wanted; asked only where their
+    /// digests differ.
+    fn change(&self, from: &Resource, to: &Resource) -> Change;
+
+    /// Reads what really exists, from the provider's own tags or labels.
+    ///
+    /// # Errors
+    /// Where the provider cannot be asked.
+    async fn observe(&self, scope: &Scope<'_>) -> Result<Vec<Observed>, BackendError>;
+
+    /// Carries out one step.
+    ///
+    /// # Errors
+    /// Where the step failed; the error says whether trying again can help.
+    async fn apply(&self, step: &Step<'_>) -> Result<Outcome, BackendError>;
+}
+
+/// Compiles functionalities into a machine's first boot.
+pub trait Guest: fmt::Debug + Send + Sync {
+    /// What to tell one machine of a target at its first boot, so that these units run on it.
+    ///
+    /// # Errors
+    /// Every reason why that cannot be.
+    fn user_data(&self, site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, CompileError>;
+}
+
+/// What a backend can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each read by its name")]
+pub struct Capabilities {
+    /// Each functionality has network addresses of its own, so two on one machine may use one port
+    /// and several replicas may share a machine.
+    pub isolated_network: bool,
+    /// It makes machines, so their addresses are known only once they are made.
+    pub makes_machines: bool,
+    /// It has load balancers of its own; elsewhere a program on a target does it.
+    pub load_balancers: bool,
+    /// It can connect machines over IPsec.
+    pub ipsec: bool,
+    /// It fills in values that are looked up at run time.
+    pub lookups: bool,
+    /// It can run several identical machines as one target.
+    pub pools: bool,
+    /// It can run groups that scale by themselves.
+    pub autoscaling: bool,
+    /// It can run several engines as one.
+    pub swarms: bool,
+    /// [`Backend::observe`] and [`Backend::apply`] do their work; elsewhere both answer
+    /// [`ErrorKind::Unsupported`].
+    pub live: bool,
+}
+
+impl Capabilities {
+    /// A backend that can do nothing but compile for single machines.
+    pub const NONE: Self = Self {
+        isolated_network: false,
+        makes_machines: false,
+        load_balancers: false,
+        ipsec: false,
+        lookups: false,
+        pools: false,
+        autoscaling: false,
+        swarms: false,
+        live: false,
+    };
+
+    /// Whether it can run targets of a kind.
+    #[must_use]
+    pub fn runs(&self, kind: TargetKind) -> bool {
+        match kind {
+            TargetKind::Machine => true,
+            TargetKind::Pool { .. } => self.pools,
+            TargetKind::Autoscaling { .. } => self.autoscaling,
+            TargetKind::Swarm => self.swarms,
+        }
+    }
+}
+
+/// How to get from a resource as it is to the same one as it is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// Nothing has to be done.
+    Keep,
+    /// It is changed in place.
+    Update,
+    /// It is made anew, and the old one removed.
+    Replace,
+}
+
+/// What part of the world to read.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Scope<'a> {
+    /// The deployment whose resources are wanted.
+    pub deployment: &'a Name,
+    /// The target to read.
+    pub site: Site<'a>,
+}
+
+impl<'a> Scope<'a> {
+    /// The resources of a deployment on one target.
+    #[must_use]
+    pub fn new(deployment: &'a Name, site: Site<'a>) -> Self {
+        Self { deployment, site }
+    }
+}
+
+/// A resource as it really is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Observed {
+    /// Which one.
+    pub id: ResourceId,
+    /// The digest it was made from, as the provider's tag or label says.
+    pub digest: Option<Digest>,
+    /// What it gives to others.
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Step<'a> {
+    /// The deployment that the resource belongs to.
+    pub deployment: &'a Name,
+    /// The resource: as it is wanted, or where it is to go, as it was.
+    pub resource: &'a Resource,
+    /// What to do with it.
+    pub action: Action<'a>,
+    /// Its settings with every output filled in.
+    pub inputs: &'a BTreeMap<String, Input>,
+}
+
+impl<'a> Step<'a> {
+    /// A step whose resource reads no outputs.
+    #[must_use]
+    pub fn new(deployment: &'a Name, resource: &'a Resource, action: Action<'a>) -> Self {
+        Self { deployment, resource, action, inputs: resource.inputs() }
+    }
+}
+
+/// What a step does.
+#[derive(Debug, Clone, Copy)]
+pub enum Action<'a> {
+    /// Makes the resource.
+    Create,
+    /// Changes it in place.
+    Update {
+        /// As it was.
+        from: &'a Resource,
+    },
+    /// Makes it anew and removes the old one.
+    Replace {
+        /// As it was.
+        from: &'a Resource,
+    },
+    /// Removes it.
+    Remove,
+}
+
+/// What a step gave.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Outcome {
+    /// What the resource gives to others.
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// Tells why a provider did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation}: {message}")]
+pub struct BackendError {
+    kind: ErrorKind,
+    status: ErrorStatus,
+    operation: &'static str,
+    message: String,
+    #[source]
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// What kind of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The backend does not do this.
+    Unsupported,
+    /// Something that has to exist does not.
+    NotFound,
+    /// The caller is not allowed to.
+    Denied,
+    /// The provider refuses what was asked as wrong.
+    Invalid,
+    /// Something else holds or uses it.
+    Conflict,
+    /// The provider does not answer, or not now.
+    Unavailable,
+    /// Anything else.
+    Unexpected,
+}
+
+/// Whether trying again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorStatus {
+    /// It cannot, until somebody changes something.
+    Permanent,
+    /// It can.
+    Temporary,
+}
+
+impl BackendError {
+    /// A failure that trying again cannot mend.
+    pub fn permanent(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
+        let status = ErrorStatus::Permanent;
+        Self { kind, status, operation, message: message.into(), source: None }
+    }
+
+    /// A failure that trying again can mend.
+    pub fn temporary(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
+        let status = ErrorStatus::Temporary;
+        Self { kind, status, operation, message: message.into(), source: None }
+    }
+
+    /// Adds the error behind it.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether trying again can help.
+    #[must_use]
+    pub fn status(&self) -> ErrorStatus {
+        self.status
+    }
+
+    /// What was being done.
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        self.operation
+    }
+}
