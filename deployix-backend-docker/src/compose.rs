@@ -1,7 +1,7 @@
 //! Compose text: a typed tree of the Compose specification's parts that are used here.
 //!
 //! Compose fills in `$NAME` and `${NAME}` from the caller's environment in every value; a `$$` is
-//! a dollar sign. Every text of the tree passes [`text`], so what stands in the tree is what the
+//! a dollar sign. Every text of the tree passes [`escape`], so what stands in the tree is what the
 //! container gets, whatever the environment holds. Keys are not filled in and stay as they are.
 //!
 //! A map prints in the order of its keys, a service in the order of its fields, and what is empty
@@ -52,8 +52,8 @@ pub struct Service {
     pub tmpfs: Vec<String>,
     /// Named volumes.
     pub volumes: Vec<Mount>,
-    /// Secrets to mount.
-    pub secrets: Vec<SecretMount>,
+    /// Secrets, each mounted as a file below `/run/secrets` that is called like it.
+    pub secrets: Vec<String>,
     /// Capabilities taken away.
     pub cap_drop: Vec<String>,
     /// Capabilities given.
@@ -66,8 +66,8 @@ pub struct Service {
     pub shares_network_of: Option<String>,
     /// Networks it joins; none at all means no network but loopback.
     pub networks: BTreeMap<String, Attachment>,
-    /// Names resolved to fixed addresses.
-    pub extra_hosts: BTreeMap<String, String>,
+    /// Names resolved to fixed addresses, in order; a name may have several.
+    pub extra_hosts: Vec<(String, String)>,
     /// Ports published on the host.
     pub ports: Vec<Port>,
     /// How the engine learns that it works.
@@ -95,13 +95,6 @@ pub struct Mount {
     pub volume: String,
     /// Where it appears, an absolute path.
     pub target: String,
-}
-
-/// A secret in a container: a file below `/run/secrets`, called like the secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretMount {
-    /// The secret.
-    pub name: String,
 }
 
 /// A service's place in a network.
@@ -178,168 +171,188 @@ impl Compose {
     /// # Errors
     /// A value that no container can be given: see [`EmitError`].
     pub fn print(&self) -> Result<String, EmitError> {
-        let mut root = Fields::new("compose");
-        root.put("name", text(&self.name, "name")?);
-        root.map("services", &self.services, service)?;
-        root.map("networks", &self.networks, network)?;
-        root.map("volumes", &self.volumes, |labels, place| {
-            let mut fields = Fields::new(place);
-            fields.texts_by_name("labels", labels)?;
-            Ok(fields.end())
-        })?;
-        root.map("secrets", &self.secrets, |file, place| {
-            let mut fields = Fields::new(place);
-            fields.put("file", text(file, place)?);
-            Ok(fields.end())
-        })?;
+        for names in [
+            self.services.keys().collect::<Vec<_>>(),
+            self.networks.keys().collect(),
+            self.volumes.keys().collect(),
+            self.secrets.keys().collect(),
+        ] {
+            names.into_iter().try_for_each(|name| check_name(name))?;
+        }
+        let mut root = Fields::default();
+        root.text("name", Some(&self.name));
+        root.map("services", &self.services, Service::tree);
+        root.map("networks", &self.networks, Network::tree);
+        root.map("volumes", &self.volumes, |labels| {
+            let mut fields = Fields::default();
+            fields.texts_by_name("labels", labels);
+            fields.end()
+        });
+        root.map("secrets", &self.secrets, |file| {
+            let mut fields = Fields::default();
+            fields.text("file", Some(file));
+            fields.end()
+        });
+        let mut tree = root.end();
+        escape(&mut tree, "compose")?;
         let mut out = String::new();
         for line in &self.comment {
             out.push_str(format!("# {}", line.replace(['\r', '\n'], " ")).trim_end());
             out.push('\n');
         }
-        out.push_str(&root.end().print());
+        out.push_str(&tree.print());
         Ok(out)
     }
 }
 
-fn service(service: &Service, place: &str) -> Result<Yaml, EmitError> {
-    let mut fields = Fields::new(place);
-    fields.text("image", service.image.as_deref())?;
-    fields.text("build", service.build.as_deref())?;
-    fields.texts("entrypoint", &service.entrypoint)?;
-    fields.texts("command", &service.command)?;
-    fields.texts_by_name("environment", &service.environment)?;
-    fields.text("user", service.user.as_deref())?;
-    fields.flag("init", service.init);
-    fields.flag("read_only", service.read_only);
-    fields.texts("tmpfs", &service.tmpfs)?;
-    fields.list("volumes", &service.volumes, |mount, place| {
-        let mut fields = Fields::new(place);
-        fields.text("type", Some("volume"))?;
-        fields.text("source", Some(&mount.volume))?;
-        fields.text("target", Some(&mount.target))?;
-        Ok(fields.end())
-    })?;
-    fields.list("secrets", &service.secrets, |mount, place| text(&mount.name, place))?;
-    fields.texts("cap_drop", &service.cap_drop)?;
-    fields.texts("cap_add", &service.cap_add)?;
-    fields.texts("security_opt", &service.security_opt)?;
-    fields.texts_by_name("sysctls", &service.sysctls)?;
-    match &service.shares_network_of {
-        Some(other) => fields.text("network_mode", Some(&format!("service:{other}")))?,
-        None if service.networks.is_empty() => fields.text("network_mode", Some("none"))?,
-        None => fields.map("networks", &service.networks, |attachment, place| {
-            let mut fields = Fields::new(place);
-            let aliases: Vec<String> = attachment.aliases.iter().cloned().collect();
-            fields.texts("aliases", &aliases)?;
-            Ok(fields.end())
-        })?,
+impl Service {
+    /// The service as Compose's own shape has it, its texts as they are.
+    #[must_use]
+    pub fn tree(&self) -> Yaml {
+        let mut fields = Fields::default();
+        fields.text("image", self.image.as_deref());
+        fields.text("build", self.build.as_deref());
+        fields.texts("entrypoint", &self.entrypoint);
+        fields.texts("command", &self.command);
+        fields.texts_by_name("environment", &self.environment);
+        fields.text("user", self.user.as_deref());
+        fields.flag("init", self.init);
+        fields.flag("read_only", self.read_only);
+        fields.texts("tmpfs", &self.tmpfs);
+        fields.list("volumes", &self.volumes, |mount| {
+            let mut fields = Fields::default();
+            fields.text("type", Some("volume"));
+            fields.text("source", Some(&mount.volume));
+            fields.text("target", Some(&mount.target));
+            fields.end()
+        });
+        fields.texts("secrets", &self.secrets);
+        fields.texts("cap_drop", &self.cap_drop);
+        fields.texts("cap_add", &self.cap_add);
+        fields.texts("security_opt", &self.security_opt);
+        fields.texts_by_name("sysctls", &self.sysctls);
+        match &self.shares_network_of {
+            Some(other) => fields.text("network_mode", Some(&format!("service:{other}"))),
+            None if self.networks.is_empty() => fields.text("network_mode", Some("none")),
+            None => fields.map("networks", &self.networks, |attachment| {
+                let mut fields = Fields::default();
+                let aliases: Vec<String> = attachment.aliases.iter().cloned().collect();
+                fields.texts("aliases", &aliases);
+                fields.end()
+            }),
+        }
+        fields.list("extra_hosts", &self.extra_hosts, |(host, address)| {
+            Yaml::Text(format!("{host}:{address}"))
+        });
+        fields.list("ports", &self.ports, |port| {
+            let mut fields = Fields::default();
+            fields.text("host_ip", Some(&port.host_address));
+            fields.text("published", Some(&port.published.to_string()));
+            fields.put("target", Yaml::Number(port.target.into()));
+            fields.text("protocol", Some(port.protocol));
+            fields.end()
+        });
+        if let Some(check) = &self.healthcheck {
+            fields.put("healthcheck", check.tree());
+        }
+        fields.map("depends_on", &self.depends_on, |condition| {
+            let condition = match condition {
+                Condition::Started => "service_started",
+                Condition::Healthy => "service_healthy",
+                Condition::Completed => "service_completed_successfully",
+            };
+            Yaml::Map(vec![("condition".into(), Yaml::Text(condition.into()))])
+        });
+        fields.text(
+            "restart",
+            self.restart.map(|restart| match restart {
+                Restart::Never => "no",
+                Restart::UnlessStopped => "unless-stopped",
+            }),
+        );
+        fields.text("stop_signal", self.stop_signal.as_deref());
+        fields.duration("stop_grace_period", self.stop_grace_period);
+        if let Some(millis) = self.cpu_millis {
+            let cpus = format!("{}.{:03}", millis / 1000, millis % 1000);
+            fields.text("cpus", Some(&cpus));
+        }
+        if let Some(bytes) = self.mem_limit {
+            fields.text("mem_limit", Some(&format!("{bytes}b")));
+        }
+        fields.texts_by_name("labels", &self.labels);
+        fields.end()
     }
-    fields.texts_by_name("extra_hosts", &service.extra_hosts)?;
-    fields.list("ports", &service.ports, |port, place| {
-        let mut fields = Fields::new(place);
-        fields.text("host_ip", Some(&port.host_address))?;
-        fields.text("published", Some(&port.published.to_string()))?;
-        fields.put("target", Yaml::Number(port.target.into()));
-        fields.text("protocol", Some(port.protocol))?;
-        Ok(fields.end())
-    })?;
-    if let Some(check) = &service.healthcheck {
-        fields.put("healthcheck", healthcheck(check, &format!("{place}.healthcheck"))?);
-    }
-    let depends_on = service.depends_on.iter().map(|(other, condition)| {
-        let condition = match condition {
-            Condition::Started => "service_started",
-            Condition::Healthy => "service_healthy",
-            Condition::Completed => "service_completed_successfully",
-        };
-        (other.clone(), Yaml::Map(vec![("condition".into(), Yaml::Text(condition.into()))]))
-    });
-    fields.nonempty("depends_on", depends_on.collect());
-    fields.text(
-        "restart",
-        service.restart.map(|restart| match restart {
-            Restart::Never => "no",
-            Restart::UnlessStopped => "unless-stopped",
-        }),
-    )?;
-    fields.text("stop_signal", service.stop_signal.as_deref())?;
-    fields.duration("stop_grace_period", service.stop_grace_period);
-    if let Some(millis) = service.cpu_millis {
-        let cpus = format!("{}.{:03}", millis / 1000, millis % 1000);
-        fields.text("cpus", Some(&cpus))?;
-    }
-    if let Some(bytes) = service.mem_limit {
-        fields.text("mem_limit", Some(&format!("{bytes}b")))?;
-    }
-    fields.texts_by_name("labels", &service.labels)?;
-    Ok(fields.end())
 }
 
-fn healthcheck(check: &Healthcheck, place: &str) -> Result<Yaml, EmitError> {
-    let mut fields = Fields::new(place);
-    let test: Vec<String> =
-        std::iter::once("CMD".to_owned()).chain(check.command.iter().cloned()).collect();
-    fields.texts("test", &test)?;
-    fields.duration("interval", Some(check.interval));
-    fields.duration("timeout", Some(check.timeout));
-    fields.put("retries", Yaml::Number(check.retries.into()));
-    fields.duration("start_period", Some(check.start_period));
-    Ok(fields.end())
-}
-
-fn network(network: &Network, place: &str) -> Result<Yaml, EmitError> {
-    let mut fields = Fields::new(place);
-    fields.flag("internal", network.internal);
-    fields.texts_by_name("driver_opts", &network.options)?;
-    if let Some(subnet) = &network.subnet {
-        let range = Yaml::Map(vec![("subnet".into(), text(subnet, place)?)]);
-        fields.put("ipam", Yaml::Map(vec![("config".into(), Yaml::List(vec![range]))]));
+impl Healthcheck {
+    fn tree(&self) -> Yaml {
+        let mut fields = Fields::default();
+        let test: Vec<String> =
+            std::iter::once("CMD".to_owned()).chain(self.command.iter().cloned()).collect();
+        fields.texts("test", &test);
+        fields.duration("interval", Some(self.interval));
+        fields.duration("timeout", Some(self.timeout));
+        fields.put("retries", Yaml::Number(self.retries.into()));
+        fields.duration("start_period", Some(self.start_period));
+        fields.end()
     }
-    fields.texts_by_name("labels", &network.labels)?;
-    Ok(fields.end())
 }
 
-/// A text that Compose reads back as it is: `$$` stands for a dollar sign.
-fn text(value: &str, place: &str) -> Result<Yaml, EmitError> {
-    if value.contains('\0') {
-        return Err(EmitError::Nul { place: place.to_owned() });
+impl Network {
+    /// The network as Compose's own shape has it, its texts as they are.
+    #[must_use]
+    pub fn tree(&self) -> Yaml {
+        let mut fields = Fields::default();
+        fields.flag("internal", self.internal);
+        fields.texts_by_name("driver_opts", &self.options);
+        if let Some(subnet) = &self.subnet {
+            let range = Yaml::Map(vec![("subnet".into(), Yaml::Text(subnet.clone()))]);
+            fields.put("ipam", Yaml::Map(vec![("config".into(), Yaml::List(vec![range]))]));
+        }
+        fields.texts_by_name("labels", &self.labels);
+        fields.end()
     }
-    Ok(Yaml::Text(value.replace('$', "$$")))
 }
 
-fn name(name: &str) -> Result<String, EmitError> {
+/// Doubles every dollar sign of a value, and refuses what no container can be given.
+fn escape(tree: &mut Yaml, place: &str) -> Result<(), EmitError> {
+    let nul = |place: &str| EmitError::Nul { place: place.to_owned() };
+    match tree {
+        Yaml::Text(text) if text.contains('\0') => return Err(nul(place)),
+        Yaml::Text(text) if text.contains('$') => *text = text.replace('$', "$$"),
+        Yaml::Text(_) | Yaml::Bool(_) | Yaml::Number(_) => {}
+        Yaml::List(items) => items.iter_mut().try_for_each(|item| escape(item, place))?,
+        Yaml::Map(entries) => {
+            for (key, value) in entries {
+                if key.contains('\0') {
+                    return Err(nul(place));
+                }
+                escape(value, &format!("{place}.{key}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_name(name: &str) -> Result<(), EmitError> {
     let valid =
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    if valid { Ok(name.to_owned()) } else { Err(EmitError::ComposeName { name: name.to_owned() }) }
+    if valid { Ok(()) } else { Err(EmitError::ComposeName { name: name.to_owned() }) }
 }
 
 /// A mapping while it is filled, leaving out what is empty.
-struct Fields<'p> {
-    place: &'p str,
-    entries: Vec<(String, Yaml)>,
-}
+#[derive(Default)]
+struct Fields(Vec<(String, Yaml)>);
 
-impl<'p> Fields<'p> {
-    fn new(place: &'p str) -> Self {
-        Self { place, entries: Vec::new() }
-    }
-
+impl Fields {
     fn put(&mut self, key: &str, value: Yaml) {
-        self.entries.push((key.to_owned(), value));
+        self.0.push((key.to_owned(), value));
     }
 
-    fn nonempty(&mut self, key: &str, entries: Vec<(String, Yaml)>) {
-        if !entries.is_empty() {
-            self.put(key, Yaml::Map(entries));
-        }
-    }
-
-    fn text(&mut self, key: &str, value: Option<&str>) -> Result<(), EmitError> {
+    fn text(&mut self, key: &str, value: Option<&str>) {
         if let Some(value) = value {
-            self.put(key, text(value, &format!("{}.{key}", self.place))?);
+            self.put(key, Yaml::Text(value.to_owned()));
         }
-        Ok(())
     }
 
     fn flag(&mut self, key: &str, value: bool) {
@@ -359,57 +372,29 @@ impl<'p> Fields<'p> {
         }
     }
 
-    fn list<T>(
-        &mut self,
-        key: &str,
-        items: &[T],
-        print: impl Fn(&T, &str) -> Result<Yaml, EmitError>,
-    ) -> Result<(), EmitError> {
-        if items.is_empty() {
-            return Ok(());
+    fn list<T>(&mut self, key: &str, items: &[T], tree: impl Fn(&T) -> Yaml) {
+        if !items.is_empty() {
+            self.put(key, Yaml::List(items.iter().map(tree).collect()));
         }
-        let place = format!("{}.{key}", self.place);
-        let items = items.iter().map(|item| print(item, &place)).collect::<Result<_, _>>()?;
-        self.put(key, Yaml::List(items));
-        Ok(())
     }
 
-    fn texts(&mut self, key: &str, values: &[String]) -> Result<(), EmitError> {
-        self.list(key, values, |value, place| text(value, place))
+    fn texts(&mut self, key: &str, values: &[String]) {
+        self.list(key, values, |value| Yaml::Text(value.clone()));
     }
 
-    fn texts_by_name(
-        &mut self,
-        key: &str,
-        values: &BTreeMap<String, String>,
-    ) -> Result<(), EmitError> {
-        let place = format!("{}.{key}", self.place);
-        let entries = values.iter().map(|(name, value)| {
-            if name.contains('\0') {
-                return Err(EmitError::Nul { place: place.clone() });
-            }
-            Ok((name.clone(), text(value, &format!("{place}.{name}"))?))
-        });
-        self.nonempty(key, entries.collect::<Result<_, _>>()?);
-        Ok(())
+    fn map<T>(&mut self, key: &str, values: &BTreeMap<String, T>, tree: impl Fn(&T) -> Yaml) {
+        if !values.is_empty() {
+            let entries = values.iter().map(|(name, value)| (name.clone(), tree(value)));
+            self.put(key, Yaml::Map(entries.collect()));
+        }
     }
 
-    /// A map from names that Compose restricts.
-    fn map<T>(
-        &mut self,
-        key: &str,
-        values: &BTreeMap<String, T>,
-        print: impl Fn(&T, &str) -> Result<Yaml, EmitError>,
-    ) -> Result<(), EmitError> {
-        let entries = values
-            .iter()
-            .map(|(key_of, value)| Ok((name(key_of)?, print(value, &format!("{key}.{key_of}"))?)));
-        self.nonempty(key, entries.collect::<Result<_, _>>()?);
-        Ok(())
+    fn texts_by_name(&mut self, key: &str, values: &BTreeMap<String, String>) {
+        self.map(key, values, |value| Yaml::Text(value.clone()));
     }
 
     fn end(self) -> Yaml {
-        Yaml::Map(self.entries)
+        Yaml::Map(self.0)
     }
 }
 
@@ -440,7 +425,7 @@ mod tests {
             services: [("web".to_owned(), service)].into(),
             ..Compose::default()
         };
-        let nul = EmitError::Nul { place: "services.web.environment.KEY".into() };
+        let nul = EmitError::Nul { place: "compose.services.web.environment.KEY".into() };
         assert_eq!(compose.print(), Err(nul));
         compose.services = [("a b".to_owned(), Service::default())].into();
         assert_eq!(compose.print(), Err(EmitError::ComposeName { name: "a b".into() }));

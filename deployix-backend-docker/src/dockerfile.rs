@@ -58,6 +58,8 @@ pub enum Instruction {
         /// Its value.
         value: String,
     },
+    /// Puts folders before those that the `PATH` of the image names.
+    PrependPath(Vec<String>),
     /// Describes the image. Cannot hold a line break.
     Label {
         /// The key.
@@ -142,6 +144,9 @@ impl Dockerfile {
     }
 }
 
+/// What engines use where an image sets no `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 fn print_from(stage: &Stage, known: &BTreeSet<&str>) -> Result<String, EmitError> {
     let mut line = Line::new("FROM");
     match &stage.from {
@@ -190,6 +195,13 @@ fn print_step(step: &Instruction, known: &BTreeSet<&str>) -> Result<String, Emit
             line
         }
         Instruction::Env { name, value } => pair_line("ENV", name, value)?,
+        Instruction::PrependPath(folders) => {
+            let folders = word(&folders.join(":"), "ENV")?;
+            let mut line = Line::new("ENV");
+            // An image without one would get an empty last folder, which means the current one.
+            line.word(&format!("PATH={folders}:\"${{PATH:-{DEFAULT_PATH}}}\""));
+            line
+        }
         Instruction::Label { key, value } => pair_line("LABEL", key, value)?,
         Instruction::User(user) => word_line("USER", user)?,
         Instruction::Workdir(path) => word_line("WORKDIR", path)?,

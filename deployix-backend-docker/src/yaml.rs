@@ -155,8 +155,8 @@ fn quote(out: &mut String, text: &str) {
                 let code = u32::from(c);
                 // Writing to a String cannot fail.
                 let _ = match code {
-                    ..=0xff => write!(out, "\\x{code:02x}"),
-                    ..=0xffff => write!(out, "\\u{code:04x}"),
+                    0..=0xff => write!(out, "\\x{code:02x}"),
+                    0x100..=0xffff => write!(out, "\\u{code:04x}"),
                     _ => write!(out, "\\U{code:08x}"),
                 };
             }
