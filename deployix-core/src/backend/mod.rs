@@ -19,6 +19,5 @@ pub use contract::{
 pub use memory::MemoryBackend;
 pub use registry::Registry;
 pub use resource::{Input, Inputs, OutputRef, Owner, Resource};
-#[expect(unused_imports, reason = "for the stages that follow")]
 pub(crate) use unit::endpoints_of;
 pub use unit::{Assembly, EndpointRef, Peer, PeerAddress, Site, Unit, Via};

@@ -16,7 +16,7 @@ use crate::{
 ///
 /// Everything in it has been validated: upstreams resolve, endpoints exist, extensions are of their
 /// declared types, `${upstream:…}` and `${endpoint:…}` are filled in.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Unit<'a> {
@@ -76,7 +76,7 @@ pub(crate) fn endpoints_of(service: &Lowered) -> impl Iterator<Item = EndpointRe
 }
 
 /// A target with the network and the location it is in.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Site<'a> {
     /// The target.
@@ -88,7 +88,7 @@ pub struct Site<'a> {
 }
 
 /// The other end of a connection.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Peer<'a> {

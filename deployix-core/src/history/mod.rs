@@ -1,0 +1,5 @@
+//! What was done: for now, what stands.
+
+mod heads;
+
+pub use heads::Heads;

@@ -1,0 +1,482 @@
+//! Compile: each functionality and each target by its backend.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+};
+
+use crate::{
+    backend::{Artifact, Assembly, Backend, Peer, Registry, Remark, Resource, Unit, Via},
+    diagnostic::{Code, Diagnostic, Diagnostics, Staged},
+    name::{Name, RelativePath, ResourceId},
+    spec::{FileContent, Target},
+    topology::Connected,
+};
+
+/// What a deployment compiles to.
+///
+/// Invariants: ids of resources are unique, and so are paths of files within a target; nothing in
+/// it belongs to a functionality that failed. Only [`compile`] makes one.
+#[derive(Debug)]
+pub struct Compiled {
+    connected: Connected,
+    /// By functionality.
+    artifacts: BTreeMap<Name, Artifact>,
+    /// By target.
+    assembled: BTreeMap<Name, Artifact>,
+    resources: BTreeMap<ResourceId, Resource>,
+    failed: BTreeSet<Name>,
+    failed_targets: BTreeSet<Name>,
+}
+
+impl Compiled {
+    /// What was compiled.
+    #[must_use]
+    pub fn connected(&self) -> &Connected {
+        &self.connected
+    }
+
+    /// What each functionality compiled to.
+    #[must_use]
+    pub fn artifacts(&self) -> &BTreeMap<Name, Artifact> {
+        &self.artifacts
+    }
+
+    /// What each target compiled to.
+    #[must_use]
+    pub fn assembled(&self) -> &BTreeMap<Name, Artifact> {
+        &self.assembled
+    }
+
+    /// Everything that is to be made real.
+    #[must_use]
+    pub fn resources(&self) -> &BTreeMap<ResourceId, Resource> {
+        &self.resources
+    }
+
+    /// Functionalities that are not part of it; what runs of them is left as it is.
+    #[must_use]
+    pub fn failed(&self) -> &BTreeSet<Name> {
+        &self.failed
+    }
+
+    /// Targets that are not part of it; they are left as they are.
+    #[must_use]
+    pub fn failed_targets(&self) -> &BTreeSet<Name> {
+        &self.failed_targets
+    }
+
+    /// Every file, by target and path below the target's folder.
+    #[must_use]
+    pub fn files(&self) -> BTreeMap<(&Name, &RelativePath), &FileContent> {
+        let of_units = self.connected.units().filter_map(|unit| {
+            self.artifacts.get(unit.name).map(|artifact| (&unit.site.target.name, artifact))
+        });
+        of_units
+            .chain(&self.assembled)
+            .flat_map(|(target, artifact)| {
+                artifact.files.iter().map(move |(path, content)| ((target, path), content))
+            })
+            .collect()
+    }
+}
+
+/// Drives the backends: `compile` for each functionality, then `assemble` for each target.
+///
+/// What is equal to its counterpart in `previous` is taken from there, so the work grows with the
+/// change. Functionalities are compiled on as many threads as there are processors; the result does
+/// not depend on it.
+pub fn compile(
+    connected: Connected,
+    registry: &Registry,
+    previous: Option<&Compiled>,
+) -> Staged<Compiled> {
+    let mut found = Diagnostics::new();
+    let mut failed = connected.failed().clone();
+    let units: Vec<Unit<'_>> = connected.units().map(|unit| possible(unit, registry)).collect();
+
+    let outcomes = in_parallel(&units, |unit| compile_one(unit, &connected, registry, previous));
+    let mut artifacts = Vec::with_capacity(units.len());
+    let mut fresh = Vec::with_capacity(units.len());
+    for (unit, outcome) in units.iter().zip(outcomes) {
+        found.extend(outcome.found);
+        let usable = outcome.artifact.filter(|_| !failed.contains(unit.name));
+        if usable.is_none() {
+            failed.insert(unit.name.clone());
+        }
+        artifacts.push(usable);
+        fresh.push(outcome.fresh);
+    }
+    block_dependents(&connected, &units, &mut artifacts, &mut failed, &mut found);
+
+    let mut by_target: BTreeMap<&Name, Vec<usize>> = BTreeMap::new();
+    for (at, unit) in units.iter().enumerate().filter(|(at, _)| artifacts[*at].is_some()) {
+        by_target.entry(&unit.site.target.name).or_default().push(at);
+    }
+    let sites: Vec<_> = connected.sites().collect();
+    let assemblies = in_parallel(&sites, |site| {
+        let here = by_target.get(&site.target.name).map_or(&[][..], Vec::as_slice);
+        let job = Job { site: *site, here, units: &units, artifacts: &artifacts, fresh: &fresh };
+        assemble_one(&job, &connected, registry, previous)
+    });
+    let mut assembled = BTreeMap::new();
+    let mut failed_targets = BTreeSet::new();
+    for (site, outcome) in sites.iter().zip(assemblies) {
+        found.extend(outcome.found);
+        match outcome.artifact {
+            Some(artifact) => {
+                assembled.insert(site.target.name.clone(), artifact);
+            }
+            None => {
+                failed_targets.insert(site.target.name.clone());
+            }
+        }
+    }
+    let artifacts: BTreeMap<_, _> = units
+        .iter()
+        .zip(artifacts)
+        .filter_map(|(unit, artifact)| Some((unit.name.clone(), artifact?)))
+        .collect();
+    drop(by_target);
+    drop(sites);
+    drop(units);
+    let resources = merge(&artifacts, &assembled, &mut found);
+    let compiled = Compiled { connected, artifacts, assembled, resources, failed, failed_targets };
+    Staged::new(compiled, found)
+}
+
+/// What compiling one thing gave.
+struct OneCompiled {
+    artifact: Option<Artifact>,
+    found: Vec<Diagnostic>,
+    /// Whether it differs from what was compiled before.
+    fresh: bool,
+}
+
+fn compile_one(
+    unit: &Unit<'_>,
+    connected: &Connected,
+    registry: &Registry,
+    previous: Option<&Compiled>,
+) -> OneCompiled {
+    if let Some(before) = previous
+        && let Some(artifact) = before.artifacts.get(unit.name)
+        && let Some(unit_before) = before.connected.unit(unit.name)
+        && possible(unit_before, registry) == *unit
+    {
+        let remarks = artifact.remarks.iter().map(|remark| remarked(unit, remark, connected));
+        let found = remarks.collect();
+        return OneCompiled { artifact: Some(artifact.clone()), found, fresh: false };
+    }
+    let mut found = Vec::new();
+    let Some(backend) = registry.backend(&unit.site.target.backend) else {
+        return OneCompiled { artifact: None, found, fresh: true };
+    };
+    check_possible(unit, backend, connected, registry, &mut found);
+    if !found.is_empty() {
+        return OneCompiled { artifact: None, found, fresh: true };
+    }
+    let artifact = match backend.compile(unit) {
+        Ok(artifact) => {
+            let remarks = artifact.remarks.iter();
+            found.extend(remarks.map(|remark| remarked(unit, remark, connected)));
+            Some(artifact)
+        }
+        Err(error) => {
+            found.extend(error.reasons.iter().map(|reason| {
+                let message = format!("`{}` on {}: {}", unit.name, backend.id(), reason.message);
+                let diagnostic = Diagnostic::error(Code::NotCompiled, message)
+                    .about(unit.name)
+                    .at(connected.place(unit.name, &reason.keys));
+                with_remedy(diagnostic, reason)
+            }));
+            None
+        }
+    };
+    OneCompiled { artifact, found, fresh: true }
+}
+
+fn remarked(unit: &Unit<'_>, remark: &Remark, connected: &Connected) -> Diagnostic {
+    let backend = &unit.site.target.backend;
+    let message = format!("`{}` on {backend}: {}", unit.name, remark.message);
+    let diagnostic = Diagnostic::warning(Code::Noted, message)
+        .about(unit.name)
+        .at(connected.place(unit.name, &remark.keys));
+    with_remedy(diagnostic, remark)
+}
+
+fn with_remedy(diagnostic: Diagnostic, remark: &Remark) -> Diagnostic {
+    match &remark.remedy {
+        Some(remedy) => diagnostic.remedy(remedy),
+        None => diagnostic,
+    }
+}
+
+/// The unit without consumers that cannot reach it at all, for which nothing must be opened.
+fn possible<'a>(mut unit: Unit<'a>, registry: &Registry) -> Unit<'a> {
+    let ipsec = |target: &Target| {
+        registry.backend(&target.backend).is_some_and(|backend| backend.capabilities().ipsec)
+    };
+    let here = ipsec(unit.site.target);
+    unit.consumers.retain(|peer| peer.via != Via::Ipsec || (here && ipsec(peer.site.target)));
+    unit
+}
+
+/// Refuses what the backend cannot do, so that no backend has to.
+fn check_possible(
+    unit: &Unit<'_>,
+    backend: &dyn Backend,
+    connected: &Connected,
+    registry: &Registry,
+    found: &mut Vec<Diagnostic>,
+) {
+    let capabilities = backend.capabilities();
+    let place = |keys: &[String]| connected.place(unit.name, keys);
+    let upstreams = vec!["upstream-hosts".to_owned()];
+    for (member, service) in unit.service.members() {
+        for (field, template) in service.templates() {
+            let Some(key) = template.lookups().next().filter(|_| !capabilities.lookups) else {
+                continue;
+            };
+            let mut keys = match member {
+                Some(member) => vec!["group".to_owned(), member.to_string()],
+                None => vec!["service".to_owned()],
+            };
+            keys.extend(field.keys());
+            let message =
+                format!("`{}`: {} cannot look up `{key}` at run time", unit.name, backend.id());
+            found.push(
+                Diagnostic::error(Code::NotCompiled, message)
+                    .about(unit.name)
+                    .at(place(&keys))
+                    .remedy("give the value itself, or a secret"),
+            );
+        }
+    }
+    for peer in &unit.upstreams {
+        if matches!(peer.via, Via::Loopback | Via::External) {
+            continue;
+        }
+        for target in [unit.site.target, peer.site.target] {
+            let Some(other) = registry.backend(&target.backend) else { continue };
+            if let Some(diagnostic) = unreachable(unit, peer, target, other) {
+                found.push(diagnostic.about(unit.name).at(place(&upstreams)));
+            }
+        }
+        if peer.via == Via::Ipsec
+            && connected.certificate_authority().is_none_or(|ca| ca.certificate.is_none())
+        {
+            found.push(
+                Diagnostic::error(
+                    Code::AuthorityMissing,
+                    format!(
+                        "`{}` reaches `{}` over IPsec, and there is no certificate authority for \
+                         the machines to trust",
+                        unit.name, peer.name
+                    ),
+                )
+                .about(unit.name)
+                .at(place(&upstreams))
+                .remedy("name one in the deployment: `ca = { certificate = .., key = .. }`"),
+            );
+        }
+    }
+}
+
+/// Why one end of a connection between machines cannot be reached.
+fn unreachable(
+    unit: &Unit<'_>,
+    peer: &Peer<'_>,
+    target: &Target,
+    backend: &dyn Backend,
+) -> Option<Diagnostic> {
+    let capabilities = backend.capabilities();
+    let edge = format!("`{}` reaches `{}`", unit.name, peer.name);
+    if peer.via == Via::Ipsec && !capabilities.ipsec {
+        let message = format!(
+            "{edge} over IPsec, since their targets share no network, and backend `{}` of `{}` \
+             has no IPsec",
+            backend.id(),
+            target.name
+        );
+        return Some(Diagnostic::error(Code::NotCompiled, message).remedy(
+            "put both targets into one `network`, both functionalities on one target, or one of \
+             them on a backend that has IPsec",
+        ));
+    }
+    let (known, key) = match peer.via {
+        Via::Ipsec => (target.address.is_some(), "address"),
+        _ => {
+            let machines =
+                if target.name == unit.site.target.name { unit.machines } else { peer.machines };
+            let known = |machine: &u32| target.private_address(*machine).is_some();
+            (machines.iter().all(known), "private-address")
+        }
+    };
+    if known || capabilities.makes_machines {
+        return None;
+    }
+    let message =
+        format!("{edge} over the network, and the address of `{}` is not known", target.name);
+    let remedy = match target.kind.machines() {
+        1 => format!("give target `{}` its `{key}`", target.name),
+        _ => format!("give target `{}` its `{key}es`, one for each machine", target.name),
+    };
+    Some(Diagnostic::error(Code::AddressMissing, message).remedy(remedy))
+}
+
+/// Leaves out all that depends on what failed.
+fn block_dependents(
+    connected: &Connected,
+    units: &[Unit<'_>],
+    artifacts: &mut [Option<Artifact>],
+    failed: &mut BTreeSet<Name>,
+    found: &mut Diagnostics,
+) {
+    let position = |name: &Name| units.binary_search_by(|unit| unit.name.cmp(name)).ok();
+    let mut open: Vec<Name> = failed.iter().cloned().collect();
+    while let Some(provider) = open.pop() {
+        for consumer in connected.graph().consumers_of(&provider) {
+            if !failed.insert(consumer.clone()) {
+                continue;
+            }
+            if let Some(at) = position(consumer) {
+                artifacts[at] = None;
+            }
+            found.push(
+                Diagnostic::error(
+                    Code::Blocked,
+                    format!("`{consumer}` needs `{provider}`, which cannot be deployed"),
+                )
+                .about(consumer)
+                .at(connected.place(consumer, &["upstream-hosts".to_owned()]))
+                .remedy(format!("mend `{provider}`")),
+            );
+            open.push(consumer.clone());
+        }
+    }
+}
+
+/// One target and what was compiled for it.
+struct Job<'a> {
+    site: crate::backend::Site<'a>,
+    here: &'a [usize],
+    units: &'a [Unit<'a>],
+    artifacts: &'a [Option<Artifact>],
+    fresh: &'a [bool],
+}
+
+fn assemble_one(
+    job: &Job<'_>,
+    connected: &Connected,
+    registry: &Registry,
+    previous: Option<&Compiled>,
+) -> OneCompiled {
+    let target = job.site.target;
+    if let Some(before) = previous
+        && let Some(artifact) = before.assembled.get(&target.name)
+        && before.connected.sites().any(|site| site == job.site)
+        && before.connected.certificate_authority() == connected.certificate_authority()
+        && job.here.iter().all(|&at| !job.fresh[at])
+        && job.here.len() == before.compiled_on(&target.name)
+    {
+        return OneCompiled { artifact: Some(artifact.clone()), found: Vec::new(), fresh: false };
+    }
+    let mut found = Vec::new();
+    let Some(backend) = registry.backend(&target.backend) else {
+        return OneCompiled { artifact: None, found, fresh: true };
+    };
+    let units: Vec<_> = job.here.iter().map(|&at| job.units[at].clone()).collect();
+    let artifacts: Vec<_> = job.here.iter().filter_map(|&at| job.artifacts[at].as_ref()).collect();
+    let assembly = Assembly {
+        deployment: connected.deployment(),
+        site: job.site,
+        units: &units,
+        artifacts: &artifacts,
+        guest: target.guest.as_ref().and_then(|guest| registry.guest(guest)),
+        certificate_authority: connected.certificate_authority(),
+    };
+    let artifact = match backend.assemble(&assembly) {
+        Ok(artifact) => {
+            found.extend(artifact.remarks.iter().map(|remark| {
+                let message = format!("target `{}`: {}", target.name, remark.message);
+                let diagnostic = Diagnostic::warning(Code::Noted, message)
+                    .at(connected.place_of_target(&target.name, &remark.keys));
+                with_remedy(diagnostic, remark)
+            }));
+            Some(artifact)
+        }
+        Err(error) => {
+            found.extend(error.reasons.iter().map(|reason| {
+                let message = format!("target `{}`: {}", target.name, reason.message);
+                let diagnostic = Diagnostic::error(Code::NotCompiled, message)
+                    .at(connected.place_of_target(&target.name, &reason.keys));
+                with_remedy(diagnostic, reason)
+            }));
+            None
+        }
+    };
+    OneCompiled { artifact, found, fresh: true }
+}
+
+impl Compiled {
+    /// How many functionalities were compiled for a target.
+    fn compiled_on(&self, target: &Name) -> usize {
+        let here = self.connected.units().filter(|unit| unit.site.target.name == *target);
+        here.filter(|unit| self.artifacts.contains_key(unit.name)).count()
+    }
+}
+
+/// All resources in one map; equal ones are one, and different ones of one id are told.
+fn merge(
+    artifacts: &BTreeMap<Name, Artifact>,
+    assembled: &BTreeMap<Name, Artifact>,
+    found: &mut Diagnostics,
+) -> BTreeMap<ResourceId, Resource> {
+    let mut all: BTreeMap<ResourceId, Resource> = BTreeMap::new();
+    for resource in artifacts.values().chain(assembled.values()).flat_map(|a| &a.resources) {
+        match all.get(resource.id()) {
+            Some(other) if other.digest() != resource.digest() => found.push(
+                Diagnostic::error(
+                    Code::ResourceConflict,
+                    format!(
+                        "{} is compiled differently for {} and for {}",
+                        resource.id(),
+                        other.owner(),
+                        resource.owner()
+                    ),
+                )
+                .remedy("this is a fault of the backend; tell its authors"),
+            ),
+            Some(_) => {}
+            None => {
+                all.insert(resource.id().clone(), resource.clone());
+            }
+        }
+    }
+    all
+}
+
+/// Does independent work on several threads; results come in the order of the items.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    /// Below this many items a thread costs more than it saves.
+    const WORTH_A_THREAD: usize = 64;
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let share = items.len().div_ceil(threads).max(WORTH_A_THREAD);
+    if items.len() <= share {
+        return items.iter().map(work).collect();
+    }
+    let work = &work;
+    thread::scope(|scope| {
+        let handles: Vec<_> = items
+            .chunks(share)
+            .map(|chunk| scope.spawn(move || chunk.iter().map(work).collect::<Vec<_>>()))
+            .collect();
+        handles
+            .into_iter()
+            .flat_map(|handle| {
+                handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .collect()
+    })
+}

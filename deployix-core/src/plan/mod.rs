@@ -1,0 +1,8 @@
+//! From connected functionalities to what has to be done: [`compile`] drives the backends, and
+//! [`plan`] compares what they give with what stands.
+
+mod compile;
+mod difference;
+
+pub use compile::{Compiled, compile};
+pub use difference::{FieldChange, Only, Plan, PlannedAction, PlannedStep, plan};

@@ -1,0 +1,16 @@
+//! The pure stages from specs to connected functionalities, each with a type of its own that only
+//! it can make: [`Deployment`](crate::spec::Deployment) → [`Resolved`] → [`Placed`] →
+//! [`Connected`].
+
+mod balancer;
+mod connect;
+mod graph;
+mod place;
+mod policy;
+mod resolve;
+mod service_check;
+
+pub use connect::{Connected, Connection, connect};
+pub use graph::DependencyGraph;
+pub use place::{Assignment, Assignments, Placed, place};
+pub use resolve::{Resolved, resolve};

@@ -1,0 +1,352 @@
+//! Place: every functionality gets machines of a target. Pure and sticky.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    policy::{Demand, Misfit},
+    resolve::{Edge, Node, Resolved, Ties, infrastructure::unknown},
+};
+use crate::{
+    backend::{Registry, Site, endpoints_of},
+    diagnostic::{Code, Diagnostic, Diagnostics, Place, Staged},
+    name::Name,
+    spec::Target,
+    topology::DependencyGraph,
+};
+
+mod ground;
+
+use ground::{Ground, Pick};
+
+/// Where each functionality runs.
+pub type Assignments = BTreeMap<Name, Assignment>;
+
+/// Where one functionality runs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Assignment {
+    /// The target.
+    pub target: Name,
+    /// Which of its machines, from 0, in order; `[0]` for groups that scale and for swarms.
+    pub machines: Arc<[u32]>,
+}
+
+/// A resolved deployment whose functionalities all have a place to run.
+///
+/// Invariants: every assigned target exists, no machine holds more than its capacity, and no port
+/// of a machine's own address is given twice. Only [`place`] makes one.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    pub(super) ties: Ties,
+    pub(super) nodes: Vec<Node>,
+    pub(super) edges: Vec<Edge>,
+    pub(super) graph: DependencyGraph,
+    pub(super) failed: BTreeSet<Name>,
+    /// In the order of the nodes.
+    pub(super) assignments: Vec<Assignment>,
+}
+
+impl Placed {
+    /// Who needs whom.
+    #[must_use]
+    pub fn graph(&self) -> &DependencyGraph {
+        &self.graph
+    }
+
+    /// The targets, those made for the default backend among them.
+    #[must_use]
+    pub fn targets(&self) -> &BTreeMap<Name, Target> {
+        &self.ties.infrastructure.targets
+    }
+
+    /// Where each functionality runs; to be handed to the next placement, so that it stays.
+    #[must_use]
+    pub fn assignments(&self) -> Assignments {
+        let names = self.nodes.iter().map(|node| node.name().clone());
+        names.zip(self.assignments.iter().cloned()).collect()
+    }
+}
+
+impl Ties {
+    /// A target with its network and location.
+    pub(super) fn site<'a>(&'a self, target: &'a Target) -> Site<'a> {
+        let network = target.network.as_ref();
+        let network = network.and_then(|n| self.infrastructure.networks.get_key_value(n));
+        let location = target.location.as_ref().or(network.and_then(|(_, n)| n.location.as_ref()));
+        let location = location.and_then(|l| self.infrastructure.locations.get_key_value(l));
+        Site { target, network, location }
+    }
+}
+
+/// Gives every functionality a place to run.
+///
+/// In this order: explicit placement, then a wished target, then where it ran `before`, then the
+/// wished location, then the default backend's pool; and there where the most room is. What the
+/// default backend has no machines for, it gets new ones for.
+pub fn place(resolved: Resolved, before: &Assignments, registry: &Registry) -> Staged<Placed> {
+    let Resolved { mut ties, nodes, edges, graph, mut failed } = resolved;
+    let mut found = Diagnostics::new();
+    let mut ground = Ground::new(&ties, registry);
+    let mut assignments: Vec<Option<Assignment>> = vec![None; nodes.len()];
+    let provider_of: BTreeMap<u32, u32> = edges
+        .iter()
+        .filter(|edge| nodes[edge.consumer as usize].balancer.is_some())
+        .map(|edge| (edge.consumer, edge.provider))
+        .collect();
+
+    for turn in [Turn::Asked, Turn::Before, Turn::New, Turn::Balancer] {
+        for (at, node) in nodes.iter().enumerate() {
+            if assignments[at].is_some() || failed.contains(node.name()) {
+                continue;
+            }
+            let at_u32 = u32::try_from(at).unwrap_or(u32::MAX);
+            let beside = provider_of
+                .get(&at_u32)
+                .and_then(|provider| assignments[*provider as usize].as_ref())
+                .map(|assignment| assignment.target.clone());
+            match turn.place(node, &ties, before.get(node.name()), beside, &mut ground) {
+                None => {}
+                Some(Ok((assignment, remark))) => {
+                    found.extend(remark);
+                    assignments[at] = Some(assignment);
+                }
+                Some(Err(problem)) => {
+                    found.push(problem.about(node.name()));
+                    failed.insert(node.name().clone());
+                }
+            }
+        }
+    }
+    ties.infrastructure = ground.finish(ties.infrastructure.clone());
+
+    let nodes: Vec<_> = nodes.into_iter().zip(assignments).collect();
+    let (nodes, edges, graph) = cut(nodes, edges, graph, &mut failed, &mut found);
+    let (nodes, assignments): (Vec<_>, Vec<_>) =
+        nodes.into_iter().filter_map(|(node, assignment)| Some((node, assignment?))).unzip();
+    Staged::new(Placed { ties, nodes, edges, graph, failed, assignments }, found)
+}
+
+/// In which order functionalities are placed, so that who has a claim comes first.
+#[derive(Clone, Copy)]
+enum Turn {
+    Asked,
+    Before,
+    New,
+    Balancer,
+}
+
+/// Where it runs and a remark on that, or why it runs nowhere.
+type Placement = Result<(Assignment, Option<Diagnostic>), Box<Diagnostic>>;
+
+impl Turn {
+    /// Places a functionality whose turn it is.
+    fn place(
+        self,
+        node: &Node,
+        ties: &Ties,
+        before: Option<&Assignment>,
+        beside: Option<Name>,
+        ground: &mut Ground<'_>,
+    ) -> Option<Placement> {
+        let wishes = node.functionality.machine();
+        let ports: Vec<_> = endpoints_of(&node.service).collect();
+        let demand = || Demand::of(&node.service, wishes, &ports);
+        match self {
+            Self::Asked => {
+                let (target, place) = asked(node, ties)?;
+                Some(ground.place_on(node, &demand(), &target, place))
+            }
+            Self::Before => {
+                let before = before?;
+                ground.keep(node, &demand(), before).map(|assignment| Ok((assignment, None)))
+            }
+            Self::New if node.balancer.is_some() => None,
+            Self::New => Some(ground.place_new(node, &demand())),
+            Self::Balancer => {
+                let target = beside?;
+                Some(ground.place_on(node, &demand(), &target, node.place([])))
+            }
+        }
+    }
+}
+
+/// The target that somebody asked for, and where.
+fn asked(node: &Node, ties: &Ties) -> Option<(Name, Option<Place>)> {
+    let name = node.name();
+    if let Some(balancer) = &node.balancer {
+        let target = balancer.target.clone()?;
+        return Some((target, node.place(["target"])));
+    }
+    if let Some(target) = ties.place.get(name) {
+        let place = ties.source.as_ref().and_then(|source| source.place(&["place", name.as_str()]));
+        return Some((target.clone(), place));
+    }
+    let target = node.functionality.machine().target.clone()?;
+    Some((target, node.place(["machine", "target"])))
+}
+
+impl Ground<'_> {
+    fn place_on(
+        &mut self,
+        node: &Node,
+        demand: &Demand,
+        target: &Name,
+        place: Option<Place>,
+    ) -> Placement {
+        if self.is_unusable(target) {
+            return Err(Diagnostic::error(
+                Code::Blocked,
+                format!("`{}` is placed on `{target}`, which cannot be used", node.name()),
+            )
+            .at(place)
+            .remedy(format!("mend target `{target}`"))
+            .into());
+        }
+        let Some(index) = self.index(target) else {
+            return Err(unknown("target", target, self.names()).at(place).into());
+        };
+        match self.pick(index, node, demand) {
+            Ok(pick) => Ok(self.take(index, node, demand, pick, place)),
+            Err(misfit) => Err(self.misfit(node, target, misfit).at(place).into()),
+        }
+    }
+
+    /// Places anew: where the most room is among the targets that fit the wishes.
+    fn place_new(&mut self, node: &Node, demand: &Demand) -> Placement {
+        let location = node.functionality.machine().location.as_ref();
+        let place = || node.place(["machine", "location"]);
+        if let Some(location) = location
+            && !self.knows_location(location)
+        {
+            return Err(unknown("location", location, self.locations()).at(place()).into());
+        }
+        match self.most_room(node, demand, location) {
+            Ok((index, pick)) => Ok(self.take(index, node, demand, pick, place())),
+            Err(Some((target, misfit))) => {
+                Err(self.misfit(node, &target, misfit).at(place()).into())
+            }
+            Err(None) => {
+                let message = match location {
+                    Some(location) => {
+                        format!("no target in `{location}` can run `{}`", node.name())
+                    }
+                    None => format!("no target can run `{}`", node.name()),
+                };
+                Err(Diagnostic::error(Code::TargetNotFound, message).at(node.place([])).remedy(
+                    "describe a target in the infrastructure, or a default backend that makes some",
+                ).into())
+            }
+        }
+    }
+
+    /// Takes the machines, and tells where there are fewer than asked for.
+    fn take(
+        &mut self,
+        index: usize,
+        node: &Node,
+        demand: &Demand,
+        pick: Pick,
+        place: Option<Place>,
+    ) -> (Assignment, Option<Diagnostic>) {
+        let asked = node.functionality.replicas();
+        let assignment = self.occupy(index, node.name(), demand, &pick.machines);
+        let remark = (pick.replicas < asked.get()).then(|| {
+            Diagnostic::warning(
+                Code::ReplicasReduced,
+                format!(
+                    "{asked} replicas of `{}` are asked for, and `{}` has machines for {}",
+                    node.name(),
+                    assignment.target,
+                    pick.replicas
+                ),
+            )
+            .about(node.name())
+            .at(node.place(["replicas"]).or(place))
+            .remedy("place it on a pool with more machines, or ask for fewer")
+        });
+        (assignment, remark)
+    }
+
+    fn misfit(&self, node: &Node, target: &Name, misfit: Misfit) -> Diagnostic {
+        let name = node.name();
+        match misfit {
+            Misfit::Port { port, protocol, holder } => Diagnostic::error(
+                Code::PortTaken,
+                format!("`{name}` and `{holder}` both use port {port}/{protocol} on `{target}`"),
+            )
+            .remedy("give one of them another port, or place them on different targets"),
+            Misfit::Full(why) => Diagnostic::error(
+                Code::TargetFull,
+                format!("`{target}` has no room for `{name}`: {why}"),
+            )
+            .remedy("place it elsewhere, or give the target more capacity"),
+        }
+    }
+}
+
+/// Leaves out what failed and all that depends on it.
+fn cut<T>(
+    nodes: Vec<(Node, T)>,
+    edges: Vec<Edge>,
+    graph: DependencyGraph,
+    failed: &mut BTreeSet<Name>,
+    found: &mut Diagnostics,
+) -> (Vec<(Node, T)>, Vec<Edge>, DependencyGraph) {
+    let mut gone: Vec<bool> = nodes.iter().map(|(node, _)| failed.contains(node.name())).collect();
+    if !gone.contains(&true) {
+        return (nodes, edges, graph);
+    }
+    let mut consumers: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for edge in &edges {
+        consumers.entry(edge.provider).or_default().push(edge.consumer);
+    }
+    let position = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+    let mut open: Vec<_> = (0..nodes.len()).filter(|&at| gone[at]).map(position).collect();
+    while let Some(provider) = open.pop() {
+        for &consumer in consumers.get(&provider).into_iter().flatten() {
+            if std::mem::replace(&mut gone[consumer as usize], true) {
+                continue;
+            }
+            let node = &nodes[consumer as usize].0;
+            let provider = nodes[provider as usize].0.name();
+            failed.insert(node.name().clone());
+            found.push(blocked(node, provider));
+            open.push(consumer);
+        }
+    }
+    let mut moved = Vec::with_capacity(nodes.len());
+    let mut next = 0;
+    for gone in &gone {
+        moved.push(next);
+        next += u32::from(!gone);
+    }
+    let nodes: Vec<_> =
+        nodes.into_iter().zip(&gone).filter(|(_, gone)| !**gone).map(|(node, _)| node).collect();
+    let edges: Vec<_> = edges
+        .into_iter()
+        .filter(|edge| !gone[edge.consumer as usize] && !gone[edge.provider as usize])
+        .map(|edge| Edge {
+            consumer: moved[edge.consumer as usize],
+            provider: moved[edge.provider as usize],
+            ..edge
+        })
+        .collect();
+    let names = nodes.iter().map(|(node, _)| node.name().clone()).collect();
+    let graph = DependencyGraph::new(names, edges.iter().map(|e| (e.consumer, e.provider)));
+    (nodes, edges, graph)
+}
+
+fn blocked(node: &Node, provider: &Name) -> Diagnostic {
+    Diagnostic::error(
+        Code::Blocked,
+        format!("`{}` needs `{provider}`, which cannot be deployed", node.name()),
+    )
+    .about(node.name())
+    .at(node.place(["upstream-hosts"]))
+    .remedy(format!("mend `{provider}`"))
+}

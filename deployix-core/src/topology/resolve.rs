@@ -1,0 +1,279 @@
+//! Resolve: every upstream host becomes an edge to the functionality that provides it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{DependencyGraph, service_check::Problem};
+use crate::{
+    backend::{EndpointRef, Registry},
+    diagnostic::{Code, Diagnostic, Diagnostics, Place, Staged},
+    name::{Fqdn, Name},
+    source::Source,
+    spec::{
+        CertificateAuthority, DefaultBackend, Deployment, Functionality, Infrastructure,
+        LoadBalancer, Lowered,
+    },
+    suggest::nearest,
+};
+
+mod balancers;
+mod candidates;
+pub(super) mod infrastructure;
+mod upstreams;
+
+/// A deployment whose functionalities stand in one graph of upstreams.
+///
+/// Invariants: names and fqdns are unique, every edge's ends exist, extensions are of their
+/// declared types, targets name backends that can run them. Only [`resolve`] makes one.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    pub(super) ties: Ties,
+    pub(super) nodes: Vec<Node>,
+    pub(super) edges: Vec<Edge>,
+    pub(super) graph: DependencyGraph,
+    pub(super) failed: BTreeSet<Name>,
+}
+
+/// All that a deployment has besides functionalities.
+#[derive(Debug, Clone)]
+pub(super) struct Ties {
+    pub(super) name: Name,
+    pub(super) infrastructure: Infrastructure,
+    pub(super) certificate_authority: Option<CertificateAuthority>,
+    pub(super) place: BTreeMap<Name, Name>,
+    pub(super) default_backend: Option<DefaultBackend>,
+    pub(super) source: Option<Arc<Source>>,
+    /// Targets that are described and cannot be used.
+    pub(super) unusable: BTreeSet<Name>,
+}
+
+/// One functionality or load balancer.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) functionality: Arc<dyn Functionality>,
+    pub(super) service: Arc<Lowered>,
+    pub(super) externals: Arc<[Fqdn]>,
+    pub(super) balancer: Option<Arc<LoadBalancer>>,
+    pub(super) source: Option<Arc<Source>>,
+}
+
+impl Node {
+    pub(super) fn name(&self) -> &Name {
+        self.functionality.name()
+    }
+
+    /// The place that keys lead to, from the functionality's own top.
+    pub(super) fn place<'a>(&'a self, keys: impl IntoIterator<Item = &'a str>) -> Option<Place> {
+        let mut path = match &self.balancer {
+            Some(balancer) => vec!["load-balancer", balancer.name.as_str()],
+            None => vec!["functionality", self.name().as_str()],
+        };
+        path.extend(keys);
+        self.source.as_ref()?.place(&path)
+    }
+}
+
+/// One declared upstream, by the positions of its ends.
+#[derive(Debug, Clone)]
+pub(super) struct Edge {
+    pub(super) consumer: u32,
+    pub(super) provider: u32,
+    pub(super) fqdn: Fqdn,
+    /// Where the edge opens one of the provider's ports alone.
+    pub(super) only_port: Option<u16>,
+}
+
+impl Resolved {
+    /// Who needs whom.
+    #[must_use]
+    pub fn graph(&self) -> &DependencyGraph {
+        &self.graph
+    }
+
+    /// Functionalities that did not get here; what runs of them is left as it is.
+    #[must_use]
+    pub fn failed(&self) -> &BTreeSet<Name> {
+        &self.failed
+    }
+}
+
+/// Resolves every upstream host to the functionality that provides it.
+///
+/// A functionality that makes no sense is left out with a finding, and so is everything that
+/// depends on it; nothing else is.
+pub fn resolve(deployment: Deployment, registry: &Registry) -> Staged<Resolved> {
+    let mut found = Diagnostics::new();
+    let Deployment {
+        name,
+        catalogs,
+        infrastructure,
+        certificate_authority,
+        external_hosts,
+        place,
+        default_backend,
+        source,
+        incomplete,
+        secrets: _,
+        history: _,
+    } = deployment;
+    let mut failed: BTreeSet<Name> =
+        catalogs.iter().flat_map(|catalog| catalog.unreadable.iter().cloned()).collect();
+    let incomplete = incomplete || !failed.is_empty();
+    let mut ties = Ties {
+        name,
+        infrastructure,
+        certificate_authority,
+        place,
+        default_backend,
+        source,
+        unusable: BTreeSet::new(),
+    };
+    infrastructure::check(&mut ties, registry, &mut found);
+
+    let (mut nodes, mut hosts) = candidates::nodes(catalogs, registry, &mut failed, &mut found);
+    balancers::add(&ties.infrastructure, &mut nodes, &mut hosts, &mut failed, &mut found);
+    check_external_hosts(&external_hosts, &hosts, &ties, &mut found);
+    check_placement(&ties, &nodes, &failed, incomplete, &mut found);
+
+    let world = World { hosts, external_hosts, incomplete };
+    let wanted = upstreams::find(&mut nodes, &world, &mut failed, &mut found);
+    upstreams::leave_out_dependents(&nodes, &wanted, &mut failed, &mut found);
+
+    let (nodes, edges) = keep_whole(nodes, wanted, &failed);
+    let names = nodes.iter().map(|node| node.name().clone()).collect();
+    let graph = DependencyGraph::new(names, edges.iter().map(|e| (e.consumer, e.provider)));
+    Staged::new(Resolved { ties, nodes, edges, graph, failed }, found)
+}
+
+/// Who answers for which host.
+struct World {
+    hosts: BTreeMap<Fqdn, Host>,
+    external_hosts: BTreeSet<Fqdn>,
+    incomplete: bool,
+}
+
+/// Whom a host name means.
+struct Host {
+    /// The functionality, which may have failed.
+    provider: Name,
+    /// The load balancer in front of it.
+    balancer: Option<Name>,
+}
+
+/// A declared upstream before positions are known.
+struct Wanted {
+    consumer: Name,
+    provider: Name,
+    fqdn: Fqdn,
+    only_port: Option<u16>,
+}
+
+/// A finding of the service's own checks, in its place.
+pub(super) fn problem_in(node: &Node, problem: Problem) -> Diagnostic {
+    let Problem { code, keys, message, remedy } = problem;
+    Diagnostic::error(code, format!("`{}`: {message}", node.name()))
+        .about(node.name())
+        .at(node.place(keys.iter().map(String::as_str)))
+        .remedy(remedy)
+}
+
+fn check_external_hosts(
+    external: &BTreeSet<Fqdn>,
+    hosts: &BTreeMap<Fqdn, Host>,
+    ties: &Ties,
+    found: &mut Diagnostics,
+) {
+    for fqdn in external {
+        if let Some(host) = hosts.get(fqdn) {
+            let place = ties.source.as_ref().and_then(|s| s.place(&["external-hosts"]));
+            found.push(
+                Diagnostic::warning(
+                    Code::ExternalHostProvided,
+                    format!("{fqdn} is declared external, and `{}` provides it", host.provider),
+                )
+                .at(place)
+                .remedy("remove it from `external-hosts`; the functionality is used"),
+            );
+        }
+    }
+}
+
+/// Checks that explicit placement names functionalities that exist.
+fn check_placement(
+    ties: &Ties,
+    nodes: &[Node],
+    failed: &BTreeSet<Name>,
+    incomplete: bool,
+    found: &mut Diagnostics,
+) {
+    for name in ties.place.keys() {
+        let exists = nodes.binary_search_by(|node| node.name().cmp(name)).is_ok();
+        if exists || failed.contains(name) {
+            continue;
+        }
+        let place = ties.source.as_ref().and_then(|s| s.place(&["place", name.as_str()]));
+        let group = nodes
+            .iter()
+            .find(|node| node.service.members().any(|(member, _)| member == Some(name)));
+        found.push(match group {
+            Some(group) => Diagnostic::error(
+                Code::GroupSplit,
+                format!(
+                    "`{name}` is a member of `{}`, whose members run on one host",
+                    group.name()
+                ),
+            )
+            .at(place)
+            .remedy(format!(
+                "place `{}` as a whole, or make `{name}` a functionality of its own",
+                group.name()
+            )),
+            None if incomplete => continue,
+            None => {
+                let known = nodes.iter().map(|node| node.name().as_str());
+                let remedy = match nearest(name.as_str(), known) {
+                    Some(known) => format!("did you mean `{known}`?"),
+                    None => "name a functionality of one of the catalogs".to_owned(),
+                };
+                Diagnostic::error(
+                    Code::ReferenceUnknown,
+                    format!("`{name}` is placed, and there is no functionality of this name"),
+                )
+                .at(place)
+                .remedy(remedy)
+            }
+        });
+    }
+}
+
+/// What is left, with edges between positions.
+fn keep_whole(
+    mut nodes: Vec<Node>,
+    wanted: Vec<Wanted>,
+    failed: &BTreeSet<Name>,
+) -> (Vec<Node>, Vec<Edge>) {
+    nodes.retain(|node| !failed.contains(node.name()));
+    let position = |name: &Name| {
+        let at = nodes.binary_search_by(|node| node.name().cmp(name)).ok()?;
+        u32::try_from(at).ok()
+    };
+    let mut edges: Vec<_> = wanted
+        .into_iter()
+        .filter_map(|Wanted { consumer, provider, fqdn, only_port }| {
+            let (consumer, provider) = (position(&consumer)?, position(&provider)?);
+            Some(Edge { consumer, provider, fqdn, only_port })
+        })
+        .collect();
+    edges.sort_by_key(|edge| (edge.consumer, edge.provider));
+    (nodes, edges)
+}
+
+/// The endpoints that an edge opens, of those that its provider has.
+pub(super) fn opened(edge: &Edge, endpoints: &Arc<[EndpointRef]>) -> Arc<[EndpointRef]> {
+    match edge.only_port {
+        None => Arc::clone(endpoints),
+        Some(port) => endpoints.iter().filter(|e| e.endpoint.port.get() == port).cloned().collect(),
+    }
+}

@@ -1,0 +1,157 @@
+//! What must hold within one functionality's services before any backend sees them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    diagnostic::Code,
+    name::{Fqdn, Name},
+    spec::{Lowered, Part, Probe, ServiceSpec},
+};
+
+/// Something wrong within a functionality, with the keys that lead to it.
+pub(super) struct Problem {
+    pub(super) code: Code,
+    pub(super) keys: Vec<String>,
+    pub(super) message: String,
+    pub(super) remedy: &'static str,
+}
+
+/// Checks all members against each other and against what the functionality declares.
+pub(super) fn check(service: &Lowered, upstream_hosts: &BTreeSet<&Fqdn>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut ports = BTreeMap::new();
+    for (member, service) in service.members() {
+        let mut found = Findings { member, problems: &mut problems };
+        check_one(service, upstream_hosts, &mut found);
+        for (name, endpoint) in &service.endpoints {
+            let label =
+                member.map_or_else(|| name.to_string(), |member| format!("{member}.{name}"));
+            if let Some(taken) = ports.insert((endpoint.port, endpoint.protocol), label) {
+                found.push(
+                    Code::PortTaken,
+                    &["endpoints", name.as_str(), "port"],
+                    format!(
+                        "port {}/{} is already that of endpoint `{taken}`",
+                        endpoint.port, endpoint.protocol
+                    ),
+                    "give one of them another port; members of a group share their ports",
+                );
+            }
+        }
+    }
+    problems
+}
+
+/// Collects what is wrong with one member.
+struct Findings<'a> {
+    member: Option<&'a Name>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Findings<'_> {
+    fn push(&mut self, code: Code, keys: &[&str], message: String, remedy: &'static str) {
+        let mut path = match self.member {
+            Some(member) => vec!["group".to_owned(), member.to_string()],
+            None => vec!["service".to_owned()],
+        };
+        path.extend(keys.iter().map(|&key| key.to_owned()));
+        self.problems.push(Problem { code, keys: path, message, remedy });
+    }
+}
+
+fn check_one(service: &ServiceSpec, upstreams: &BTreeSet<&Fqdn>, found: &mut Findings<'_>) {
+    check_templates(service, upstreams, found);
+    let endpoint = |name: &Name| service.endpoints.contains_key(name);
+    match service.readiness.as_ref().map(|readiness| &readiness.probe) {
+        Some(Probe::Tcp(name) | Probe::Http { endpoint: name, .. }) if !endpoint(name) => {
+            found.push(
+                Code::ReferenceUnknown,
+                &["readiness"],
+                format!("there is no endpoint `{name}` to try"),
+                "name one of the service's own endpoints",
+            );
+        }
+        Some(Probe::Http { path, .. }) if !is_request_path(path) => found.push(
+            Code::ValueInvalid,
+            &["readiness", "path"],
+            format!("{path:?} is not the path of a request"),
+            "start it with a slash and write blanks and other special characters as %XX",
+        ),
+        Some(Probe::Command(command)) if command.is_empty() => found.push(
+            Code::ValueInvalid,
+            &["readiness", "command"],
+            "the command is empty".to_owned(),
+            "give the program and its arguments",
+        ),
+        _ => {}
+    }
+    if service.on_demand && service.endpoints.is_empty() {
+        found.push(
+            Code::ServiceInvalid,
+            &["on-demand"],
+            "it starts on the first connection, and has no endpoint to connect to".to_owned(),
+            "give it an endpoint",
+        );
+    }
+    if service.on_demand && service.schedule.is_some() {
+        found.push(
+            Code::ValuesConflict,
+            &["schedule"],
+            "it starts on the first connection, so it cannot run on a schedule as well".to_owned(),
+            "remove `schedule` or `on-demand`",
+        );
+    }
+    for path in &service.state {
+        if let Some(outer) = service.state.iter().find(|outer| {
+            path.as_str().strip_prefix(outer.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        }) {
+            found.push(
+                Code::ValuesConflict,
+                &["state"],
+                format!("{path} lies within {outer}, which survives as a whole already"),
+                "leave the inner one out",
+            );
+        }
+    }
+}
+
+fn check_templates(service: &ServiceSpec, upstreams: &BTreeSet<&Fqdn>, found: &mut Findings<'_>) {
+    for (field, template) in service.templates() {
+        let keys = field.keys();
+        let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+        for part in template.parts() {
+            match part {
+                Part::Secret(name) if field.is_command_line() => found.push(
+                    Code::SecretExposed,
+                    &keys,
+                    format!("secret `{name}` would show in the machine's list of processes"),
+                    "pass it in `env` or in a file",
+                ),
+                Part::Upstream(fqdn) if !upstreams.contains(fqdn) => found.push(
+                    Code::ReferenceUnknown,
+                    &keys,
+                    format!("{fqdn} is not among the functionality's upstream hosts"),
+                    "add it to `upstream-hosts`, so that it can be reached",
+                ),
+                Part::Endpoint(name) if !service.endpoints.contains_key(name) => found.push(
+                    Code::ReferenceUnknown,
+                    &keys,
+                    format!("there is no endpoint `{name}`"),
+                    "name one of the service's own endpoints",
+                ),
+                Part::Literal(text) if text.contains('\0') => found.push(
+                    Code::ValueInvalid,
+                    &keys,
+                    "it has a NUL character, which no program can be given".to_owned(),
+                    "remove it; for binary files use `source`",
+                ),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// RFC 3986, section 3.3 and 3.4: a path and maybe a query, nothing that ends a request line.
+fn is_request_path(path: &str) -> bool {
+    path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+}

@@ -1,0 +1,8 @@
+//! The stages from specs to a plan, on the in-memory backend.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod connections;
+mod diagnostics;
+mod placement;
+mod planning;
+mod support;
