@@ -42,6 +42,21 @@ impl Extension for DockerFunctionality {
     const IF_UNSUPPORTED: IfUnsupported = IfUnsupported::Note;
 }
 
+/// The settings of a load balancer: `[load-balancer.NAME.extensions.docker]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct DockerLoadBalancer {
+    /// Where on the host it is published, in place of its source port; by itself on the host's
+    /// loopback, or on all its addresses where `open-to` names somebody.
+    pub publish: Option<Published>,
+}
+
+impl Extension for DockerLoadBalancer {
+    const NAMESPACE: &'static str = "docker";
+    const SITE: ExtensionSite = ExtensionSite::LoadBalancer;
+    const IF_UNSUPPORTED: IfUnsupported = IfUnsupported::Note;
+}
+
 /// The settings of a target: `[target.NAME.extensions.docker]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]

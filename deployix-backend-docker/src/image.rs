@@ -123,7 +123,8 @@ impl Image<'_> {
         let dockerfile = self.dockerfile(&prepare).print().map_err(place)?;
         let mut context = prepare.context;
         context.insert("Dockerfile".to_owned(), FileContent::plain(dockerfile.into_bytes()));
-        let named = context.into_iter().map(|(path, content)| Ok((RelativePath::new(path)?, content)));
+        let named =
+            context.into_iter().map(|(path, content)| Ok((RelativePath::new(path)?, content)));
         named
             .collect::<Result<_, NameError>>()
             .map_err(|error| Remark::new(["service", "software", "path"], error.to_string()))
@@ -179,15 +180,22 @@ fn sh(script: &str) -> Instruction {
 /// number.
 fn user_script(user: &str, home: &str) -> String {
     let (uid, gid) = USER_ID.split_once(':').unwrap_or((USER_ID, USER_ID));
-    let passwd = shell::command(&["echo", &format!("{user}:x:{uid}:{gid}::{home}:/usr/sbin/nologin")]);
+    let passwd =
+        shell::command(&["echo", &format!("{user}:x:{uid}:{gid}::{home}:/usr/sbin/nologin")]);
     let group = shell::command(&["echo", &format!("{user}:x:{gid}:")]);
-    let remove = shell::command(&["sed", "-i", &format!("/^{user}:/d"), "/etc/passwd", "/etc/group"]);
+    let remove =
+        shell::command(&["sed", "-i", &format!("/^{user}:/d"), "/etc/passwd", "/etc/group"]);
     format!("{remove}; {passwd} >> /etc/passwd; {group} >> /etc/group")
 }
 
 pub(crate) fn install_script(packages: &[impl AsRef<str>]) -> String {
-    let mut install =
-        vec!["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "--no-install-recommends"];
+    let mut install = vec![
+        "DEBIAN_FRONTEND=noninteractive",
+        "apt-get",
+        "install",
+        "-y",
+        "--no-install-recommends",
+    ];
     install.extend(packages.iter().map(AsRef::as_ref));
     let install = shell::command(&["env"].into_iter().chain(install).collect::<Vec<_>>());
     format!("apt-get update; {install}; apt-get clean; rm -rf /var/lib/apt/lists/*")
@@ -254,10 +262,6 @@ impl Prepare {
         ];
         commands.extend(self.commands.iter().cloned());
         steps.push(sh(&commands.join("; ")));
-        Stage {
-            from: From::Image(base_image.to_owned()),
-            name: Some(PREPARE.to_owned()),
-            steps,
-        }
+        Stage { from: From::Image(base_image.to_owned()), name: Some(PREPARE.to_owned()), steps }
     }
 }

@@ -56,8 +56,7 @@ pub(crate) fn outside(name: &Name) -> String {
 pub(crate) fn volume(container: &str, path: &AbsolutePath) -> String {
     let path = path.relative();
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-    let slug: String =
-        path.bytes().map(|b| if plain(b) { char::from(b) } else { '.' }).collect();
+    let slug: String = path.bytes().map(|b| if plain(b) { char::from(b) } else { '.' }).collect();
     if path.bytes().all(|b| plain(b) || b == b'/') {
         format!("{container}_{slug}")
     } else {

@@ -219,7 +219,9 @@ impl<'a> Lowering<'a, '_> {
         let mut arguments = Vec::with_capacity(argv.len());
         for (at, argument) in argv.iter().enumerate() {
             match argument.as_literal() {
-                Some(text) if text.len() >= LONGEST_ARGUMENT => self.too_long(&[field, &at.to_string()]),
+                Some(text) if text.len() >= LONGEST_ARGUMENT => {
+                    self.too_long(&[field, &at.to_string()])
+                }
                 Some(text) if text.contains('\0') => self.nul(&[field, &at.to_string()]),
                 Some(text) => arguments.push(text.to_owned()),
                 None => self.notes.refuse(
@@ -341,9 +343,8 @@ impl<'a> Lowering<'a, '_> {
                         "it runs as {USER_ID} and not as `{user}`: which users a ready image \
                          knows is not known here"
                     );
-                    let remedy = format!(
-                        "set extensions.docker.user = \"{user}\" if the image knows it"
-                    );
+                    let remedy =
+                        format!("set extensions.docker.user = \"{user}\" if the image knows it");
                     self.notes.remark(&["user"], message, remedy);
                 }
                 own
@@ -422,8 +423,7 @@ impl<'a> Lowering<'a, '_> {
                     None => {
                         let rendered = format!("{RENDERED}/{index}");
                         if let Some(word) = self.word(text, &field) {
-                            let to =
-                                if mounted_over { path.as_str() } else { rendered.as_str() };
+                            let to = if mounted_over { path.as_str() } else { rendered.as_str() };
                             work.files.push(StartFile {
                                 path: to.to_owned(),
                                 mode: *mode,
@@ -535,7 +535,8 @@ impl<'a> Lowering<'a, '_> {
         }
         let tls = endpoint.scheme.as_deref() == Some("https");
         let software = &self.spec.software;
-        let has_client = software.debian.iter().any(|package| package == "curl" || package == "wget");
+        let has_client =
+            software.debian.iter().any(|package| package == "curl" || package == "wget");
         if tls && software.image.is_none() && !has_client {
             self.notes.refuse(
                 &["readiness"],
