@@ -153,27 +153,42 @@ pub struct Place {
     pub line: usize,
     /// The column, from 1, in characters.
     pub column: usize,
-    /// The line's text, without its end.
+    /// The line's text, without its end; empty where the line is too long to be shown.
     pub excerpt: String,
     /// How many characters of the line are meant, at least 1.
     pub length: usize,
 }
 
 impl Place {
+    /// How long a line may be, in bytes, to be shown.
+    const SHOWN: usize = 1_000;
+
     /// The place of a byte range in a file's text; the range is cut at the end of its first line.
     #[must_use]
     pub fn of(file: &Arc<str>, text: &str, range: std::ops::Range<usize>) -> Self {
-        let start = floor_char_boundary(text, range.start);
+        let before = &text[..floor_char_boundary(text, range.start)];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Self::in_line(file, text, before.matches('\n').count() + 1, line_start, range)
+    }
+
+    /// The same, of a range in a line that is known.
+    pub(crate) fn in_line(
+        file: &Arc<str>,
+        text: &str,
+        line: usize,
+        line_start: usize,
+        range: std::ops::Range<usize>,
+    ) -> Self {
+        let start = floor_char_boundary(text, range.start).max(line_start);
         let end = floor_char_boundary(text, range.end).max(start);
-        let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
         let excerpt = text[line_start..line_end].trim_end_matches('\r');
         Self {
             file: Arc::clone(file),
-            line: text[..start].matches('\n').count() + 1,
+            line,
             column: text[line_start..start].chars().count() + 1,
             length: text[start..end.min(line_end)].trim_end().chars().count().max(1),
-            excerpt: excerpt.to_owned(),
+            excerpt: if excerpt.len() <= Self::SHOWN { excerpt.to_owned() } else { String::new() },
         }
     }
 }

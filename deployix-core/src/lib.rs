@@ -1,9 +1,12 @@
 //! The model, the graph, the stages and the contracts of Deployix.
 
 pub mod backend;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod diagnostic;
 pub mod digest;
 pub mod history;
+pub mod load;
 pub mod name;
 pub mod plan;
 pub mod source;

@@ -25,6 +25,8 @@ pub struct Catalog {
     pub source: Option<Arc<Source>>,
     /// Functionalities that the file names and that could not be read from it.
     pub unreadable: BTreeSet<Name>,
+    /// Whether the file may name functionalities that are neither here nor in `unreadable`.
+    pub incomplete: bool,
 }
 
 impl FromIterator<Arc<dyn Functionality>> for Catalog {

@@ -1,7 +1,7 @@
 //! [`Infrastructure`]: where things can run, apart from what runs.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     num::{NonZeroU16, NonZeroU32},
     sync::Arc,
@@ -30,6 +30,10 @@ pub struct Infrastructure {
     pub load_balancers: BTreeMap<Name, LoadBalancer>,
     /// The files it came from.
     pub sources: Vec<Arc<Source>>,
+    /// Names of locations, networks, targets and load balancers that could not be read.
+    pub unreadable: BTreeSet<Name>,
+    /// Whether files may name more than is here and in `unreadable`.
+    pub incomplete: bool,
 }
 
 /// A place in the world.

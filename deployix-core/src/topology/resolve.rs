@@ -5,12 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    DependencyGraph, balancer,
-    service_check::{self, Problem},
-};
+use super::{DependencyGraph, service_check::Problem};
 use crate::{
-    backend::{EndpointRef, Registry, endpoints_of},
+    backend::{EndpointRef, Registry},
     diagnostic::{Code, Diagnostic, Diagnostics, Place, Staged},
     name::{Fqdn, Name},
     source::Source,
@@ -21,7 +18,10 @@ use crate::{
     suggest::nearest,
 };
 
+mod balancers;
+mod candidates;
 pub(super) mod infrastructure;
+mod upstreams;
 
 /// A deployment whose functionalities stand in one graph of upstreams.
 ///
@@ -132,15 +132,14 @@ pub fn resolve(deployment: Deployment, registry: &Registry) -> Staged<Resolved> 
     };
     infrastructure::check(&mut ties, registry, &mut found);
 
-    let candidates = collect(catalogs, &mut failed, &mut found);
-    let (mut nodes, mut hosts) = lower(candidates, registry, &mut failed, &mut found);
-    add_balancers(&ties.infrastructure, &mut nodes, &mut hosts, &mut found);
+    let (mut nodes, mut hosts) = candidates::nodes(catalogs, registry, &mut failed, &mut found);
+    balancers::add(&ties.infrastructure, &mut nodes, &mut hosts, &mut failed, &mut found);
     check_external_hosts(&external_hosts, &hosts, &ties, &mut found);
     check_placement(&ties, &nodes, &failed, incomplete, &mut found);
 
     let world = World { hosts, external_hosts, incomplete };
-    let wanted = connect_upstreams(&mut nodes, &world, &mut failed, &mut found);
-    leave_out_dependents(&nodes, &wanted, &world, &mut failed, &mut found);
+    let wanted = upstreams::find(&mut nodes, &world, &mut failed, &mut found);
+    upstreams::leave_out_dependents(&nodes, &wanted, &mut failed, &mut found);
 
     let (nodes, edges) = keep_whole(nodes, wanted, &failed);
     let names = nodes.iter().map(|node| node.name().clone()).collect();
@@ -171,162 +170,6 @@ struct Wanted {
     only_port: Option<u16>,
 }
 
-/// All functionalities in the order of their names, without those that share one.
-fn collect(
-    catalogs: Vec<crate::spec::Catalog>,
-    failed: &mut BTreeSet<Name>,
-    found: &mut Diagnostics,
-) -> Vec<(Arc<dyn Functionality>, Option<Arc<Source>>)> {
-    let mut all: Vec<_> = catalogs
-        .into_iter()
-        .flat_map(|catalog| {
-            let source = catalog.source;
-            catalog.functionalities.into_iter().map(move |f| (f, source.clone()))
-        })
-        .collect();
-    all.sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
-    let place = |(functionality, source): &(Arc<dyn Functionality>, Option<Arc<Source>>)| {
-        source.as_ref()?.place(&["functionality", functionality.name().as_str()])
-    };
-    for same in all.chunk_by(|(a, _), (b, _)| a.name() == b.name()).filter(|same| same.len() > 1) {
-        let name = same[0].0.name();
-        // Catalogs come in any order, so the finding is put where it stands first in the files.
-        let mut places: Vec<_> = same.iter().map(place).collect();
-        places.sort();
-        let mut diagnostic = Diagnostic::error(
-            Code::NameTaken,
-            format!("{} functionalities are named `{name}`", same.len()),
-        )
-        .about(name)
-        .remedy("rename all but one of them; none of them is deployed until then");
-        let mut places = places.into_iter();
-        diagnostic.place = places.next().flatten();
-        for other in places {
-            diagnostic = diagnostic.related(format!("`{name}` is here too"), other);
-        }
-        found.push(diagnostic);
-        failed.insert(name.clone());
-    }
-    all.retain(|(functionality, _)| !failed.contains(functionality.name()));
-    all
-}
-
-/// Lowers every recipe and checks what it gives; finds out who answers for which host.
-fn lower(
-    candidates: Vec<(Arc<dyn Functionality>, Option<Arc<Source>>)>,
-    registry: &Registry,
-    failed: &mut BTreeSet<Name>,
-    found: &mut Diagnostics,
-) -> (Vec<Node>, BTreeMap<Fqdn, Host>) {
-    let mut nodes = Vec::with_capacity(candidates.len());
-    let mut providers: BTreeMap<Fqdn, Vec<(Name, Option<Place>)>> = BTreeMap::new();
-    for (functionality, source) in candidates {
-        let name = functionality.name().clone();
-        let lowered = functionality.service().lower();
-        let mut node = Node {
-            functionality,
-            service: Arc::new(Lowered::Group(BTreeMap::new())),
-            externals: Arc::new([]),
-            balancer: None,
-            source,
-        };
-        if let Some(fqdn) = node.functionality.fqdn() {
-            providers.entry(fqdn.clone()).or_default().push((name.clone(), None));
-        }
-        match lowered {
-            Err(error) => {
-                for reason in error.reasons() {
-                    found.push(
-                        Diagnostic::error(Code::ServiceInvalid, format!("`{name}`: {reason}"))
-                            .about(&name)
-                            .at(node.place(["service"])),
-                    );
-                }
-                failed.insert(name);
-            }
-            Ok(service) => {
-                node.service = Arc::new(service);
-                let before = found.len();
-                check_node(&node, registry, found);
-                if found
-                    .iter()
-                    .skip(before)
-                    .any(|d| d.severity == crate::diagnostic::Severity::Error)
-                {
-                    failed.insert(name);
-                } else {
-                    nodes.push(node);
-                    continue;
-                }
-            }
-        }
-    }
-    let mut hosts = BTreeMap::new();
-    let position =
-        |nodes: &[Node], name: &Name| nodes.binary_search_by(|node| node.name().cmp(name)).ok();
-    for (fqdn, names) in providers {
-        if let [_, _, ..] = names.as_slice() {
-            let mut places: Vec<_> = names
-                .iter()
-                .map(|(name, _)| {
-                    let at = position(&nodes, name);
-                    (at.and_then(|at| nodes[at].place(["fqdn"])), name)
-                })
-                .collect();
-            places.sort();
-            let list = names.iter().map(|(n, _)| format!("`{n}`")).collect::<Vec<_>>().join(", ");
-            let mut diagnostic = Diagnostic::error(
-                Code::FqdnTaken,
-                format!("{fqdn} is the fqdn of several functionalities: {list}"),
-            )
-            .about(places[0].1)
-            .remedy("give each an fqdn of its own; several that serve one name are `replicas`");
-            diagnostic.place = places[0].0.clone();
-            for (place, name) in places.into_iter().skip(1) {
-                diagnostic = diagnostic.related(format!("`{name}` has it too"), place);
-            }
-            found.push(diagnostic);
-            failed.extend(names.iter().map(|(name, _)| name.clone()));
-        }
-        if let Some((provider, _)) = names.into_iter().next() {
-            hosts.insert(fqdn, Host { provider, balancer: None });
-        }
-    }
-    nodes.retain(|node| !failed.contains(node.name()));
-    (nodes, hosts)
-}
-
-/// Checks one functionality by itself.
-fn check_node(node: &Node, registry: &Registry, found: &mut Diagnostics) {
-    let functionality = &*node.functionality;
-    let upstreams: BTreeSet<_> = functionality.upstream_hosts().iter().collect();
-    for problem in service_check::check(&node.service, &upstreams) {
-        found.push(problem_in(node, problem));
-    }
-    for (member, service) in node.service.members() {
-        for backend in service.overrides.keys().filter(|id| registry.backend(id).is_none()) {
-            let keys: Vec<&str> = match member {
-                Some(member) => vec!["group", member.as_str(), "overrides", backend.as_str()],
-                None => vec!["service", "overrides", backend.as_str()],
-            };
-            found.push(
-                Diagnostic::warning(
-                    Code::BackendUnknown,
-                    format!("`{}` has overrides for `{backend}`, which is no backend", node.name()),
-                )
-                .about(node.name())
-                .at(node.place(keys))
-                .remedy(registry.remedy_for_backend(backend.as_str())),
-            );
-        }
-    }
-    let site = crate::spec::ExtensionSite::Functionality;
-    infrastructure::check_extensions(functionality.extensions(), site, registry, |keys| {
-        node.place(keys.iter().copied())
-    })
-    .for_each(|diagnostic| found.push(diagnostic.about(node.name())));
-}
-
 /// A finding of the service's own checks, in its place.
 pub(super) fn problem_in(node: &Node, problem: Problem) -> Diagnostic {
     let Problem { code, keys, message, remedy } = problem;
@@ -336,121 +179,15 @@ pub(super) fn problem_in(node: &Node, problem: Problem) -> Diagnostic {
         .remedy(remedy)
 }
 
-/// Puts each load balancer between its provider and whoever names the fqdn.
-fn add_balancers(
-    infrastructure: &Infrastructure,
-    nodes: &mut Vec<Node>,
-    hosts: &mut BTreeMap<Fqdn, Host>,
-    found: &mut Diagnostics,
-) {
-    for balancer in infrastructure.load_balancers.values() {
-        let source = infrastructure.source_of("load-balancer", &balancer.name);
-        let place =
-            |key: &str| source.as_ref()?.place(&["load-balancer", balancer.name.as_str(), key]);
-        match balancer_node(balancer, nodes, hosts) {
-            Ok((mut node, host)) => {
-                node.source = source;
-                host.balancer = Some(node.name().clone());
-                let at = nodes.partition_point(|other| other.name() < node.name());
-                nodes.insert(at, node);
-            }
-            Err((code, key, message, remedy)) => found.push(
-                Diagnostic::error(code, format!("load balancer `{}`: {message}", balancer.name))
-                    .at(place(key))
-                    .remedy(remedy),
-            ),
-        }
-    }
-}
-
-/// Code, key, message and remedy.
-type Refusal = (Code, &'static str, String, String);
-
-fn balancer_node<'h>(
-    balancer: &LoadBalancer,
-    nodes: &[Node],
-    hosts: &'h mut BTreeMap<Fqdn, Host>,
-) -> Result<(Node, &'h mut Host), Refusal> {
-    let fqdn = &balancer.balances;
-    let find = |name: &Name| nodes.binary_search_by(|node| node.name().cmp(name)).ok();
-    let invalid = |error: crate::name::NameError| {
-        (Code::ValueInvalid, "", error.to_string(), "choose a shorter name".to_owned())
-    };
-    let name = balancer::node_name(&balancer.name).map_err(invalid)?;
-    if find(&name).is_some() {
-        return Err((
-            Code::NameTaken,
-            "",
-            format!("it stands among the functionalities as `{name}`, and there is one already"),
-            "rename one of the two".to_owned(),
-        ));
-    }
-    if !hosts.contains_key(fqdn) {
-        let remedy = match nearest(fqdn.as_str(), hosts.keys().map(Fqdn::as_str)) {
-            Some(known) => format!("did you mean {known}?"),
-            None => "balance over the fqdn of a functionality".to_owned(),
-        };
-        let message = format!("{fqdn} is no functionality's fqdn");
-        return Err((Code::ReferenceUnknown, "balances", message, remedy));
-    }
-    let host = hosts
-        .get_mut(fqdn)
-        .ok_or_else(|| (Code::ReferenceUnknown, "balances", String::new(), String::new()))?;
-    if let Some(other) = &host.balancer {
-        return Err((
-            Code::FqdnTaken,
-            "balances",
-            format!("{fqdn} is balanced by `{other}` already"),
-            "keep one of the two".to_owned(),
-        ));
-    }
-    let Some(provider) = find(&host.provider) else {
-        return Err((
-            Code::Blocked,
-            "balances",
-            format!("`{}`, which provides {fqdn}, cannot be deployed", host.provider),
-            format!("mend `{}`", host.provider),
-        ));
-    };
-    let ports: BTreeSet<_> =
-        endpoints_of(&nodes[provider].service).map(|e| e.endpoint.port).collect();
-    if !ports.contains(&balancer.target_port) {
-        let list = ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        return Err((
-            Code::ReferenceUnknown,
-            "target-port",
-            format!("`{}` has no endpoint at port {}", host.provider, balancer.target_port),
-            if list.is_empty() {
-                format!("declare the endpoint in `{}`", host.provider)
-            } else {
-                format!("its ports are {list}")
-            },
-        ));
-    }
-    let spec = balancer::functionality(&name, balancer, &host.provider).map_err(invalid)?;
-    let service = crate::spec::Service::lower(&spec.service).map_err(|error| {
-        (Code::ServiceInvalid, "", error.to_string(), "change its settings".to_owned())
-    })?;
-    let node = Node {
-        functionality: spec.shared(),
-        service: Arc::new(service),
-        externals: Arc::new([]),
-        balancer: Some(Arc::new(balancer.clone())),
-        source: None,
-    };
-    Ok((node, host))
-}
-
 fn check_external_hosts(
     external: &BTreeSet<Fqdn>,
     hosts: &BTreeMap<Fqdn, Host>,
     ties: &Ties,
     found: &mut Diagnostics,
 ) {
-    for (index, fqdn) in external.iter().enumerate() {
+    for fqdn in external {
         if let Some(host) = hosts.get(fqdn) {
-            let index = index.to_string();
-            let place = ties.source.as_ref().and_then(|s| s.place(&["external-hosts", &index]));
+            let place = ties.source.as_ref().and_then(|s| s.place(&["external-hosts"]));
             found.push(
                 Diagnostic::warning(
                     Code::ExternalHostProvided,
@@ -508,142 +245,6 @@ fn check_placement(
                 .remedy(remedy)
             }
         });
-    }
-}
-
-/// Finds the provider of every upstream host.
-fn connect_upstreams(
-    nodes: &mut [Node],
-    world: &World,
-    failed: &mut BTreeSet<Name>,
-    found: &mut Diagnostics,
-) -> Vec<Wanted> {
-    let mut wanted = Vec::new();
-    let mut suggestions = 0;
-    let mut without_endpoint = BTreeSet::new();
-    for node in nodes.iter_mut() {
-        let consumer = node.name().clone();
-        if let Some(balancer) = &node.balancer {
-            if let Some(host) = world.hosts.get(&balancer.balances) {
-                wanted.push(Wanted {
-                    consumer,
-                    provider: host.provider.clone(),
-                    fqdn: node.functionality.upstream_hosts()[0].clone(),
-                    only_port: Some(balancer.target_port.get()),
-                });
-            }
-            continue;
-        }
-        let mut externals = Vec::new();
-        let mut seen = BTreeSet::new();
-        for (index, fqdn) in node.functionality.upstream_hosts().iter().enumerate() {
-            if !seen.insert(fqdn) {
-                continue;
-            }
-            match world.hosts.get(fqdn) {
-                Some(host) => {
-                    let provider = host.balancer.as_ref().unwrap_or(&host.provider).clone();
-                    wanted.push(Wanted {
-                        consumer: consumer.clone(),
-                        provider,
-                        fqdn: fqdn.clone(),
-                        only_port: None,
-                    });
-                }
-                None if world.external_hosts.contains(fqdn) => externals.push(fqdn.clone()),
-                None => {
-                    let place = node.place(["upstream-hosts", &index.to_string()]);
-                    suggestions += 1;
-                    found.push(world.not_provided(&consumer, fqdn, suggestions).at(place));
-                    failed.insert(consumer.clone());
-                }
-            }
-        }
-        if !externals.is_empty() {
-            node.externals = externals.into();
-        }
-    }
-    let nodes = &*nodes;
-    for Wanted { consumer, provider, .. } in &wanted {
-        let Ok(at) = nodes.binary_search_by(|node| node.name().cmp(provider)) else { continue };
-        if endpoints_of(&nodes[at].service).next().is_none() && without_endpoint.insert(provider) {
-            found.push(
-                Diagnostic::warning(
-                    Code::UpstreamWithoutEndpoint,
-                    format!(
-                        "`{consumer}` reaches `{provider}`, which has no endpoint to connect to"
-                    ),
-                )
-                .about(provider)
-                .at(nodes[at].place(["fqdn"]))
-                .remedy(format!("declare the endpoints of `{provider}`; until then no port opens")),
-            );
-        }
-    }
-    wanted
-}
-
-impl World {
-    fn not_provided(&self, consumer: &Name, fqdn: &Fqdn, count: usize) -> Diagnostic {
-        // Every suggestion reads all names, so a file full of errors gets only the first few.
-        const SUGGESTIONS: usize = 20;
-        if self.incomplete {
-            return Diagnostic::error(
-                Code::Blocked,
-                format!("`{consumer}` needs {fqdn}, which nothing that could be read provides"),
-            )
-            .about(consumer)
-            .remedy("mend the functionalities and catalogs that could not be read");
-        }
-        let known = self.hosts.keys().chain(&self.external_hosts).map(Fqdn::as_str);
-        let near = (count <= SUGGESTIONS).then(|| nearest(fqdn.as_str(), known)).flatten();
-        let external = format!("add {fqdn} to `external-hosts` if it is not deployed here");
-        Diagnostic::error(
-            Code::UpstreamNotProvided,
-            format!("`{consumer}` needs {fqdn}, which is no functionality's fqdn"),
-        )
-        .about(consumer)
-        .remedy(match near {
-            Some(near) => format!("did you mean {near}? else {external}"),
-            None => external,
-        })
-    }
-}
-
-/// Leaves out everything that depends on something left out.
-fn leave_out_dependents(
-    nodes: &[Node],
-    wanted: &[Wanted],
-    world: &World,
-    failed: &mut BTreeSet<Name>,
-    found: &mut Diagnostics,
-) {
-    let mut consumers: BTreeMap<&Name, Vec<&Wanted>> = BTreeMap::new();
-    for edge in wanted {
-        consumers.entry(&edge.provider).or_default().push(edge);
-    }
-    // A load balancer's own provider may have failed without the load balancer being a node.
-    debug_assert!(world.hosts.values().all(|host| host.balancer.is_none() || !nodes.is_empty()));
-    let mut open: Vec<Name> = failed.iter().cloned().collect();
-    while let Some(provider) = open.pop() {
-        for edge in consumers.get(&provider).into_iter().flatten() {
-            if failed.insert(edge.consumer.clone()) {
-                let at = nodes.binary_search_by(|node| node.name().cmp(&edge.consumer)).ok();
-                found.push(
-                    Diagnostic::error(
-                        Code::Blocked,
-                        format!(
-                            "`{}` needs {}, and `{provider}`, which provides it, cannot be deployed",
-                            edge.consumer, edge.fqdn
-                        ),
-                    )
-                    .about(&edge.consumer)
-                    .at(at.and_then(|at| nodes[at].place(["upstream-hosts"])))
-                    .remedy(format!("mend `{provider}`")),
-                );
-                open.push(edge.consumer.clone());
-            }
-        }
     }
 }
 

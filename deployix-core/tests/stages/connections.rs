@@ -84,8 +84,7 @@ fn peers_that_need_each_other_know_it() {
 
 #[test]
 fn a_host_outside_is_an_external_connection() {
-    let mut deployment =
-        deployment(vec![functionality("web", 80, &["api"])]).machine("box", None);
+    let mut deployment = deployment(vec![functionality("web", 80, &["api"])]).machine("box", None);
     deployment.external_hosts.insert("api.example.com".parse().unwrap());
     assert_eq!(vias(deployment), [("web → api.example.com".to_owned(), Via::External)]);
 }

@@ -1,1 +1,294 @@
-//! To come.
+//! What is wrong is told by a code of its own, and the rest still compiles.
+
+use deployix_core::{
+    Fqdn,
+    diagnostic::{Code, Diagnostic, Diagnostics},
+    name::SecretName,
+    plan::Compiled,
+    spec::{
+        Catalog, Deployment, Extension, ExtensionSite, FunctionalitySpec, Group, IfUnsupported,
+        LoadBalancer, Part, ServiceSpec, Template,
+    },
+};
+use serde::{Deserialize, Serialize};
+
+use crate::support::{With, codes, compiled, deployment, functionality, name};
+
+/// What was found, and the names that still compile.
+fn outcome(deployment: Deployment) -> (Diagnostics, Vec<String>) {
+    let staged = compiled(deployment);
+    let Compiled { .. } = &staged.value;
+    let names = staged.value.artifacts().keys().map(ToString::to_string).collect();
+    (staged.diagnostics, names)
+}
+
+fn only(found: &Diagnostics) -> &Diagnostic {
+    assert_eq!(found.len(), 1, "{found}");
+    found.iter().next().unwrap()
+}
+
+#[test]
+fn an_upstream_that_nobody_provides_suggests_the_nearest() {
+    let (found, compiled) = outcome(
+        deployment(vec![
+            functionality("web", 80, &["dbb"]),
+            functionality("db", 5432, &[]),
+            functionality("lone", 9000, &["db"]),
+        ])
+        .machine("box", None),
+    );
+    let diagnostic = only(&found);
+    assert_eq!(diagnostic.code, Code::UpstreamNotProvided);
+    let remedy = diagnostic.remedy.as_deref().unwrap();
+    assert!(remedy.contains("db.example.com") && remedy.contains("external-hosts"), "{remedy}");
+    assert_eq!(compiled, ["db", "lone"]);
+}
+
+#[test]
+fn what_depends_on_a_failure_is_blocked_by_name_and_nothing_else_is() {
+    let (found, compiled) = outcome(
+        deployment(vec![
+            functionality("a", 1, &["b"]),
+            functionality("b", 2, &["c"]),
+            functionality("c", 3, &["nobody"]),
+            functionality("d", 4, &["e"]),
+            functionality("e", 5, &[]),
+        ])
+        .machine("box", None),
+    );
+    assert_eq!(codes(&found), [Code::UpstreamNotProvided, Code::Blocked, Code::Blocked]);
+    let blocked: Vec<_> = found.iter().filter(|d| d.code == Code::Blocked).collect();
+    assert!(blocked[0].message.contains("`c`") && blocked[1].message.contains("`b`"));
+    assert_eq!(compiled, ["d", "e"]);
+}
+
+#[test]
+fn two_functionalities_with_one_fqdn_both_fail() {
+    let mut twin = functionality("twin", 81, &[]);
+    twin.fqdn = Some(Fqdn::new("db.example.com").unwrap());
+    let (found, compiled) = outcome(
+        deployment(vec![
+            functionality("db", 80, &[]),
+            twin,
+            functionality("web", 82, &["db"]),
+            functionality("other", 83, &[]),
+        ])
+        .machine("box", None),
+    );
+    assert_eq!(codes(&found), [Code::FqdnTaken, Code::Blocked]);
+    assert_eq!(compiled, ["other"]);
+}
+
+#[test]
+fn two_functionalities_with_one_name_both_fail() {
+    let (found, compiled) = outcome(
+        deployment(vec![
+            functionality("db", 80, &[]),
+            functionality("other", 83, &[]),
+            functionality("db", 81, &[]),
+        ])
+        .machine("box", None),
+    );
+    // Their fqdns are the same as well.
+    assert!(codes(&found).contains(&Code::NameTaken), "{found}");
+    assert_eq!(compiled, ["other"]);
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Mesh {}
+
+impl Extension for Mesh {
+    const NAMESPACE: &'static str = "mesh";
+    const SITE: ExtensionSite = ExtensionSite::Functionality;
+    const IF_UNSUPPORTED: IfUnsupported = IfUnsupported::Refuse;
+}
+
+#[test]
+fn an_extension_that_nobody_registered_is_refused() {
+    let web = functionality("web", 80, &[]).extension(&Mesh {}).unwrap();
+    let (found, compiled) =
+        outcome(deployment(vec![web, functionality("other", 81, &[])]).machine("box", None));
+    assert_eq!(only(&found).code, Code::ExtensionUnknown);
+    assert_eq!(compiled, ["other"]);
+}
+
+#[test]
+fn a_group_member_cannot_be_placed_elsewhere() {
+    let group = Group::new()
+        .member("evaluator", ServiceSpec::builder(["evaluator"]).build().unwrap())
+        .unwrap()
+        .member("runner", ServiceSpec::builder(["runner"]).build().unwrap())
+        .unwrap();
+    let group = FunctionalitySpec::new("hydra", group).unwrap();
+    let mut deployment = deployment(vec![functionality("other", 80, &[])])
+        .machine("one", None)
+        .machine("two", None)
+        .placed("hydra", "one")
+        .placed("runner", "two");
+    deployment.catalogs.push([group.shared()].into_iter().collect::<Catalog>());
+    let (found, compiled) = outcome(deployment);
+    let diagnostic = only(&found);
+    assert_eq!(diagnostic.code, Code::GroupSplit);
+    assert!(diagnostic.remedy.as_deref().unwrap().contains("`hydra`"), "{diagnostic}");
+    assert_eq!(compiled, ["hydra", "other"]);
+}
+
+#[test]
+fn a_port_used_twice_on_one_host_is_refused() {
+    let specs = vec![
+        functionality("one", 80, &[]),
+        functionality("two", 80, &[]),
+        functionality("three", 81, &[]),
+    ];
+    let deployment =
+        deployment(specs).machine("box", None).placed("one", "box").placed("two", "box");
+    let (found, compiled) = outcome(deployment);
+    let diagnostic = only(&found);
+    assert_eq!(diagnostic.code, Code::PortTaken);
+    assert!(diagnostic.message.contains("`one`") && diagnostic.message.contains("80/tcp"));
+    assert_eq!(compiled, ["one", "three"]);
+}
+
+#[test]
+fn members_of_a_group_share_their_ports() {
+    let member = || ServiceSpec::builder(["x"]).endpoint("main", 80).build().unwrap();
+    let group = Group::new().member("a", member()).unwrap().member("b", member()).unwrap();
+    let mut deployment = deployment(vec![functionality("other", 80, &[])]).machine("box", None);
+    let group = FunctionalitySpec::new("group", group).unwrap().shared();
+    deployment.catalogs.push([group].into_iter().collect::<Catalog>());
+    let (found, compiled) = outcome(deployment);
+    assert_eq!(only(&found).code, Code::PortTaken);
+    assert_eq!(compiled, ["other"]);
+}
+
+#[test]
+fn a_full_target_is_refused_and_says_what_is_missing() {
+    let mut deployment = deployment(vec![
+        functionality("one", 80, &[]),
+        functionality("two", 81, &[]),
+        functionality("three", 82, &[]),
+    ])
+    .machine("box", None);
+    let target = deployment.infrastructure.targets.get_mut("box").unwrap();
+    target.capacity.services = std::num::NonZeroU32::new(2);
+    let (found, compiled) = outcome(deployment);
+    let diagnostic = only(&found);
+    assert_eq!(diagnostic.code, Code::TargetFull);
+    assert!(diagnostic.message.contains("`two`"), "{diagnostic}");
+    assert_eq!(compiled, ["one", "three"]);
+}
+
+#[test]
+fn a_target_without_enough_memory_is_refused() {
+    let hungry = |text: &str, port| {
+        let service = ServiceSpec::builder([text]).endpoint("main", port).memory("600MiB");
+        FunctionalitySpec::new(text, service.build().unwrap()).unwrap()
+    };
+    let mut deployment =
+        deployment(vec![hungry("one", 80), hungry("two", 81)]).machine("box", None);
+    let target = deployment.infrastructure.targets.get_mut("box").unwrap();
+    target.capacity.memory = Some("1GiB".parse().unwrap());
+    let (found, _) = outcome(deployment);
+    let diagnostic = only(&found);
+    assert_eq!(diagnostic.code, Code::TargetFull);
+    assert!(diagnostic.message.contains("600MiB"), "{diagnostic}");
+}
+
+#[test]
+fn a_secret_on_a_command_line_is_refused() {
+    let secret: Template =
+        [Part::Secret(SecretName::new("password").unwrap())].into_iter().collect();
+    let service = ServiceSpec::builder(["web", &secret.to_string()]).build().unwrap();
+    let web = FunctionalitySpec::new("web", service).unwrap();
+    let (found, compiled) =
+        outcome(deployment(vec![web, functionality("other", 80, &[])]).machine("box", None));
+    assert_eq!(only(&found).code, Code::SecretExposed);
+    assert_eq!(compiled, ["other"]);
+}
+
+#[test]
+fn what_a_service_names_has_to_exist() {
+    let service = ServiceSpec::builder(["web", "${endpoint:nowhere}"])
+        .env("DB", "${upstream:db.example.com}")
+        .ready_over_tcp("main")
+        .build()
+        .unwrap();
+    let web = FunctionalitySpec::new("web", service).unwrap();
+    let (found, _) = outcome(deployment(vec![web]).machine("box", None));
+    assert_eq!(codes(&found), [Code::ReferenceUnknown; 3]);
+}
+
+#[test]
+fn a_load_balancer_stands_between_consumers_and_provider() {
+    let mut deployment =
+        deployment(vec![functionality("web", 3000, &[]), functionality("client", 80, &["web"])])
+            .machine("box", None);
+    let port = |port| std::num::NonZeroU16::new(port).unwrap();
+    let fqdn = Fqdn::new("web.example.com").unwrap();
+    let balancer = LoadBalancer::new(name("front"), fqdn, port(443), port(3000));
+    deployment.infrastructure.load_balancers.insert(name("front"), balancer);
+    let staged = compiled(deployment);
+    assert_eq!(staged.diagnostics, Diagnostics::new());
+    let connections: Vec<_> = staged
+        .value
+        .connected()
+        .connections()
+        .map(|c| (c.from.to_string(), c.to.to_owned(), c.endpoints[0].endpoint.port.get()))
+        .collect();
+    let expected = [("client", "load-balancer-front", 443), ("load-balancer-front", "web", 3000)];
+    assert_eq!(connections, expected.map(|(from, to, port)| (from.into(), to.into(), port)));
+}
+
+#[test]
+fn a_load_balancer_in_front_of_nothing_is_refused() {
+    let mut deployment = deployment(vec![functionality("web", 80, &[])]).machine("box", None);
+    let port = |port| std::num::NonZeroU16::new(port).unwrap();
+    let nothing = Fqdn::new("wed.example.com").unwrap();
+    let balancer = LoadBalancer::new(name("front"), nothing, port(443), port(80));
+    deployment.infrastructure.load_balancers.insert(name("front"), balancer);
+    let wrong_port =
+        LoadBalancer::new(name("other"), "web.example.com".parse().unwrap(), port(443), port(81));
+    deployment.infrastructure.load_balancers.insert(name("other"), wrong_port);
+    let (found, compiled) = outcome(deployment);
+    assert_eq!(codes(&found), [Code::ReferenceUnknown; 2]);
+    assert!(found.to_string().contains("did you mean web.example.com?"), "{found}");
+    assert_eq!(compiled, ["web"]);
+}
+
+#[test]
+fn ipsec_without_a_certificate_authority_is_refused() {
+    let deployment =
+        deployment(vec![functionality("web", 80, &["db"]), functionality("db", 5432, &[])])
+            .machine("one", Some("here"))
+            .machine("two", Some("there"))
+            .placed("web", "one")
+            .placed("db", "two");
+    let (found, compiled) = outcome(deployment);
+    assert_eq!(only(&found).code, Code::AuthorityMissing);
+    assert_eq!(compiled, ["db"]);
+}
+
+#[test]
+fn everything_wrong_is_told_at_once() {
+    let mut deployment = deployment(vec![
+        functionality("a", 80, &["nobody"]),
+        functionality("b", 80, &["nowhere"]),
+        functionality("c", 80, &[]),
+    ])
+    .machine("box", None)
+    .placed("typo", "box")
+    .placed("c", "bix");
+    deployment.infrastructure.targets.get_mut("box").unwrap().network = Some(name("missing"));
+    let (found, _) = outcome(deployment);
+    assert_eq!(
+        codes(&found),
+        [
+            Code::UpstreamNotProvided,
+            Code::UpstreamNotProvided,
+            Code::ReferenceUnknown,
+            Code::ReferenceUnknown,
+            Code::ReferenceUnknown,
+        ],
+        "{found}"
+    );
+}

@@ -1,4 +1,5 @@
 //! The stages from specs to a plan, on the in-memory backend.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod connections;
 mod diagnostics;

@@ -1,1 +1,160 @@
-//! To come.
+//! Compiling only what changed, and planning only what differs.
+
+use std::sync::Arc;
+
+use deployix_core::{
+    backend::{MemoryBackend, Owner, Registry},
+    history::Heads,
+    plan::{Compiled, Only, Plan, PlannedAction, compile, plan},
+    spec::{Deployment, FunctionalitySpec, ServiceSpec},
+    topology::{Assignments, connect, place, resolve},
+};
+
+use crate::support::{With, deployment, functionality, name};
+
+fn specs() -> Vec<FunctionalitySpec<ServiceSpec>> {
+    vec![
+        functionality("web", 80, &["db"]),
+        functionality("db", 5432, &[]),
+        functionality("other", 81, &[]),
+    ]
+}
+
+fn usual() -> Deployment {
+    deployment(specs()).machine("box", None)
+}
+
+/// The usual, with one variable more for the database.
+fn changed() -> Deployment {
+    let mut specs = specs();
+    specs[1].service =
+        ServiceSpec::builder(["db"]).endpoint("main", 5432).env("A", "1").build().unwrap();
+    deployment(specs).machine("box", None)
+}
+
+fn compiled(deployment: Deployment, registry: &Registry, before: Option<&Compiled>) -> Compiled {
+    let staged = resolve(deployment, registry)
+        .then(|resolved| place(resolved, &Assignments::new(), registry))
+        .then(|placed| connect(placed, registry))
+        .then(|connected| compile(connected, registry, before));
+    staged.value
+}
+
+fn heads(compiled: &Compiled) -> Heads {
+    let mut heads = Heads::default();
+    heads.generation = 7;
+    heads.resources = compiled.resources().clone();
+    heads
+}
+
+fn lines(plan: &Plan) -> Vec<String> {
+    plan.steps.iter().map(|step| format!("{} {}", step.action.as_str(), step.resource)).collect()
+}
+
+#[test]
+fn against_nothing_everything_is_made_in_order() {
+    let registry = Registry::new().with(MemoryBackend::new());
+    let compiled = compiled(usual(), &registry, None);
+    let plan = plan(&compiled, &Heads::default(), &registry, &Only::All);
+    assert_eq!(plan.kept, 0);
+    assert!(plan.steps.iter().all(|step| step.action == PlannedAction::Create));
+    let order = lines(&plan);
+    let at = |id: &str| order.iter().position(|line| line.ends_with(id)).unwrap();
+    assert!(at("memory/edge/web/db") < at("memory/functionality/web"));
+    assert!(at("memory/functionality/web") < at("memory/target/box"));
+}
+
+#[test]
+fn against_itself_nothing_is_to_be_done() {
+    let registry = Registry::new().with(MemoryBackend::new());
+    let compiled = compiled(usual(), &registry, None);
+    let plan = plan(&compiled, &heads(&compiled), &registry, &Only::All);
+    assert_eq!((plan.steps.len(), plan.kept), (0, compiled.resources().len()));
+    assert_eq!(plan.generation, 7);
+}
+
+#[test]
+fn a_change_names_the_fields_that_differ() {
+    let registry = Registry::new().with(MemoryBackend::new());
+    let before = compiled(usual(), &registry, None);
+    let after = compiled(changed(), &registry, None);
+    let plan = plan(&after, &heads(&before), &registry, &Only::All);
+    assert_eq!(lines(&plan), ["update memory/functionality/db"]);
+    let fields: Vec<_> = plan.steps[0].changes.iter().map(|c| c.field.as_str()).collect();
+    assert_eq!(fields, ["service"]);
+}
+
+#[test]
+fn one_edit_compiles_one_functionality_again() {
+    let backend = Arc::new(MemoryBackend::new());
+    let mut registry = Registry::new();
+    registry.add(Arc::clone(&backend) as Arc<_>);
+    let before = compiled(usual(), &registry, None);
+    assert_eq!(backend.compiled(), 3);
+    let same = compiled(usual(), &registry, Some(&before));
+    assert_eq!(backend.compiled(), 3, "nothing changed");
+    assert_eq!(same.resources(), before.resources());
+    let after = compiled(changed(), &registry, Some(&before));
+    assert_eq!(backend.compiled(), 4, "one variable of one functionality changed");
+    let anew = compiled(changed(), &registry, None);
+    assert_eq!(after.resources(), anew.resources(), "taking over gives what compiling gives");
+}
+
+#[test]
+fn a_moved_address_compiles_those_again_that_read_it() {
+    let backend = Arc::new(MemoryBackend::new());
+    let mut registry = Registry::new();
+    registry.add(Arc::clone(&backend) as Arc<_>);
+    let two = |db: &str| {
+        deployment(specs())
+            .machine("one", Some("net"))
+            .machine("two", Some("net"))
+            .placed("web", "one")
+            .placed("other", "one")
+            .placed("db", db)
+    };
+    let before = compiled(two("one"), &registry, None);
+    assert_eq!(backend.compiled(), 3);
+    compiled(two("two"), &registry, Some(&before));
+    assert_eq!(backend.compiled(), 5, "the database moved, the web page reads its address");
+}
+
+#[test]
+fn what_is_wanted_no_more_is_removed_dependents_first() {
+    let registry = Registry::new().with(MemoryBackend::new());
+    let before = compiled(usual(), &registry, None);
+    let left = deployment(vec![functionality("other", 81, &[])]).machine("box", None);
+    let after = compiled(left, &registry, None);
+    let plan = plan(&after, &heads(&before), &registry, &Only::All);
+    assert_eq!(
+        lines(&plan),
+        [
+            "remove memory/functionality/db",
+            "remove memory/functionality/web",
+            "remove memory/edge/web/db",
+        ]
+    );
+}
+
+#[test]
+fn what_failed_is_left_as_it_was() {
+    let registry = Registry::new().with(MemoryBackend::new());
+    let before = compiled(usual(), &registry, None);
+    let mut broken = specs();
+    broken[1] = functionality("db", 5432, &["nobody"]);
+    let after = compiled(deployment(broken).machine("box", None), &registry, None);
+    let plan = plan(&after, &heads(&before), &registry, &Only::All);
+    assert_eq!(lines(&plan), Vec::<String>::new());
+    let left: Vec<_> = plan.left.iter().map(ToString::to_string).collect();
+    assert_eq!(left, ["db", "web"]);
+}
+
+#[test]
+fn a_plan_about_one_functionality_leaves_the_others_out() {
+    let registry = Registry::new().with(MemoryBackend::new());
+    let compiled = compiled(usual(), &registry, None);
+    let only = Only::Named([name("web")].into());
+    let plan = plan(&compiled, &Heads::default(), &registry, &only);
+    assert_eq!(lines(&plan), ["create memory/edge/web/db", "create memory/functionality/web"]);
+    assert!(plan.steps.iter().all(|step| !matches!(step.owner, Owner::Target(_))));
+}

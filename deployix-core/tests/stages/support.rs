@@ -7,9 +7,7 @@ use deployix_core::{
     backend::{MemoryBackend, Registry},
     diagnostic::{Code, Diagnostics, Staged},
     plan::{Compiled, compile},
-    spec::{
-        Catalog, Deployment, FunctionalitySpec, Network, ServiceSpec, Target, TargetKind,
-    },
+    spec::{Catalog, Deployment, FunctionalitySpec, Network, ServiceSpec, Target, TargetKind},
     topology::{Assignments, Connected, connect, place, resolve},
 };
 
@@ -26,7 +24,11 @@ pub(crate) fn registry() -> Registry {
 }
 
 /// A functionality that listens on one port, with the fqdn `NAME.example.com`.
-pub(crate) fn functionality(text: &str, port: u16, upstreams: &[&str]) -> FunctionalitySpec<ServiceSpec> {
+pub(crate) fn functionality(
+    text: &str,
+    port: u16,
+    upstreams: &[&str],
+) -> FunctionalitySpec<ServiceSpec> {
     let service = ServiceSpec::builder([text]).endpoint("main", port).build().unwrap();
     let mut spec = FunctionalitySpec::new(text, service)
         .unwrap()

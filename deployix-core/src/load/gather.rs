@@ -1,0 +1,186 @@
+//! Gathers what a deployment file names: catalogs and infrastructure from other files.
+
+use std::{collections::BTreeMap, fs, num::NonZeroUsize, path::PathBuf, sync::Arc, thread};
+
+use super::{
+    Central, Document, Folder, SpecFile, deployment::Reference, parse_catalog, parse_infrastructure,
+};
+use crate::{
+    diagnostic::{Code, Diagnostic, Diagnostics, Staged},
+    name::Name,
+    source::Source,
+    spec::{Catalog, Deployment, Infrastructure},
+};
+
+/// Puts a deployment together from its file and the files that it names.
+pub(super) fn gather(
+    file: &SpecFile,
+    folder: Option<&Folder>,
+    central: Document<Central>,
+) -> Staged<Option<Deployment>> {
+    let Document { content, complete, mut diagnostics } = central;
+    let Some(central) = content else { return Staged::new(None, diagnostics) };
+
+    let mut catalogs = Vec::new();
+    let mut own = central.catalog;
+    if !own.functionalities.is_empty() || !own.unreadable.is_empty() || own.incomplete {
+        own.source = Some(Arc::clone(&file.source));
+        catalogs.push(own);
+    }
+    let mut all = Gathered::default();
+    all.add(central.infrastructure, &file.source, &mut diagnostics);
+    if let Some(folder) = folder {
+        let named = open(file, folder, &central.catalogs, "deployix", &mut diagnostics);
+        let unread = named.len() < central.catalogs.len();
+        for read in read_all(&named) {
+            diagnostics.extend(read.diagnostics);
+            catalogs.push(read.value);
+        }
+        if unread {
+            catalogs.push(Catalog { incomplete: true, ..Catalog::default() });
+        }
+        let named =
+            open(file, folder, &central.infrastructures, "infrastructure", &mut diagnostics);
+        all.infrastructure.incomplete |= named.len() < central.infrastructures.len();
+        for (file, _) in &named {
+            let read = parse_infrastructure(file);
+            diagnostics.extend(read.diagnostics);
+            all.add(read.value, &file.source, &mut diagnostics);
+        }
+    }
+    diagnostics.sort();
+    let deployment = central.deployment.filter(|_| complete).map(|mut deployment| {
+        deployment.incomplete = catalogs.iter().any(|catalog| catalog.incomplete);
+        deployment.catalogs = catalogs;
+        deployment.infrastructure = all.infrastructure;
+        deployment.source = Some(Arc::clone(&file.source));
+        deployment
+    });
+    Staged::new(deployment, diagnostics)
+}
+
+/// Opens the files that are named; one that cannot be, or that was named before, is told where it
+/// is named.
+fn open(
+    file: &SpecFile,
+    folder: &Folder,
+    references: &[Reference],
+    stem: &str,
+    diagnostics: &mut Diagnostics,
+) -> Vec<(SpecFile, Folder)> {
+    let mut opened = Vec::new();
+    let mut before: BTreeMap<PathBuf, &Reference> = BTreeMap::new();
+    let place = |reference: &Reference| file.source.at(reference.at.range());
+    for reference in references {
+        match SpecFile::open(&folder.join(&reference.path), stem) {
+            Err(diagnostic) => {
+                let mut diagnostic = *diagnostic;
+                let named = Some(place(reference));
+                if diagnostic.place.is_none() {
+                    diagnostic = diagnostic.at(named);
+                } else {
+                    diagnostic = diagnostic.related("named here", named);
+                }
+                diagnostics.push(diagnostic);
+            }
+            Ok((opened_file, opened_folder)) => {
+                let path = PathBuf::from(&**opened_file.source.file());
+                let real = fs::canonicalize(&path).unwrap_or(path);
+                if let Some(first) = before.insert(real, reference) {
+                    let message =
+                        format!("`{}` is the same file as `{}`", reference.path, first.path);
+                    let diagnostic = Diagnostic::error(Code::NameTaken, message)
+                        .at(place(reference))
+                        .remedy("remove one of the two")
+                        .related("first named here", Some(place(first)));
+                    diagnostics.push(diagnostic);
+                } else {
+                    opened.push((opened_file, opened_folder));
+                }
+            }
+        }
+    }
+    opened
+}
+
+/// Reads catalogs, several at a time; they come in the order of their files.
+fn read_all(files: &[(SpecFile, Folder)]) -> Vec<Staged<Catalog>> {
+    let read = |(file, folder): &(SpecFile, Folder)| parse_catalog(file, Some(folder));
+    let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let share = files.len().div_ceil(workers).max(1);
+    thread::scope(|scope| {
+        let mut shares = files.chunks(share);
+        let first = shares.next().unwrap_or_default();
+        let others: Vec<_> = shares
+            .map(|share| scope.spawn(move || share.iter().map(read).collect::<Vec<_>>()))
+            .collect();
+        let mut all: Vec<_> = first.iter().map(read).collect();
+        for other in others {
+            match other.join() {
+                Ok(share) => all.extend(share),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all
+    })
+}
+
+/// Infrastructure of several files.
+#[derive(Default)]
+struct Gathered {
+    infrastructure: Infrastructure,
+    /// Which file each thing is from.
+    origins: BTreeMap<(&'static str, Name), Arc<Source>>,
+}
+
+impl Gathered {
+    fn add(&mut self, more: Infrastructure, source: &Arc<Source>, diagnostics: &mut Diagnostics) {
+        let Self { infrastructure: all, origins } = self;
+        all.sources.push(Arc::clone(source));
+        all.incomplete |= more.incomplete;
+        all.unreadable.extend(more.unreadable);
+        let mut merge = Merge { origins, source, diagnostics, taken: Vec::new() };
+        merge.section("location", &mut all.locations, more.locations);
+        merge.section("network", &mut all.networks, more.networks);
+        merge.section("target", &mut all.targets, more.targets);
+        merge.section("load-balancer", &mut all.load_balancers, more.load_balancers);
+        let taken = merge.taken;
+        all.unreadable.extend(taken);
+    }
+}
+
+struct Merge<'a> {
+    origins: &'a mut BTreeMap<(&'static str, Name), Arc<Source>>,
+    source: &'a Arc<Source>,
+    diagnostics: &'a mut Diagnostics,
+    taken: Vec<Name>,
+}
+
+impl Merge<'_> {
+    /// Adds one kind of things; of two with one name neither is taken, since nobody knows which
+    /// one is meant.
+    fn section<T>(
+        &mut self,
+        kind: &'static str,
+        all: &mut BTreeMap<Name, T>,
+        more: BTreeMap<Name, T>,
+    ) {
+        for (name, thing) in more {
+            let key = (kind, name.clone());
+            if let Some(first) = self.origins.get(&key) {
+                let place = |source: &Source| source.place(&[kind, name.as_str()]);
+                let message = format!("there are two things `{kind}.{name}`");
+                let diagnostic = Diagnostic::error(Code::NameTaken, message)
+                    .at(place(self.source))
+                    .remedy("rename one of the two, or remove it")
+                    .related("the first one is here", place(first));
+                self.diagnostics.push(diagnostic);
+                all.remove(&name);
+                self.taken.push(name);
+            } else {
+                self.origins.insert(key, Arc::clone(self.source));
+                all.insert(name, thing);
+            }
+        }
+    }
+}

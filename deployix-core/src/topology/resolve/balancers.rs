@@ -1,0 +1,144 @@
+//! Puts load balancers into the graph, between an fqdn's consumers and its provider.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{super::balancer, Host, Node};
+use crate::{
+    backend::endpoints_of,
+    diagnostic::{Code, Diagnostic, Diagnostics},
+    name::{Fqdn, Name, NameError},
+    spec::{Infrastructure, LoadBalancer, Service},
+    suggest::nearest,
+};
+
+/// Puts each load balancer between its provider and whoever names the fqdn.
+///
+/// Where one cannot be put there, whoever names the fqdn misses it: past it they would reach other
+/// ports than they were told.
+pub(super) fn add(
+    infrastructure: &Infrastructure,
+    nodes: &mut Vec<Node>,
+    hosts: &mut BTreeMap<Fqdn, Host>,
+    failed: &mut BTreeSet<Name>,
+    found: &mut Diagnostics,
+) {
+    for balancer in infrastructure.load_balancers.values() {
+        let source = infrastructure.source_of("load-balancer", &balancer.name);
+        let node = node_name(balancer).and_then(|name| {
+            let node = node(&name, balancer, nodes, hosts);
+            node.map_err(|refusal| refusal.of(Some(name)))
+        });
+        let name = match node {
+            Ok(mut node) => {
+                let name = node.name().clone();
+                node.source = source;
+                nodes.insert(nodes.partition_point(|other| *other.name() < name), node);
+                name
+            }
+            Err(Refusal { name, code, key, message, remedy }) => {
+                let path = ["load-balancer", balancer.name.as_str(), key];
+                found.push(
+                    Diagnostic::error(
+                        code,
+                        format!("load balancer `{}`: {message}", balancer.name),
+                    )
+                    .at(source.as_ref().and_then(|source| source.place(&path)))
+                    .remedy(remedy),
+                );
+                let Some(name) = name else { continue };
+                failed.insert(name.clone());
+                name
+            }
+        };
+        if let Some(host) = hosts.get_mut(&balancer.balances) {
+            host.balancer.get_or_insert(name);
+        }
+    }
+}
+
+/// Why a load balancer cannot be put into the graph.
+struct Refusal {
+    /// The node that is missed.
+    name: Option<Name>,
+    code: Code,
+    key: &'static str,
+    message: String,
+    remedy: String,
+}
+
+impl Refusal {
+    fn new(code: Code, key: &'static str, message: String, remedy: impl Into<String>) -> Self {
+        Self { name: None, code, key, message, remedy: remedy.into() }
+    }
+
+    fn of(self, name: Option<Name>) -> Self {
+        Self { name, ..self }
+    }
+
+    fn too_long(error: &NameError) -> Self {
+        Self::new(Code::ValueInvalid, "", error.to_string(), "choose a shorter name")
+    }
+}
+
+fn node_name(balancer: &LoadBalancer) -> Result<Name, Refusal> {
+    balancer::node_name(&balancer.name).map_err(|error| Refusal::too_long(&error))
+}
+
+fn node(
+    name: &Name,
+    balancer: &LoadBalancer,
+    nodes: &[Node],
+    hosts: &BTreeMap<Fqdn, Host>,
+) -> Result<Node, Refusal> {
+    let fqdn = &balancer.balances;
+    let find = |name: &Name| nodes.binary_search_by(|node| node.name().cmp(name)).ok();
+    if find(name).is_some() {
+        let message =
+            format!("it stands among the functionalities as `{name}`, and there is one already");
+        return Err(Refusal::new(Code::NameTaken, "", message, "rename one of the two"));
+    }
+    let Some(host) = hosts.get(fqdn) else {
+        let remedy = match nearest(fqdn.as_str(), hosts.keys().map(Fqdn::as_str)) {
+            Some(known) => format!("did you mean {known}?"),
+            None => "balance over the fqdn of a functionality".to_owned(),
+        };
+        let message = format!("{fqdn} is no functionality's fqdn");
+        return Err(Refusal::new(Code::ReferenceUnknown, "balances", message, remedy));
+    };
+    if let Some(other) = &host.balancer {
+        let message = format!("{fqdn} is balanced by `{other}` already");
+        return Err(Refusal::new(Code::FqdnTaken, "balances", message, "keep one of the two"));
+    }
+    let Some(provider) = find(&host.provider) else {
+        let message = format!("`{}`, which provides {fqdn}, cannot be deployed", host.provider);
+        let remedy = format!("mend `{}`", host.provider);
+        return Err(Refusal::new(Code::Blocked, "balances", message, remedy));
+    };
+    let ports: BTreeSet<_> =
+        endpoints_of(&nodes[provider].service).map(|e| e.endpoint.port).collect();
+    if !ports.contains(&balancer.target_port) {
+        let message =
+            format!("`{}` has no endpoint at port {}", host.provider, balancer.target_port);
+        let list = ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let remedy = match list.as_str() {
+            "" => format!("declare the endpoint in `{}`", host.provider),
+            list => format!("its ports are {list}"),
+        };
+        return Err(Refusal::new(Code::ReferenceUnknown, "target-port", message, remedy));
+    }
+    let spec = balancer::functionality(name, balancer, &host.provider)
+        .map_err(|error| Refusal::too_long(&error))?;
+    let service = spec.service.lower().map_err(|error| {
+        Refusal::new(Code::ServiceInvalid, "", error.to_string(), "change its settings")
+    })?;
+    Ok(Node {
+        functionality: spec.shared(),
+        service: Arc::new(service),
+        externals: Arc::new([]),
+        balancer: Some(Arc::new(balancer.clone())),
+        source: None,
+    })
+}
