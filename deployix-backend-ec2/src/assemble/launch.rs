@@ -1,0 +1,169 @@
+//! Launch templates and the user data in them.
+
+use deployix_core::{
+    Digest, ResourceId,
+    backend::{CompileError, PeerAddress, Remark, UserData, UserDataPart},
+};
+
+use super::{Job, Place, add_file, gib, image};
+use crate::{
+    guest, naming,
+    request::{
+        BlockDevice, CreateLaunchTemplate, Ebs, InstanceInterface, InstanceProfile,
+        LaunchTemplateData, MetadataOptions, PrivateIp, Request, Tag, TagSpecification, Value,
+    },
+    user_data::{pack, text::Text},
+};
+
+impl Job<'_> {
+    /// Makes the user data and the launch template of a machine, or of an autoscaling group's
+    /// machines.
+    pub(super) fn launch_template(
+        &mut self,
+        place: &Place<'_>,
+        user_data: &ResourceId,
+        id: &ResourceId,
+    ) -> Result<CreateLaunchTemplate, CompileError> {
+        let site = self.assembly.site;
+        let instance_type =
+            image::instance_type(&self.settings, &place.units, &mut self.artifact.remarks)?;
+        let guest = site.target.guest.as_ref();
+        let image_id = image::image(
+            &self.settings,
+            &instance_type,
+            guest.map(deployix_core::BackendId::as_str),
+        )?;
+
+        let text = self.user_data(place)?;
+        let file = match place.machine {
+            Some(machine) => format!("user-data/{}-{machine}", site.target.name),
+            None => format!("user-data/{}", site.target.name),
+        };
+        add_file(&mut self.artifact, &file, text.preview())?;
+        let render = pack::plan(&text).map_err(|error| {
+            Remark::new(["name"], format!("{}: {error}", self.name(place.machine))).remedy(
+                "ship less in `software.path` and `files` (a package or an image holds more), or put \
+                 fewer functionalities on one machine",
+            )
+        })?;
+        self.make(user_data, render, [])?;
+
+        let data = LaunchTemplateData {
+            image_id,
+            instance_type,
+            key_name: self.settings.key_name.clone(),
+            iam_instance_profile: self
+                .settings
+                .instance_profile
+                .clone()
+                .map(|name| InstanceProfile { name }),
+            block_device_mappings: vec![self.root_disk()],
+            metadata_options: MetadataOptions::strict(),
+            network_interfaces: self.new_interface(place)?,
+            user_data: Value::output_of(user_data),
+            tag_specifications: self.machine_tags(place, id),
+        };
+        // The name is that of the contents, user data included, so a template never changes under
+        // its name, and what is started from another one is seen to differ.
+        let request = Request::from(CreateLaunchTemplate {
+            launch_template_name: String::new(),
+            launch_template_data: data.clone(),
+            tag_specifications: Vec::new(),
+        });
+        let json = |error: serde_json::Error| Remark::new(["name"], error.to_string());
+        let contents = (request.parameters().map_err(json)?, text.preview());
+        let digest = Digest::of(&contents).map_err(json)?.short();
+        let stem = match place.machine {
+            Some(machine) => format!("{}/{machine}", site.target.name),
+            None => site.target.name.to_string(),
+        };
+        let stem = naming::long(self.assembly.deployment, &stem, 128 - 1 - digest.len());
+        let name = format!("{stem}/{digest}");
+        let template = CreateLaunchTemplate {
+            tag_specifications: naming::tagged(
+                "launch-template",
+                self.assembly.deployment,
+                &name,
+                id,
+            ),
+            launch_template_name: name,
+            launch_template_data: data,
+        };
+        self.make(id, template.clone(), [])?;
+        Ok(template)
+    }
+
+    /// What a machine does at its first boot: as the target's guest says, or as a plain Debian.
+    fn user_data(&self, place: &Place<'_>) -> Result<Text, CompileError> {
+        let site = self.assembly.site;
+        if guest::is_plain(&site) {
+            let hostname = place.machine.map(|machine| format!("{}-{machine}", site.target.name));
+            let state_disk = place.state_disk.clone();
+            let units = place.units.clone();
+            return guest::cloud_config(&guest::Machine { hostname, units, state_disk });
+        }
+        let Some(guest) = self.assembly.guest else {
+            return Err(Remark::new(["guest"], "its guest is not known here")
+                .remedy("leave `guest` out for plain Debian machines, or name one that is known")
+                .into());
+        };
+        let units: Vec<_> = place.units.iter().map(|unit| (*unit).clone()).collect();
+        text_of(&guest.user_data(site, &units)?)
+    }
+
+    fn root_disk(&self) -> BlockDevice {
+        BlockDevice {
+            device_name: self.settings.root_device.clone(),
+            ebs: Ebs {
+                encrypted: true,
+                delete_on_termination: true,
+                volume_size: self.settings.root_disk.map(gib),
+                volume_type: self.settings.disk_type.clone(),
+            },
+        }
+    }
+
+    /// The interface of an autoscaling group's machines; others bring theirs along.
+    fn new_interface(&mut self, place: &Place<'_>) -> Result<Vec<InstanceInterface>, CompileError> {
+        if place.machine.is_some() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![InstanceInterface {
+            device_index: 0,
+            network_interface_id: None,
+            associate_public_ip_address: Some(self.settings.public_address),
+            delete_on_termination: Some(true),
+            groups: self.groups(place)?,
+        }])
+    }
+
+    /// The tags of instances and their root disks. An instance gets its own from the request that
+    /// starts it, where there is one.
+    fn machine_tags(&self, place: &Place<'_>, id: &ResourceId) -> Vec<TagSpecification> {
+        let name = self.name(place.machine);
+        let mut tags = naming::tags(self.assembly.deployment, &name, id);
+        tags.extend(self.settings.tags.iter().map(|(key, value)| Tag::new(key, value)));
+        tags.sort();
+        let of =
+            |kind: &str| TagSpecification { resource_type: kind.to_owned(), tags: tags.clone() };
+        vec![of("instance"), of("volume")]
+    }
+}
+
+/// A guest's user data as text with holes.
+fn text_of(user_data: &UserData) -> Result<Text, CompileError> {
+    let mut text = Text::default();
+    for part in &user_data.parts {
+        match part {
+            UserDataPart::Text(known) => text.push(known),
+            UserDataPart::Address(PeerAddress::Known(address)) => text.push(&address.to_string()),
+            UserDataPart::Address(PeerAddress::Later { target, machine }) => {
+                text.push_output::<PrivateIp>(&naming::of_machine(target, *machine, "interface")?);
+            }
+            UserDataPart::Output(output) => {
+                text.append(&Text::from(vec![Value::Output(output.clone())]));
+            }
+        }
+    }
+    Ok(text)
+}

@@ -1,0 +1,91 @@
+//! [`Ec2`]: the backend.
+
+use async_trait::async_trait;
+use deployix_core::{
+    BackendId,
+    backend::{
+        Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, ErrorKind,
+        Observed, Outcome, Resource, Scope, Step, Unit,
+    },
+    spec::ExtensionDecl,
+};
+
+use crate::{assemble, change, compile, extension};
+
+/// Compiles for Amazon EC2, without asking AWS anything.
+///
+/// ```
+/// use deployix_backend_ec2::Ec2;
+/// use deployix_core::backend::{Backend, Registry};
+///
+/// let registry = Registry::new().with(Ec2::new());
+/// assert!(registry.backend_named("ec2").is_some());
+/// ```
+#[derive(Debug)]
+pub struct Ec2 {
+    id: BackendId,
+    declarations: Vec<ExtensionDecl>,
+}
+
+impl Default for Ec2 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Ec2 {
+    /// The backend, with the id `ec2`.
+    #[must_use]
+    pub fn new() -> Self {
+        #[expect(clippy::expect_used, reason = "a literal that is valid")]
+        let id = BackendId::new(crate::ID).expect("valid");
+        Self { id, declarations: extension::declarations() }
+    }
+}
+
+#[async_trait]
+impl Backend for Ec2 {
+    fn id(&self) -> &BackendId {
+        &self.id
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            makes_machines: true,
+            load_balancers: true,
+            ipsec: true,
+            pools: true,
+            autoscaling: true,
+            ..Capabilities::NONE
+        }
+    }
+
+    fn extension_decls(&self) -> &[ExtensionDecl] {
+        &self.declarations
+    }
+
+    fn compile(&self, unit: &Unit<'_>) -> Result<Artifact, CompileError> {
+        compile::compile(unit)
+    }
+
+    fn assemble(&self, assembly: &Assembly<'_>) -> Result<Artifact, CompileError> {
+        assemble::assemble(assembly)
+    }
+
+    fn change(&self, from: &Resource, to: &Resource) -> Change {
+        change::change(from, to)
+    }
+
+    async fn observe(&self, _scope: &Scope<'_>) -> Result<Vec<Observed>, BackendError> {
+        Err(unsupported("observe"))
+    }
+
+    async fn apply(&self, _step: &Step<'_>) -> Result<Outcome, BackendError> {
+        Err(unsupported("apply"))
+    }
+}
+
+fn unsupported(operation: &'static str) -> BackendError {
+    let message = "this version compiles and plans for EC2 and does not talk to AWS";
+    BackendError::permanent(ErrorKind::Unsupported, operation, message)
+}

@@ -1,0 +1,148 @@
+//! How AWS gets from one request to another: in place, or by making anew.
+
+use deployix_core::backend::{Change, Resource};
+
+use crate::resource::OPERATION;
+
+/// The parameters that can be changed about what an operation made, each by which other operation;
+/// a change of any other parameter makes it anew. From the API references of Amazon EC2, Amazon EC2
+/// Auto Scaling and Elastic Load Balancing.
+const IN_PLACE: &[(&str, &[&str])] = &[
+    // CreateTags and DeleteTags.
+    ("CreateVpc", &["TagSpecifications"]),
+    ("CreateSubnet", &["TagSpecifications"]),
+    ("CreateInternetGateway", &["TagSpecifications"]),
+    ("CreateRouteTable", &["TagSpecifications"]),
+    ("CreateSecurityGroup", &["TagSpecifications"]),
+    ("AuthorizeSecurityGroupIngress", &["TagSpecifications"]),
+    ("AuthorizeSecurityGroupEgress", &["TagSpecifications"]),
+    ("AllocateAddress", &["TagSpecifications"]),
+    ("CreateLaunchTemplate", &["TagSpecifications"]),
+    ("RunInstances", &["TagSpecifications"]),
+    // ReplaceRoute.
+    ("CreateRoute", &["GatewayId"]),
+    // ReplaceRouteTableAssociation.
+    ("AssociateRouteTable", &["RouteTableId"]),
+    // A local computation.
+    ("RenderUserData", &["Parts", "Encoding"]),
+    // ModifyNetworkInterfaceAttribute.
+    ("CreateNetworkInterface", &["Description", "Groups", "TagSpecifications"]),
+    // AssociateAddress with AllowReassociation.
+    ("AssociateAddress", &["AllocationId", "NetworkInterfaceId", "AllowReassociation"]),
+    // ModifyVolume. A disk holds what has to survive, so no change ever makes it anew: what AWS
+    // cannot do, such as shrinking it or moving it to another zone, is refused when it is applied.
+    ("CreateVolume", &["AvailabilityZone", "Encrypted", "Size", "TagSpecifications", "VolumeType"]),
+    // UpdateAutoScalingGroup and StartInstanceRefresh, CreateOrUpdateTags.
+    (
+        "CreateAutoScalingGroup",
+        &[
+            "HealthCheckGracePeriod",
+            "HealthCheckType",
+            "InstanceMaintenancePolicy",
+            "LaunchTemplate",
+            "MaxSize",
+            "MinSize",
+            "Tags",
+            "VPCZoneIdentifier",
+        ],
+    ),
+    // SetSubnets, SetSecurityGroups, AddTags.
+    ("CreateLoadBalancer", &["SecurityGroups", "Subnets", "Tags"]),
+    // ModifyLoadBalancerAttributes.
+    ("ModifyLoadBalancerAttributes", &["Attributes"]),
+    // ModifyTargetGroup.
+    (
+        "CreateTargetGroup",
+        &[
+            "HealthCheckIntervalSeconds",
+            "HealthCheckPath",
+            "HealthCheckPort",
+            "HealthCheckProtocol",
+            "HealthyThresholdCount",
+            "Matcher",
+            "Tags",
+            "UnhealthyThresholdCount",
+        ],
+    ),
+    // ModifyListener.
+    ("CreateListener", &["DefaultActions", "Port", "Protocol", "Tags"]),
+    // RegisterTargets and DeregisterTargets.
+    ("RegisterTargets", &["Targets"]),
+];
+
+/// How to get from a resource to another of the same id.
+pub(crate) fn change(from: &Resource, to: &Resource) -> Change {
+    if from.inputs() == to.inputs() {
+        return Change::Keep;
+    }
+    let operation = to.inputs().get(OPERATION);
+    let Some(deployix_core::backend::Input::Text(operation)) = operation else {
+        return Change::Replace;
+    };
+    let row = IN_PLACE.iter().find(|(name, _)| name == operation);
+    let in_place = row.map_or(&[][..], |(_, parameters)| parameters);
+    let keys = from.inputs().keys().chain(to.inputs().keys());
+    let mut different = keys.filter(|key| from.inputs().get(*key) != to.inputs().get(*key));
+    if different.all(|key| in_place.contains(&key.as_str())) {
+        Change::Update
+    } else {
+        Change::Replace
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use deployix_core::{
+        Name, ResourceId,
+        backend::{Inputs, Owner},
+    };
+
+    use super::*;
+    use crate::request::Request;
+
+    fn resource(inputs: &[(&str, &str)]) -> Resource {
+        let inputs: Inputs =
+            inputs.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect();
+        let owner = Owner::Target(Name::new("t").unwrap());
+        Resource::new(ResourceId::new("ec2/x").unwrap(), owner, inputs, [])
+    }
+
+    #[test]
+    fn the_table_names_operations_once() {
+        for (at, (operation, _)) in IN_PLACE.iter().enumerate() {
+            assert!(Request::OPERATIONS.iter().any(|(name, _)| name == operation), "{operation}");
+            assert!(!IN_PLACE[..at].iter().any(|(name, _)| name == operation), "{operation}");
+        }
+    }
+
+    #[test]
+    fn only_what_aws_changes_in_place_is_updated() {
+        let group = |min: &str, name: &str| {
+            let inputs = [
+                (OPERATION, "CreateAutoScalingGroup"),
+                ("MinSize", min),
+                ("AutoScalingGroupName", name),
+            ];
+            resource(&inputs)
+        };
+        assert_eq!(change(&group("1", "a"), &group("1", "a")), Change::Keep);
+        assert_eq!(change(&group("1", "a"), &group("2", "a")), Change::Update);
+        assert_eq!(change(&group("1", "a"), &group("2", "b")), Change::Replace);
+    }
+
+    #[test]
+    fn another_region_or_operation_is_another_thing() {
+        let here = resource(&[(OPERATION, "CreateVolume"), ("region", "a")]);
+        assert_eq!(change(&here, &resource(&[(OPERATION, "CreateVolume")])), Change::Replace);
+        let other = resource(&[(OPERATION, "AllocateAddress"), ("region", "a")]);
+        assert_eq!(change(&here, &other), Change::Replace);
+    }
+
+    #[test]
+    fn a_disk_is_never_made_anew() {
+        let disk = |size: &str, zone: &str| {
+            resource(&[(OPERATION, "CreateVolume"), ("Size", size), ("AvailabilityZone", zone)])
+        };
+        assert_eq!(change(&disk("20", "a"), &disk("10", "b")), Change::Update);
+    }
+}

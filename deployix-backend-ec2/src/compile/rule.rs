@@ -1,0 +1,318 @@
+//! Security groups and their rules.
+//!
+//! A functionality has a group of its own, closed in both directions, and one rule for each
+//! endpoint of each connection. Groups come first and rules after, so functionalities that need
+//! each other make no circle. A rule is named by what it says, so two connections that need the
+//! same one share it: AWS refuses a second one like it.
+
+use std::collections::BTreeMap;
+
+use deployix_core::{
+    Name, ResourceId,
+    backend::{CompileError, Owner, Peer, Remark, Resource, Unit, Via},
+    spec::{Protocol, ServiceSpec},
+};
+
+use super::peer;
+use crate::{
+    extension::FunctionalitySettings,
+    naming,
+    network::Net,
+    request::{
+        AuthorizeSecurityGroupEgress, AuthorizeSecurityGroupIngress, CreateSecurityGroup, GroupId,
+        IpPermission, IpProtocol, Peer as RulePeer, Request, RevokeSecurityGroupEgress, Value,
+    },
+    resource::resource,
+    settings,
+};
+
+/// The group of a functionality.
+pub(crate) fn group_of(functionality: &Name) -> Result<Value<GroupId>, CompileError> {
+    Ok(Value::output_of(&naming::of_functionality(functionality, &["security-group"])?))
+}
+
+/// What has to be there before a machine with a functionality may start: its group must be closed,
+/// and its packages must be in reach.
+pub(crate) fn needed_to_boot(unit: &Unit<'_>) -> Result<Vec<ResourceId>, CompileError> {
+    let mut needed = vec![naming::of_functionality(unit.name, &["default-egress"])?];
+    if fetches_software(unit) {
+        needed.push(software(unit).id(unit)?);
+    }
+    Ok(needed)
+}
+
+/// The group, and the removal of the rule by which a new group lets everything out.
+pub(super) fn group(unit: &Unit<'_>, net: &Net<'_>) -> Result<[Resource; 2], CompileError> {
+    let owner = Owner::Functionality(unit.name.clone());
+    let group = naming::of_functionality(unit.name, &["security-group"])?;
+    let name = naming::long(unit.deployment, unit.name.as_str(), 255);
+    // AWS keeps names that start with `sg-` for itself.
+    let name = if name.starts_with("sg-") { format!("x{name}") } else { name };
+    let create = CreateSecurityGroup {
+        group_name: name.clone(),
+        description: format!("{} of {}", unit.name, unit.deployment),
+        vpc_id: net.vpc.clone(),
+        tag_specifications: naming::tagged("security-group", unit.deployment, &name, &group),
+    };
+    let revoke = RevokeSecurityGroupEgress {
+        group_id: Value::output_of(&group),
+        ip_permissions: vec![IpPermission::default_egress()],
+    };
+    let closed = naming::of_functionality(unit.name, &["default-egress"])?;
+    let region = net.region.as_deref();
+    Ok([
+        resource(group, owner.clone(), region, create, [])?,
+        resource(closed, owner, region, revoke, [])?,
+    ])
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Direction {
+    Ingress,
+    Egress,
+}
+
+impl Direction {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+}
+
+/// What a rule says; two that say the same are one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    direction: Direction,
+    protocol: IpProtocol,
+    port: Option<u16>,
+    /// The other side, as it stands in the rule's id.
+    side: String,
+}
+
+/// One rule of a functionality's group.
+#[derive(Debug, Clone)]
+pub(super) struct Rule {
+    key: Key,
+    peer: RulePeer,
+    owner: Owner,
+    description: String,
+}
+
+impl Rule {
+    pub(super) fn direction(&self) -> &'static str {
+        self.key.direction.as_str()
+    }
+
+    fn id(&self, unit: &Unit<'_>) -> Result<ResourceId, CompileError> {
+        let protocol = match self.key.protocol {
+            IpProtocol::Tcp => "tcp",
+            IpProtocol::Udp => "udp",
+            IpProtocol::Esp => "esp",
+            IpProtocol::All => "all",
+        };
+        let what = match self.key.port {
+            Some(port) => format!("{protocol}-{port}"),
+            None => protocol.to_owned(),
+        };
+        naming::of_functionality(unit.name, &[self.direction(), &self.key.side, &what])
+    }
+
+    pub(super) fn resource(self, unit: &Unit<'_>, net: &Net<'_>) -> Result<Resource, CompileError> {
+        let id = self.id(unit)?;
+        let group_id = group_of(unit.name)?;
+        let Key { protocol, port, direction, .. } = self.key;
+        let rule = IpPermission::new(protocol, port, self.peer, &self.description);
+        let ip_permissions = vec![rule];
+        let name = format!("{}/{}", unit.deployment, unit.name);
+        let tag_specifications = naming::tagged("security-group-rule", unit.deployment, &name, &id);
+        let request: Request = match direction {
+            Direction::Ingress => {
+                AuthorizeSecurityGroupIngress { group_id, ip_permissions, tag_specifications }
+                    .into()
+            }
+            Direction::Egress => {
+                AuthorizeSecurityGroupEgress { group_id, ip_permissions, tag_specifications }.into()
+            }
+        };
+        // The rule by which everything may go out goes first, lest it be taken for this one.
+        let closed = naming::of_functionality(unit.name, &["default-egress"])?;
+        resource(id, self.owner, net.region.as_deref(), request, [closed])
+    }
+}
+
+/// All rules of a functionality's group.
+pub(super) fn rules(unit: &Unit<'_>) -> Result<Vec<Rule>, CompileError> {
+    let mut rules = Rules { unit, found: BTreeMap::new() };
+    let mut reasons = Vec::new();
+    for upstream in &unit.upstreams {
+        let outcome = rules.connection(upstream, Direction::Egress);
+        reasons.extend(outcome.err().into_iter().flat_map(|error| error.reasons));
+    }
+    for consumer in &unit.consumers {
+        let outcome = rules.connection(consumer, Direction::Ingress);
+        reasons.extend(outcome.err().into_iter().flat_map(|error| error.reasons));
+    }
+    if !reasons.is_empty() {
+        return Err(CompileError { reasons });
+    }
+    if let Some(balancer) = unit.balancer {
+        let port = balancer.source_port.get();
+        let protocol = super::balancer::protocol(unit, balancer)?.into();
+        for range in &balancer.open_to {
+            let side = range.trunc().to_string().replace(['/', ':'], "-");
+            let peer = RulePeer::from(*range);
+            rules.add(Direction::Ingress, protocol, Some(port), (side, peer), None, "open to");
+        }
+    }
+    if fetches_software(unit) {
+        let rule = software(unit);
+        rules.found.insert(rule.key.clone(), rule);
+    }
+    if !unit.externals.is_empty() {
+        let wishes: FunctionalitySettings = settings(unit.extensions)?;
+        for port in wishes.external_ports {
+            let side = (ANYONE.to_owned(), RulePeer::anyone());
+            let what = "external hosts";
+            rules.add(Direction::Egress, IpProtocol::Tcp, Some(port), side, None, what);
+        }
+    }
+    Ok(rules.found.into_values().collect())
+}
+
+/// How every address is called in a rule's id.
+const ANYONE: &str = "anyone";
+
+/// What a machine needs to get its software: HTTPS to anywhere, since package mirrors and
+/// registries are content delivery networks without fixed addresses. Names, time and metadata need
+/// no rule: security groups do not filter what goes to AWS's own services on the machine's link
+/// (Amazon VPC User Guide, "Security groups").
+fn software(unit: &Unit<'_>) -> Rule {
+    Rule {
+        key: Key {
+            direction: Direction::Egress,
+            protocol: IpProtocol::Tcp,
+            port: Some(443),
+            side: ANYONE.to_owned(),
+        },
+        peer: RulePeer::anyone(),
+        owner: Owner::Functionality(unit.name.clone()),
+        description: "software".to_owned(),
+    }
+}
+
+/// Whether something has to be fetched before a functionality can run.
+pub(crate) fn fetches_software(unit: &Unit<'_>) -> bool {
+    let fetches = |service: &ServiceSpec| {
+        !service.software.debian.is_empty()
+            || !service.software.nix.is_empty()
+            || service.software.image.is_some()
+    };
+    unit.balancer.is_none() && unit.service.members().any(|(_, service)| fetches(service))
+}
+
+struct Rules<'a, 'b> {
+    unit: &'a Unit<'b>,
+    found: BTreeMap<Key, Rule>,
+}
+
+impl Rules<'_, '_> {
+    fn own(&self) -> Owner {
+        Owner::Functionality(self.unit.name.clone())
+    }
+
+    fn add(
+        &mut self,
+        direction: Direction,
+        protocol: IpProtocol,
+        port: Option<u16>,
+        (side, peer): (String, RulePeer),
+        owner: Option<Owner>,
+        description: &str,
+    ) {
+        let owner = owner.unwrap_or_else(|| self.own());
+        let description = description.to_owned();
+        let key = Key { direction, protocol, port, side };
+        self.found.entry(key.clone()).or_insert(Rule { key, peer, owner, description });
+    }
+
+    /// The rules of one connection, at this end of it.
+    fn connection(&mut self, peer: &Peer<'_>, direction: Direction) -> Result<(), CompileError> {
+        let (consumer, provider) = match direction {
+            Direction::Ingress => (peer.name, self.unit.name),
+            Direction::Egress => (self.unit.name, peer.name),
+        };
+        let owner = Owner::Edge { consumer: consumer.clone(), provider: provider.clone() };
+        let description = format!("{consumer} to {provider}");
+        match peer::via(self.unit, peer) {
+            Via::Loopback | Via::External => {}
+            Via::Private => {
+                for side in peer::private_sides(peer)? {
+                    for (protocol, port) in self.ports(peer, direction) {
+                        let (side, owner) = (side.clone(), Some(owner.clone()));
+                        self.add(direction, protocol, Some(port), side, owner, &description);
+                    }
+                }
+            }
+            Via::Ipsec => self.ipsec(peer)?,
+        }
+        Ok(())
+    }
+
+    /// The ports that a connection opens: the provider's endpoints; of a load balancer the one it
+    /// listens on, and behind it the one it passes connections to.
+    fn ports(&self, peer: &Peer<'_>, direction: Direction) -> Vec<(IpProtocol, u16)> {
+        let all = peer.endpoints.iter().map(|endpoint| &endpoint.endpoint);
+        let only = match (self.unit.balancer, direction) {
+            (Some(balancer), Direction::Ingress) => Some(balancer.source_port),
+            (Some(balancer), Direction::Egress) => Some(balancer.target_port),
+            (None, _) => None,
+        };
+        let mut ports: Vec<_> = all
+            .filter(|endpoint| only.is_none_or(|port| endpoint.port == port))
+            .map(|endpoint| (endpoint.protocol.into(), endpoint.port.get()))
+            .collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
+
+    /// The rules for talking to other machines over IPsec: the exchange of keys (RFC 7296, UDP 500,
+    /// and 4500 behind address translation, RFC 3948), and the payload (protocol 50). They belong to
+    /// the pair of machines, whichever connections use them: either side may renew the keys. The
+    /// endpoints themselves stay closed, so nothing goes in clear.
+    fn ipsec(&mut self, peer: &Peer<'_>) -> Result<(), CompileError> {
+        if self.unit.balancer.is_some() || peer::is_load_balancer(peer) {
+            let message = format!(
+                "{} and {} are in different networks, and a network load balancer does not talk IPsec",
+                self.unit.name, peer.name
+            );
+            return Err(Remark::new(["upstream-hosts"], message)
+                .remedy("put the load balancer into the network of both its ends")
+                .into());
+        }
+        peer::check_fixed(&self.unit.site)?;
+        for side in peer::public_sides(peer)? {
+            for direction in [Direction::Ingress, Direction::Egress] {
+                for (protocol, port) in [
+                    (IpProtocol::Udp, Some(500)),
+                    (IpProtocol::Udp, Some(4500)),
+                    (IpProtocol::Esp, None),
+                ] {
+                    self.add(direction, protocol, port, side.clone(), None, "IPsec");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<Protocol> for IpProtocol {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Tcp => Self::Tcp,
+            Protocol::Udp => Self::Udp,
+        }
+    }
+}

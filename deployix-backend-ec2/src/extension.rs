@@ -1,0 +1,138 @@
+//! The settings that this backend owns, one type per place where they can stand.
+//!
+//! All are written below `extensions.ec2`.
+
+use std::collections::BTreeMap;
+
+use deployix_core::spec::{Bytes, Extension, ExtensionDecl, ExtensionSite, IfUnsupported};
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use crate::request::{ImageId, SubnetId, VpcId};
+
+/// Where a location is on AWS.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct LocationSettings {
+    /// The region, such as `ap-southeast-1`; that of whoever deploys where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The zones to use, such as `ap-southeast-1a`; one that AWS chooses where nothing is said.
+    pub zones: Vec<String>,
+}
+
+/// How a private network is made, or which one is taken.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct NetworkSettings {
+    /// Its addresses, a block between /16 and /28; `10.0.0.0/16` where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cidr: Option<Ipv4Net>,
+    /// A network that exists, to take instead of making one; then `subnets` has to be there too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vpc: Option<VpcId>,
+    /// Its subnets, one for each of the location's zones, in their order.
+    pub subnets: Vec<SubnetId>,
+}
+
+/// What the machines of a target are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct TargetSettings {
+    /// The size of the machines, such as `m3.medium`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_type: Option<String>,
+    /// The image they boot: `ami-…`, or `resolve:ssm:…`; Debian 12 where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageId>,
+    /// The key pair of whoever may log in; nobody where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_name: Option<String>,
+    /// The instance profile whose role their programs have; none where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_profile: Option<String>,
+    /// Whether they have public addresses, without which they reach no package mirror unless the
+    /// network has another way out. A public address opens no port.
+    pub public_address: bool,
+    /// The device that the image has its root file system on.
+    pub root_device: String,
+    /// The size of the root disk; that of the image where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root_disk: Option<Bytes>,
+    /// The size of the disk that the `state` of services is kept on.
+    pub state_disk: Bytes,
+    /// The type of both disks.
+    pub disk_type: String,
+    /// More tags for the machines.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Default for TargetSettings {
+    fn default() -> Self {
+        Self {
+            instance_type: None,
+            image: None,
+            key_name: None,
+            instance_profile: None,
+            public_address: true,
+            root_device: "/dev/xvda".to_owned(),
+            root_disk: None,
+            state_disk: Bytes(20 << 30),
+            disk_type: "gp3".to_owned(),
+            tags: BTreeMap::new(),
+        }
+    }
+}
+
+/// What a functionality wishes of the machine it runs on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct FunctionalitySettings {
+    /// The size of the machine, where its target does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_type: Option<String>,
+    /// The ports under which it reaches the external hosts among its upstreams. Security groups
+    /// know addresses and no names, so these ports are open to every address; `[443]` where nothing
+    /// is said.
+    pub external_ports: Vec<u16>,
+}
+
+impl Default for FunctionalitySettings {
+    fn default() -> Self {
+        Self { instance_type: None, external_ports: vec![443] }
+    }
+}
+
+/// How a load balancer checks the machines behind it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct LoadBalancerSettings {
+    /// A path to ask for over HTTP, on the port that connections go to, instead of only opening a
+    /// connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check_path: Option<String>,
+}
+
+macro_rules! extensions {
+    ($($type:ident: $site:ident, $otherwise:ident;)*) => {
+        $(impl Extension for $type {
+            const NAMESPACE: &'static str = crate::ID;
+            const SITE: ExtensionSite = ExtensionSite::$site;
+            const IF_UNSUPPORTED: IfUnsupported = IfUnsupported::$otherwise;
+        })*
+
+        /// All of them.
+        pub(crate) fn declarations() -> Vec<ExtensionDecl> {
+            vec![$(ExtensionDecl::of::<$type>()),*]
+        }
+    };
+}
+
+// A location, a network and a wish mean nothing to other backends and take nothing away there.
+extensions! {
+    LocationSettings: Location, Note;
+    NetworkSettings: Network, Note;
+    TargetSettings: Target, Refuse;
+    FunctionalitySettings: Functionality, Note;
+    LoadBalancerSettings: LoadBalancer, Note;
+}

@@ -1,0 +1,64 @@
+//! The inside of a machine where its target names no guest: a plain Debian with systemd.
+//!
+//! cloud-init installs the packages, writes files and units, makes users and directories, and starts
+//! everything. Secrets are never in user data, which every program on the machine can read from the
+//! metadata service: units take them with `LoadCredential=` from `/var/lib/deployix/secrets`, where
+//! they are put by other means.
+//!
+//! * [`service`]: one program as its units;
+//! * [`script`]: the shell scripts that it starts with;
+//! * [`machine`]: everything together as one `#cloud-config`.
+
+mod machine;
+mod script;
+mod service;
+
+use deployix_core::backend::{CompileError, Guest, Site, Unit, UserData, UserDataPart};
+pub(crate) use machine::{Machine, check, cloud_config};
+
+use crate::request::Value;
+
+/// The id under which targets may name this guest, as they may name none.
+const NATIVE: &str = "native";
+
+/// Whether a target's machines are plain Debian ones with systemd.
+pub(crate) fn is_plain(site: &Site<'_>) -> bool {
+    site.target.guest.as_ref().is_none_or(|guest| guest.as_str() == NATIVE)
+}
+
+/// A plain Debian with systemd, as a guest that other backends can boot as well.
+///
+/// The EC2 backend takes it for targets that name no guest, or `native`; it gives them a disk for
+/// state besides, which a guest alone cannot.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct PlainGuest;
+
+impl PlainGuest {
+    /// The guest.
+    #[must_use]
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl Guest for PlainGuest {
+    fn user_data(&self, _site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, CompileError> {
+        let units = units.iter().collect();
+        let text = cloud_config(&Machine { hostname: None, units, state_disk: None })?;
+        let part = |part: &Value<String>| match part {
+            Value::Known(text) => UserDataPart::Text(text.clone()),
+            Value::Output(output) => UserDataPart::Output(output.clone()),
+        };
+        Ok(UserData { parts: text.parts().iter().map(part).collect() })
+    }
+}
+
+/// Where everything that belongs to no package is.
+const HOME: &str = "/usr/local/lib/deployix";
+
+/// Where secrets are put, one file each.
+const SECRETS: &str = "/var/lib/deployix/secrets";
+
+/// Where the disk for state is mounted.
+const STATE: &str = "/srv/deployix";

@@ -1,0 +1,114 @@
+//! Names: the ids of resources, the names that AWS shows, the tags by which all is found again.
+
+use deployix_core::{
+    Digest, Name, ResourceId,
+    backend::{CompileError, Remark},
+};
+
+use crate::request::{Tag, TagSpecification};
+
+/// The id of a resource of this backend.
+///
+/// # Errors
+/// Where the segments make no id, which those of valid names always do.
+pub(crate) fn id(segments: &[&str]) -> Result<ResourceId, CompileError> {
+    ResourceId::new(format!("{}/{}", crate::ID, segments.join("/")))
+        .map_err(|error| Remark::new(["name"], error.to_string()).into())
+}
+
+/// The id of something of one functionality.
+pub(crate) fn of_functionality(name: &Name, rest: &[&str]) -> Result<ResourceId, CompileError> {
+    id(&[&["functionality", name.as_str()], rest].concat())
+}
+
+/// The id of something of one target.
+pub(crate) fn of_target(target: &Name, what: &str) -> Result<ResourceId, CompileError> {
+    id(&["target", target.as_str(), what])
+}
+
+/// The id of something of one machine.
+pub(crate) fn of_machine(
+    target: &Name,
+    machine: u32,
+    what: &str,
+) -> Result<ResourceId, CompileError> {
+    id(&["target", target.as_str(), "machine", &machine.to_string(), what])
+}
+
+/// A name for what takes up to `limit` characters, slashes among them: `zalora/hydra-web`.
+///
+/// No name of a deployment has a slash, so those of two deployments never meet.
+pub(crate) fn long(deployment: &Name, rest: &str, limit: usize) -> String {
+    let full = format!("{deployment}/{rest}");
+    if full.len() <= limit { full } else { shorten(&full, limit, &full) }
+}
+
+/// A name for what takes up to 32 letters, digits and hyphens: load balancers and target groups.
+///
+/// It ends in a digest of `identity`, which holds everything that cannot be changed about the
+/// thing, so that its replacement has another name and can be made before it goes.
+pub(crate) fn short(deployment: &Name, rest: &str, identity: &str) -> String {
+    // Elastic Load Balancing reserves names that start with `internal-`.
+    let full = format!("{deployment}-{rest}").replacen("internal-", "internal", 1);
+    let identity = format!("{deployment}/{rest}/{identity}");
+    shorten(&full, 32, &identity)
+}
+
+fn shorten(full: &str, limit: usize, identity: &str) -> String {
+    let digest = Digest::of_bytes(identity.as_bytes()).to_string();
+    // Names are ASCII, so every index is a boundary.
+    let kept = full.get(..full.len().min(limit.saturating_sub(9))).unwrap_or_default();
+    format!("{}-{}", kept.trim_end_matches(['-', '/']), &digest[..8])
+}
+
+/// The tags of a resource: what it is called, and by which deployment and as what it was made.
+pub(crate) fn tags(deployment: &Name, name: &str, id: &ResourceId) -> Vec<Tag> {
+    let mut tags = vec![
+        Tag::new("Name", value(name)),
+        Tag::new("deployix:deployment", deployment.as_str()),
+        Tag::new("deployix:resource", value(id.as_str())),
+    ];
+    tags.sort();
+    tags
+}
+
+/// Fits into a tag: at most 256 characters (Amazon EC2 User Guide, "Tag restrictions").
+fn value(text: &str) -> String {
+    if text.len() <= 256 { text.to_owned() } else { shorten(text, 256, text) }
+}
+
+/// Tags for what an EC2 request makes.
+pub(crate) fn tagged(
+    kind: &str,
+    deployment: &Name,
+    name: &str,
+    id: &ResourceId,
+) -> Vec<TagSpecification> {
+    vec![TagSpecification { resource_type: kind.to_owned(), tags: tags(deployment, name, id) }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_names_fit_load_balancers() {
+        let name = |text: &str| Name::new(text).unwrap();
+        let long = name(&"x".repeat(63));
+        for (deployment, rest) in [(&long, "y"), (&name("internal"), "hydra"), (&name("a"), "b")] {
+            let short = short(deployment, rest, "TCP/3000");
+            assert!(short.len() <= 32, "{short}");
+            assert!(!short.starts_with("internal-"), "{short}");
+            assert!(short.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'), "{short}");
+        }
+        assert_ne!(short(&name("a-b"), "c", ""), short(&name("a"), "b-c", ""));
+        assert_ne!(short(&name("a"), "b", "TCP/80"), short(&name("a"), "b", "TCP/81"));
+    }
+
+    #[test]
+    fn long_names_of_two_deployments_never_meet() {
+        let name = |text: &str| Name::new(text).unwrap();
+        assert_ne!(long(&name("a-b"), "c", 255), long(&name("a"), "b-c", 255));
+        assert_eq!(long(&name("a"), &"x".repeat(300), 255).len(), 255);
+    }
+}

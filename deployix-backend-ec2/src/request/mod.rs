@@ -1,0 +1,165 @@
+//! The requests that make a deployment real on AWS, as typed data.
+//!
+//! A resource of this backend is exactly one API call. Its request has the names and shapes of the
+//! AWS API (EC2 2016-11-15, Auto Scaling 2011-01-01, Elastic Load Balancing 2015-12-01), so that
+//! it can be read beside AWS's own reference and checked against AWS's own service model. What is
+//! known only once another resource exists stands in it as a [`Value::Output`].
+
+mod balancer;
+mod id;
+mod machine;
+mod network;
+mod rule;
+mod scaling;
+mod tag;
+mod value;
+
+pub use balancer::{
+    Action, Attribute, BalancerScheme, CreateListener, CreateLoadBalancer, CreateTargetGroup,
+    ForwardTo, Matcher, ModifyLoadBalancerAttributes, RegisterTargets, TargetDescription,
+};
+pub use id::{
+    AddressId, GroupId, IdError, ImageId, InstanceId, InterfaceId, InternetGatewayId,
+    LoadBalancerArn, PrivateIp, PublicCidr, PublicIp, RouteTableId, SubnetId, TargetGroupArn,
+    UserDataText, VolumeId, VpcId, ZoneName,
+};
+pub use machine::{
+    AllocateAddress, AssociateAddress, AttachVolume, BlockDevice, CreateLaunchTemplate,
+    CreateNetworkInterface, CreateVolume, Ebs, InstanceInterface, InstanceProfile,
+    LaunchTemplateData, LaunchTemplateRef, MetadataOptions, RenderUserData, RunInstances,
+    UserDataEncoding,
+};
+pub use network::{
+    AssociateRouteTable, AttachInternetGateway, CreateInternetGateway, CreateRoute,
+    CreateRouteTable, CreateSubnet, CreateVpc,
+};
+pub use rule::{
+    AuthorizeSecurityGroupEgress, AuthorizeSecurityGroupIngress, CreateSecurityGroup, IpPermission,
+    IpProtocol, IpRange, Ipv6Range, Peer, RevokeSecurityGroupEgress, UserIdGroupPair,
+};
+pub use scaling::{
+    AttachLoadBalancerTargetGroups, AutoScalingTag, CreateAutoScalingGroup,
+    InstanceMaintenancePolicy,
+};
+use serde::Serialize;
+pub use tag::{Tag, TagSpecification};
+pub use value::{OUTPUT_KEY, Output, Value};
+
+/// The AWS service that takes a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum Service {
+    /// Elastic Compute Cloud.
+    #[serde(rename = "ec2")]
+    Ec2,
+    /// EC2 Auto Scaling.
+    #[serde(rename = "autoscaling")]
+    AutoScaling,
+    /// Elastic Load Balancing, version 2.
+    #[serde(rename = "elasticloadbalancingv2")]
+    ElasticLoadBalancing,
+    /// None: worked out on this side, from other resources' outputs.
+    #[serde(rename = "local")]
+    Local,
+}
+
+impl Service {
+    /// The name under which AWS's SDKs know it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ec2 => "ec2",
+            Self::AutoScaling => "autoscaling",
+            Self::ElasticLoadBalancing => "elasticloadbalancingv2",
+            Self::Local => "local",
+        }
+    }
+}
+
+macro_rules! requests {
+    ($($operation:ident: $service:ident,)*) => {
+        /// One call of an AWS API, or one local computation.
+        #[derive(Debug, Clone, PartialEq)]
+        #[expect(missing_docs, reason = "each variant is the request of its name")]
+        pub enum Request {
+            $($operation($operation),)*
+        }
+
+        impl Request {
+            /// The names of all operations, each with its service.
+            pub const OPERATIONS: &'static [(&'static str, Service)] =
+                &[$((stringify!($operation), Service::$service),)*];
+
+            /// The operation's name in the API.
+            #[must_use]
+            pub fn operation(&self) -> &'static str {
+                match self { $(Self::$operation(_) => stringify!($operation),)* }
+            }
+
+            /// The service that takes it.
+            #[must_use]
+            pub fn service(&self) -> Service {
+                match self { $(Self::$operation(_) => Service::$service,)* }
+            }
+
+            /// The request's parameters as JSON.
+            ///
+            /// # Errors
+            /// Where a value is no JSON, which none of the request types has.
+            pub fn parameters(&self) -> Result<serde_json::Value, serde_json::Error> {
+                match self { $(Self::$operation(request) => serde_json::to_value(request),)* }
+            }
+
+            /// Reads an operation's parameters back.
+            ///
+            /// # Errors
+            /// Where the operation is none of [`OPERATIONS`](Self::OPERATIONS) or the parameters
+            /// are not its own.
+            pub fn parse(
+                operation: &str,
+                parameters: serde_json::Value,
+            ) -> Result<Self, serde_json::Error> {
+                match operation {
+                    $(stringify!($operation) => {
+                        serde_json::from_value(parameters).map(Self::$operation)
+                    })*
+                    other => Err(serde::de::Error::custom(format!("no operation is named {other:?}"))),
+                }
+            }
+        }
+
+        $(impl From<$operation> for Request {
+            fn from(request: $operation) -> Self {
+                Self::$operation(request)
+            }
+        })*
+    };
+}
+
+requests! {
+    CreateVpc: Ec2,
+    CreateSubnet: Ec2,
+    CreateInternetGateway: Ec2,
+    AttachInternetGateway: Ec2,
+    CreateRouteTable: Ec2,
+    CreateRoute: Ec2,
+    AssociateRouteTable: Ec2,
+    CreateSecurityGroup: Ec2,
+    RevokeSecurityGroupEgress: Ec2,
+    AuthorizeSecurityGroupIngress: Ec2,
+    AuthorizeSecurityGroupEgress: Ec2,
+    RenderUserData: Local,
+    CreateNetworkInterface: Ec2,
+    AllocateAddress: Ec2,
+    AssociateAddress: Ec2,
+    CreateVolume: Ec2,
+    AttachVolume: Ec2,
+    CreateLaunchTemplate: Ec2,
+    RunInstances: Ec2,
+    CreateAutoScalingGroup: AutoScaling,
+    AttachLoadBalancerTargetGroups: AutoScaling,
+    CreateLoadBalancer: ElasticLoadBalancing,
+    ModifyLoadBalancerAttributes: ElasticLoadBalancing,
+    CreateTargetGroup: ElasticLoadBalancing,
+    CreateListener: ElasticLoadBalancing,
+    RegisterTargets: ElasticLoadBalancing,
+}

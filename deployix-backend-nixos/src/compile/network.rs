@@ -1,0 +1,132 @@
+//! Who reaches whom: firewall openings for consumers, host names of upstreams.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deployix_core::backend::{Peer, PeerAddress, Remark, Unit, Via};
+
+use super::Form;
+use crate::nftables::{Opening, Source, Traffic};
+use crate::syntax::{Attrs, Expr, Part};
+
+/// The name of the variable that holds the address of a machine that is not made yet.
+pub(crate) fn address_variable(target: &str, machine: u32) -> String {
+    format!("address-{target}-{machine}")
+}
+
+/// Where a peer is, or why that cannot be written down.
+pub(crate) fn sources(peer: &Peer<'_>, form: Form<'_>) -> Result<Vec<Source>, Remark> {
+    peer.addresses()
+        .map(|address| match (address, form) {
+            (PeerAddress::Known(address), _) => Ok(Source::Net(address.into())),
+            (PeerAddress::Later { target, machine }, Form::UserData) => {
+                Ok(Source::Variable(address_variable(target.as_str(), machine)))
+            }
+            (PeerAddress::Later { target, machine }, Form::Module(_)) => Err(Remark::new(
+                ["upstream-hosts"],
+                format!(
+                    "the address of machine {machine} of target `{target}`, where `{}` runs, is not known, and a NixOS \
+                     configuration is written before anything is made",
+                    peer.name
+                ),
+            )
+            .remedy(format!("give target `{target}` its `private-addresses`"))),
+        })
+        .collect()
+}
+
+/// Openings for exactly the declared consumers, and whoever the load balancer is open to.
+///
+/// Connections over loopback need none: NixOS's firewall lets everything in that comes from the machine itself.
+pub(super) fn openings(
+    unit: &Unit<'_>,
+    form: Form<'_>,
+    reasons: &mut Vec<Remark>,
+) -> BTreeSet<Opening> {
+    let mut openings = BTreeSet::new();
+    for peer in &unit.consumers {
+        if matches!(peer.via, Via::Loopback | Via::External) {
+            continue;
+        }
+        let sources = match sources(peer, form) {
+            Ok(sources) => sources,
+            Err(remark) => {
+                reasons.push(remark);
+                continue;
+            }
+        };
+        for source in sources {
+            // The address of a machine that needs this one to be made cannot be waited for; such machines have a
+            // firewall in front of them that lets in the declared consumers alone.
+            let source = match source {
+                Source::Variable(_) => Source::Anywhere,
+                known => known,
+            };
+            for endpoint in peer.endpoints {
+                let (protocol, port) = (endpoint.endpoint.protocol, endpoint.endpoint.port.get());
+                let what = match peer.via {
+                    Via::Ipsec => Traffic::EncryptedPort(protocol, port),
+                    _ => Traffic::Port(protocol, port),
+                };
+                openings.insert(Opening {
+                    comment: format!("{} reaches {endpoint} of {}", peer.name, unit.name),
+                    from: source.clone(),
+                    what,
+                });
+            }
+        }
+    }
+    if let Some(balancer) = unit.balancer {
+        for net in &balancer.open_to {
+            openings.insert(Opening {
+                comment: format!("{} is open to {net}", unit.name),
+                from: Source::Net(*net),
+                what: Traffic::Port(deployix_core::spec::Protocol::Tcp, balancer.source_port.get()),
+            });
+        }
+    }
+    openings
+}
+
+/// Makes each upstream's fqdn resolve to where it runs.
+pub(super) fn hosts(unit: &Unit<'_>, form: Form<'_>, reasons: &mut Vec<Remark>) -> Attrs {
+    let mut known: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    let mut later: BTreeSet<(String, &str)> = BTreeSet::new();
+    for peer in &unit.upstreams {
+        let sources = match peer.via {
+            Via::External => continue,
+            Via::Loopback => Ok(vec![Source::Net(std::net::IpAddr::from([127, 0, 0, 1]).into())]),
+            Via::Private | Via::Ipsec => sources(peer, form),
+        };
+        match sources {
+            Err(remark) => reasons.push(remark),
+            Ok(sources) => {
+                for source in sources {
+                    match source {
+                        Source::Net(net) => {
+                            known
+                                .entry(net.addr().to_string())
+                                .or_default()
+                                .insert(peer.fqdn.as_str());
+                        }
+                        Source::Variable(name) => {
+                            later.insert((name, peer.fqdn.as_str()));
+                        }
+                        Source::Anywhere => {}
+                    }
+                }
+            }
+        }
+    }
+    let mut settings = Attrs::new();
+    for (address, names) in known {
+        let names: Vec<&str> = names.into_iter().collect();
+        settings.set(["networking", "hosts", address.as_str()], names);
+    }
+    if !later.is_empty() {
+        let lines = later.into_iter().flat_map(|(variable, name)| -> [Part; 2] {
+            [Expr::var(variable).into(), format!(" {name}\n").into()]
+        });
+        settings.set(["networking", "extraHosts"], Expr::concat(lines));
+    }
+    settings
+}

@@ -1,0 +1,31 @@
+//! Goldens: what is generated, as people read it.
+
+mod support;
+
+use deployix_backend_nixos::syntax::{Attrs, Expr, print};
+
+#[test]
+fn the_hydra_deployment_reads_as_one_would_write_it() {
+    for (path, file) in support::files(support::sample::hydra(support::sample::targets())) {
+        let text = String::from_utf8_lossy(&file.bytes).into_owned();
+        insta::with_settings!({ omit_expression => true, snapshot_path => "goldens" }, {
+            insta::assert_snapshot!(path.replace('/', "--"), text);
+        });
+        if path.ends_with(".nix") {
+            let errors = rnix::Root::parse(&text).errors().to_vec();
+            assert!(errors.is_empty(), "{path}: {errors:?}");
+        }
+    }
+}
+
+#[test]
+fn long_values_are_broken_into_lines() {
+    let words: Vec<String> = (0..12).map(|word| format!("word number {word}")).collect();
+    let function = Expr::var("pkgs").select(["writeText"]).apply("name").apply("two\nlines\n");
+    let settings = Attrs::new().with(["words"], words).with(["a", "b c", "if"], function);
+    let module =
+        Expr::Let(Attrs::new().with(["x"], 1_i64), Box::new(settings.into())).module(["pkgs"]);
+    insta::with_settings!({ omit_expression => true, snapshot_path => "goldens" }, {
+        insta::assert_snapshot!("long-values", print(&module).expect("prints"));
+    });
+}

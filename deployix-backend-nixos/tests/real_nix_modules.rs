@@ -1,0 +1,268 @@
+//! What is generated evaluates under real Nix, against the options that NixOS declares, and every text arrives unchanged.
+//!
+//! With `DEPLOYIX_NIXPKGS_LIB` set to the folder of nixpkgs' `lib`, its `evalModules` does the evaluating.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use deployix_core::spec::{FileContent, ServiceSpec, Template};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
+use support::nix::Folder;
+use support::{deployment, functionality, machine};
+
+fn sample() -> Folder {
+    let mut files = support::files(support::sample::hydra(support::sample::targets()));
+    files.insert("rack1/hardware-configuration.nix".to_owned(), FileContent::plain("{ }\n"));
+    Folder::new(&files)
+}
+
+#[test]
+fn every_configuration_of_the_hydra_deployment_evaluates() {
+    let folder = sample();
+    for configuration in [
+        "rack1/configuration.nix",
+        "rack2/configuration.nix",
+        "eu/configuration-0.nix",
+        "eu/configuration-1.nix",
+    ] {
+        let settings = folder
+            .settings(configuration)
+            .unwrap_or_else(|error| panic!("{configuration}: {error}"));
+        assert_eq!(settings["networking"]["nftables"]["enable"], true, "{configuration}");
+    }
+}
+
+#[test]
+fn flakes_evaluate_to_one_system_for_each_machine() {
+    let folder = sample();
+    for (target, machines) in [("rack1", json!(["rack1"])), ("eu", json!(["eu-0", "eu-1"]))] {
+        let flake =
+            std::fs::read_to_string(folder.path(&format!("{target}/flake.nix"))).expect("a flake");
+        let text = format!(
+            "let flake = {flake}; nixpkgs.lib.nixosSystem = x: x; in \
+             builtins.attrNames (flake.outputs {{ inherit nixpkgs; }}).nixosConfigurations"
+        );
+        assert_eq!(support::nix::evaluate(&text), Ok(machines));
+    }
+}
+
+#[test]
+fn a_setting_that_nixos_does_not_have_is_found() {
+    let module =
+        FileContent::plain("{ lib, pkgs, ... }: { systemd.services.x.serviceconfig = { }; }");
+    let folder = Folder::new(&BTreeMap::from([("configuration.nix".to_owned(), module)]));
+    let error = folder.settings("configuration.nix").expect_err("there is no such option");
+    assert!(error.contains("serviceconfig"), "{error}");
+    let module =
+        FileContent::plain("{ lib, pkgs, ... }: { systemd.services.x.after = [ \"no unit\" ]; }");
+    let folder = Folder::new(&BTreeMap::from([("configuration.nix".to_owned(), module)]));
+    folder.settings("configuration.nix").expect_err("not a unit's name");
+}
+
+#[test]
+fn only_declared_consumers_are_let_in() {
+    let folder = sample();
+    let rules = |configuration: &str| {
+        let settings = folder.settings(configuration).expect("evaluates");
+        let rules = settings["networking"]["firewall"]["extraInputRules"]
+            .as_str()
+            .expect("text")
+            .to_owned();
+        let accepted =
+            rules.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        accepted.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        rules("rack1/configuration.nix"),
+        [
+            // The web servers reach the database, encrypted; the evaluator does so over loopback.
+            "meta ipsec exists ip saddr 10.1.0.1 tcp dport 5432 accept",
+            "meta ipsec exists ip saddr 10.1.0.2 tcp dport 5432 accept",
+            // The key exchange with both machines of the pool.
+            "ip saddr 10.1.0.1 udp dport { 500, 4500 } accept",
+            "ip saddr 10.1.0.1 meta l4proto esp accept",
+            "ip saddr 10.1.0.2 udp dport { 500, 4500 } accept",
+            "ip saddr 10.1.0.2 meta l4proto esp accept",
+        ]
+    );
+    assert_eq!(
+        rules("rack2/configuration.nix")
+            .into_iter()
+            .filter(|rule| rule.contains("tcp"))
+            .collect::<Vec<_>>(),
+        [
+            "ip saddr 10.0.0.1 tcp dport 418 accept",
+            "meta nfproto ipv4 tcp dport 443 accept",
+            "meta nfproto ipv6 tcp dport 443 accept",
+        ]
+    );
+}
+
+#[test]
+fn upstreams_resolve_to_where_they_run() {
+    let folder = sample();
+    let hosts = |configuration: &str| {
+        folder.settings(configuration).expect("evaluates")["networking"]["hosts"].clone()
+    };
+    assert_eq!(
+        hosts("rack1/configuration.nix"),
+        json!({ "10.0.0.2": ["git.zalora.com"], "127.0.0.1": ["hydra-db.zalora.com"] })
+    );
+    assert_eq!(hosts("eu/configuration-1.nix"), json!({ "10.0.0.1": ["hydra-db.zalora.com"] }));
+}
+
+#[test]
+fn users_have_the_ids_of_their_names_and_the_sandbox_can_be_loosened() {
+    let folder = sample();
+    let settings = folder.settings("rack1/configuration.nix").expect("evaluates");
+    assert_eq!(settings["users"]["users"]["postgres"]["uid"], 1_945_606_946);
+    assert_eq!(settings["users"]["groups"]["postgres"]["gid"], 1_945_606_946);
+    let database = &settings["systemd"]["services"]["hydra-db"]["serviceConfig"];
+    assert_eq!(database["MemoryDenyWriteExecute"], true);
+    assert_eq!(database["NoNewPrivileges"], true);
+}
+
+/// Texts that Nix, systemd, a shell and tmpfiles treat specially, and that all of them can carry.
+fn hostile_texts(count: usize) -> Vec<String> {
+    let piece = prop_oneof![
+        8 => prop::sample::select(vec![
+            "$", "${", "}", "$$", "''", "'", "\\", "\\n", "\"", "\n", "\r", "\t", " ", "%", "%n", "%%", "$(reboot)", "`id`",
+            "#", ";", "{", "a", "é", "\u{1F980}", "\u{1}", "\u{1b}[31m", "\u{7f}", "-", "*", "~", "!", "&&", "<", "|",
+        ]).prop_map(str::to_owned),
+        1 => any::<char>().prop_filter("refused", |c| {
+            let code = u32::from(*c);
+            code != 0 && !(0xFDD0..=0xFDEF).contains(&code) && code & 0xFFFE != 0xFFFE
+        }).prop_map(String::from),
+    ];
+    let text = prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat());
+    let mut runner = TestRunner::default();
+    let tree = prop::collection::vec(text, count).new_tree(&mut runner).expect("texts");
+    tree.current().into_iter().chain(["x".repeat(100_000), "${'\"\\%\n".repeat(12_000)]).collect()
+}
+
+fn escaped(text: &str) -> String {
+    Template::literal(text).to_string()
+}
+
+/// What NixOS and then systemd make of a value in `environment`: a JSON string, whose `%` are specifiers.
+fn environment(value: &Value) -> String {
+    value.as_str().expect("text").replace("%%", "%")
+}
+
+#[test]
+fn hostile_texts_arrive_in_variables_and_files() {
+    let texts = hostile_texts(150);
+    let mut service = ServiceSpec::builder(["true"]);
+    for (index, text) in texts.iter().enumerate() {
+        service = service
+            .env(&format!("V{index}"), &escaped(text))
+            .file(&format!("/etc/text/{index}"), &escaped(text))
+            .file_bytes(&format!("/srv/bytes/{index}"), FileContent::plain(text.as_bytes()), 0o755);
+    }
+    let files =
+        support::files(deployment([functionality("web", service)], [machine("rack1", "10.0.0.1")]));
+    let folder = Folder::new(&files);
+    let settings =
+        folder.settings("rack1/configuration.nix").unwrap_or_else(|error| panic!("{error}"));
+    let variables = &settings["systemd"]["services"]["web"]["environment"];
+    let etc = &settings["environment"]["etc"];
+    let rules = settings["systemd"]["tmpfiles"]["rules"].as_array().expect("rules");
+    for (index, text) in texts.iter().enumerate() {
+        assert_eq!(&environment(&variables[format!("V{index}")]), text);
+        let stored = |path: &str| {
+            std::fs::read(folder.stored(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+        };
+        let source = etc[format!("text/{index}")]["source"].as_str().expect("a path");
+        assert_eq!(String::from_utf8(stored(source)).as_deref(), Ok(text.as_str()));
+        let link = rules
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|rule| rule.starts_with(&format!("L+ /srv/bytes/{index} ")));
+        let source = link.expect("a rule").rsplit(' ').next().expect("a path");
+        assert_eq!(String::from_utf8(stored(source)).as_deref(), Ok(text.as_str()));
+    }
+}
+
+#[test]
+fn secrets_and_the_text_around_them_arrive() {
+    let mut texts = hostile_texts(40);
+    // The last two are of 100 kB, and twice that is more than one variable may have.
+    texts.truncate(40);
+    let secret = "s3cr3t 'quoted' $HOME \\ \"é\"\nsecond line";
+    let mut service = ServiceSpec::builder(["true"]);
+    for (index, text) in texts.iter().enumerate() {
+        let template = format!("{}${{secret:db}}{}", escaped(text), escaped(text));
+        service = service.env(&format!("V{index}"), &template);
+    }
+    let files =
+        support::files(deployment([functionality("web", service)], [machine("rack1", "10.0.0.1")]));
+    let folder = Folder::new(&files);
+    let settings =
+        folder.settings("rack1/configuration.nix").unwrap_or_else(|error| panic!("{error}"));
+    let config = &settings["systemd"]["services"]["web"]["serviceConfig"];
+    assert_eq!(config["LoadCredential"], json!(["db:/var/lib/deployix/secrets/db"]));
+    let start = config["ExecStart"].as_str().expect("a command");
+    let script = start.split(' ').next().expect("the script");
+    let credentials = tempfile::tempdir().expect("a folder");
+    std::fs::write(credentials.path().join("db"), format!("{secret}\n")).expect("written");
+    for (index, text) in texts.iter().enumerate() {
+        let printed = Command::new("bash")
+            .arg(folder.stored(script))
+            .args(["printenv", &format!("V{index}")])
+            .env("CREDENTIALS_DIRECTORY", credentials.path())
+            .output()
+            .expect("bash runs");
+        let expected = format!("{text}{secret}{text}\n");
+        let errors = String::from_utf8_lossy(&printed.stderr);
+        assert_eq!(String::from_utf8(printed.stdout).as_deref(), Ok(expected.as_str()), "{errors}");
+    }
+}
+
+#[test]
+fn a_file_with_a_secret_is_written_at_the_start_for_its_user_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let service = ServiceSpec::builder(["true"])
+        .file("/etc/web.conf", "password = ${secret:db}\n")
+        .file_bytes("/etc/key.bin", FileContent::plain([0, 1, 0xff, b'\n']), 0o600);
+    let files =
+        support::files(deployment([functionality("web", service)], [machine("rack1", "10.0.0.1")]));
+    let generated = Folder::new(&files);
+    let settings =
+        generated.settings("rack1/configuration.nix").unwrap_or_else(|error| panic!("{error}"));
+    let start = settings["systemd"]["services"]["web"]["serviceConfig"]["ExecStart"]
+        .as_str()
+        .expect("a command");
+    let script = start.split(' ').next().expect("the script");
+    // The script runs on this machine: its paths are moved below a folder of the test.
+    let text = std::fs::read_to_string(generated.stored(script)).expect("a script");
+    let text = text
+        .replace("/run/deployix/web", &folder.path().display().to_string())
+        .replace("/nix/store", &generated.stored("/nix/store").display().to_string());
+    let credentials = tempfile::tempdir().expect("a folder");
+    std::fs::write(credentials.path().join("db"), "s3cr3t\n").expect("written");
+    let status = Command::new("bash")
+        .args(["-c", &text, "prepare", "true"])
+        .env("CREDENTIALS_DIRECTORY", credentials.path())
+        .status()
+        .expect("bash runs");
+    assert!(status.success());
+    let read = |name: &str| std::fs::read(folder.path().join(name)).expect("a file");
+    assert_eq!(read("1-web.conf"), b"password = s3cr3t\n");
+    assert_eq!(read("0-key.bin"), [0, 1, 0xff, b'\n']);
+    let mode = |name: &str| {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::metadata(folder.path().join(name)).expect("a file").permissions().mode() & 0o7777
+    };
+    assert_eq!((mode("1-web.conf"), mode("0-key.bin")), (0o644, 0o600));
+    assert_eq!(
+        settings["environment"]["etc"]["web.conf"]["source"],
+        "/run/deployix/web/1-web.conf"
+    );
+    let rules = &settings["systemd"]["tmpfiles"]["rules"];
+    assert!(rules.to_string().contains("d /run/deployix/web 0700 web web -"), "{rules}");
+}

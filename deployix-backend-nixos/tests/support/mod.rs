@@ -1,0 +1,92 @@
+//! What the tests share: deployments to compile, and the real Nix as an oracle.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+pub(crate) mod nix;
+pub(crate) mod sample;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use deployix_backend_nixos::NixosBackend;
+use deployix_core::Name;
+use deployix_core::backend::Registry;
+use deployix_core::plan::{Compiled, compile};
+use deployix_core::spec::{
+    Catalog, Deployment, FileContent, FunctionalitySpec, Service, ServiceBuilder, Target,
+};
+use deployix_core::topology::{Assignments, connect, place, resolve};
+
+/// The registry of a tool that knows NixOS alone.
+pub(crate) fn registry() -> Registry {
+    let nixos = NixosBackend::new();
+    Registry::new().with(nixos.clone()).with_guest(nixos.backend_id().clone(), nixos)
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::new(text).expect("a name")
+}
+
+/// A NixOS machine with a known address.
+pub(crate) fn machine(text: &str, address: &str) -> Target {
+    let mut target = Target::machine(name(text), NixosBackend::new().backend_id().clone());
+    target.address = Some(address.to_owned());
+    target
+}
+
+/// A deployment of these functionalities on these targets.
+pub(crate) fn deployment(
+    functionalities: impl IntoIterator<Item = FunctionalitySpec<Arc<dyn Service>>>,
+    targets: impl IntoIterator<Item = Target>,
+) -> Deployment {
+    let catalog: Catalog = functionalities.into_iter().map(FunctionalitySpec::shared).collect();
+    let mut deployment = Deployment::new(name("zalora"), vec![catalog]);
+    let targets = targets.into_iter().map(|target| (target.name.clone(), target));
+    deployment.infrastructure.targets.extend(targets);
+    deployment
+}
+
+/// A functionality that runs one service.
+pub(crate) fn functionality(
+    text: &str,
+    service: ServiceBuilder,
+) -> FunctionalitySpec<Arc<dyn Service>> {
+    let service: Arc<dyn Service> = Arc::new(service.build().expect("a service"));
+    FunctionalitySpec::new(text, service).expect("a name")
+}
+
+/// Runs all stages up to compile.
+pub(crate) fn try_compile(deployment: Deployment) -> (Compiled, Vec<String>) {
+    let registry = registry();
+    let staged = resolve(deployment, &registry)
+        .then(|resolved| place(resolved, &Assignments::default(), &registry))
+        .then(|placed| connect(placed, &registry))
+        .then(|connected| compile(connected, &registry, None));
+    let errors = staged.diagnostics.errors().map(ToString::to_string).collect();
+    (staged.value, errors)
+}
+
+/// The files of a deployment that compiles, by target and path.
+pub(crate) fn files(deployment: Deployment) -> BTreeMap<String, FileContent> {
+    let (compiled, errors) = try_compile(deployment);
+    assert!(errors.is_empty(), "{errors:#?}");
+    let files = compiled.files();
+    files
+        .into_iter()
+        .map(|((target, path), file)| (format!("{target}/{path}"), file.clone()))
+        .collect()
+}
+
+/// One service on one machine, as its module's text.
+pub(crate) fn module_of(service: ServiceBuilder) -> String {
+    let files = files(deployment([functionality("web", service)], [machine("rack1", "10.0.0.1")]));
+    String::from_utf8(files["rack1/modules/web.nix"].bytes.to_vec()).expect("UTF-8")
+}
+
+/// Why one service on one machine is refused.
+pub(crate) fn refusal_of(service: ServiceBuilder) -> String {
+    let (_, errors) =
+        try_compile(deployment([functionality("web", service)], [machine("rack1", "10.0.0.1")]));
+    assert!(!errors.is_empty(), "it compiles");
+    errors.join("\n")
+}

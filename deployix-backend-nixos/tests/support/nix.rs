@@ -1,0 +1,94 @@
+//! The real Nix.
+
+use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use deployix_core::spec::FileContent;
+use serde_json::Value;
+
+/// Evaluates an expression with `nix-instantiate` and gives its value as JSON.
+///
+/// Panics, saying what to do, where there is no Nix: a test that needs it must not pass without it.
+pub(crate) fn evaluate(expression: &str) -> Result<Value, String> {
+    run(expression, &["--store", "dummy://"])
+}
+
+fn run(expression: &str, options: &[&str]) -> Result<Value, String> {
+    let mut nix = Command::new("nix-instantiate")
+        .args(["--eval", "--strict", "--json", "--show-trace"])
+        .args(options)
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("nix-instantiate is needed by this test: run scripts/test, which installs it");
+    let mut stdin = nix.stdin.take().expect("piped");
+    let text = expression.to_owned();
+    let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
+    let output = nix.wait_with_output().expect("nix-instantiate runs");
+    writer.join().expect("writer").expect("nix-instantiate reads its input");
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
+}
+
+/// Generated files in a folder, beside a store of their own.
+pub(crate) struct Folder {
+    folder: tempfile::TempDir,
+}
+
+impl Folder {
+    pub(crate) fn new(files: &BTreeMap<String, FileContent>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (path, content) in files {
+            let path = folder.path().join("generated").join(path);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            std::fs::write(&path, &content.bytes).expect("written");
+            let mode = if content.executable { 0o755 } else { 0o644 };
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).expect("a mode");
+        }
+        Self { folder }
+    }
+
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join("generated").join(path)
+    }
+
+    /// What a path in the store stands for.
+    pub(crate) fn stored(&self, path: &str) -> PathBuf {
+        self.folder.path().join("root").join(path.trim_start_matches('/'))
+    }
+
+    /// Evaluates a configuration against the options, and gives its settings.
+    pub(crate) fn settings(&self, configuration: &str) -> Result<Value, String> {
+        self.evaluate(configuration, "config: config")
+    }
+
+    /// The unit files of a configuration, by name.
+    pub(crate) fn units(&self, configuration: &str) -> Result<BTreeMap<String, String>, String> {
+        let units =
+            self.evaluate(configuration, &format!("import {}", support("units.nix").display()))?;
+        serde_json::from_value(units).map_err(|error| error.to_string())
+    }
+
+    fn evaluate(&self, configuration: &str, what: &str) -> Result<Value, String> {
+        let nixpkgs = std::env::var("DEPLOYIX_NIXPKGS_LIB").unwrap_or_else(|_| "null".to_owned());
+        let expression = format!(
+            "({what}) (import {} {{ modules = [ {} ]; nixpkgs = {nixpkgs}; }})",
+            support("evaluate.nix").display(),
+            self.path(configuration).display(),
+        );
+        let store = format!("local?root={}", self.folder.path().join("root").display());
+        run(&expression, &["--read-write-mode", "--store", &store])
+    }
+}
+
+fn support(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support").join(file)
+}

@@ -1,0 +1,16 @@
+# What the generated modules use of nixpkgs, made of the programs of the machine that runs the tests: every package is
+# /usr, and texts become real files of the store.
+{ names }:
+let
+  inherit (builtins) listToAttrs map toFile;
+  system = listToAttrs (map (name: { inherit name; value = "/usr"; }) names);
+in
+system // {
+  python3Packages.python.withPackages = libraries:
+    assert libraries { psycopg2 = 1; flask = 2; } != [ ];
+    "/usr";
+  writeText = toFile;
+  writeTextFile = { name, text, executable }: assert executable; toFile name text;
+  writeShellScript = name: text: toFile name "#!/bin/bash\n${text}";
+  runCommand = name: _environment: text: toFile name text;
+}
