@@ -1,8 +1,8 @@
 //! Dockerfile text: a typed tree and its one printer.
 //!
 //! Three small languages meet in a Dockerfile, and each has one function here: exec forms are JSON
-//! ([`exec`]), other operands are words in which `$`, `"` and `\` are special ([`word`]), and
-//! every instruction is one logical line of which no physical line may pass 64 KiB ([`Line`]).
+//! (`exec`), other operands are words in which `$`, `"` and `\` are special (`word`), and
+//! every instruction is one logical line of which no physical line may pass 64 KiB (`Line`).
 //! The rules are those of the reference parser, `moby/buildkit/frontend/dockerfile`, which the
 //! classic builder shares.
 //!

@@ -8,17 +8,13 @@
 mod real;
 mod stage;
 
-use std::{
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
-    time::{Duration, Instant},
-};
+use std::net::TcpListener;
 
 use deployix_backend_docker::extension::DockerTarget;
 use deployix_core::spec::{Catalog, Deployment, FileContent, Group, ServiceBuilder, ServiceSpec};
 
 use crate::{
-    real::{Project, docker, docker_json},
+    real::{Project, docker, docker_json, get},
     stage::{balance, compiled_whole, files, functionality, name, write},
 };
 
@@ -86,25 +82,6 @@ fn address(project: &Project, service: &str, network: &str) -> String {
     let networks = inspected[0]["NetworkSettings"]["Networks"].as_object().unwrap();
     let (_, network) = networks.iter().find(|(name, _)| name.ends_with(network)).unwrap();
     network["IPAddress"].as_str().unwrap().to_owned()
-}
-
-/// Asks a server on this machine, again and again for as long as it takes to come up.
-fn get(port: u16) -> String {
-    let start = Instant::now();
-    loop {
-        let answer = TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| {
-            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-            stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
-        });
-        match answer {
-            Ok(answer) if !answer.is_empty() => return answer,
-            other => assert!(start.elapsed() < Duration::from_secs(30), "{other:?}"),
-        }
-        std::thread::sleep(Duration::from_millis(300));
-    }
 }
 
 /// A port that is free on this machine just now.

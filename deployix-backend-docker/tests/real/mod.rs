@@ -2,8 +2,13 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -111,5 +116,24 @@ impl Drop for Project {
                 "all",
             ])
             .output();
+    }
+}
+
+/// Asks a server on this machine, again and again for as long as it takes to come up.
+pub(crate) fn get(port: u16) -> String {
+    let start = Instant::now();
+    loop {
+        let answer = TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| {
+            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        });
+        match answer {
+            Ok(answer) if !answer.is_empty() => return answer,
+            other => assert!(start.elapsed() < Duration::from_secs(30), "{other:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(300));
     }
 }
