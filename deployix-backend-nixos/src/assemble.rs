@@ -91,7 +91,8 @@ pub(crate) fn assemble(assembly: &Assembly<'_>) -> Result<Artifact, CompileError
         artifact.remarks.push(
             Remark::new(
                 ["extensions", "nixos", "modules"],
-                "nothing describes the machines' hardware, boot loader and way in (SSH), which NixOS needs to start",
+                "nothing describes the machines' hardware, boot loader and way in (SSH), which NixOS \
+                 needs to start",
             )
             .remedy("name modules for it, such as `modules = [\"hardware-configuration.nix\"]`"),
         );
@@ -168,7 +169,8 @@ fn shared(
         remarks.push(Remark::new(
             ["name"],
             format!(
-                "the names `{}` and `{}` give the same user id, so `{}` has {} here and another id elsewhere",
+                "the names `{}` and `{}` give the same user id, so `{}` has {} here and another id \
+                 elsewhere",
                 moved.met, moved.user, moved.user, moved.id
             ),
         ));

@@ -1,8 +1,8 @@
 //! Machines that talk over IPsec: strongSwan in transport mode, each side known by its certificate.
 //!
-//! Policies are installed before any packet flows (`start_action = trap`) and cover everything between the two
-//! machines: what would leave in clear text is held until there is a key, and what arrives in clear text is dropped by
-//! the kernel; the firewall's openings ask for IPsec once more.
+//! Policies are installed before any packet flows (`start_action = trap`) and cover everything
+//! between the two machines: what would leave in clear text is held until there is a key, and what
+//! arrives in clear text is dropped by the kernel; the firewall's openings ask for IPsec once more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -15,12 +15,14 @@ use crate::compile::{Form, sources};
 use crate::nftables::{Opening, Source, Traffic};
 use crate::syntax::{Attrs, Expr, Part};
 
-/// Where a machine keeps its own certificate; issued by the deployment's CA, for the name that [`identity`] gives.
+/// Where a machine keeps its own certificate; issued by the deployment's CA, for the name that
+/// [`identity`] gives.
 pub(crate) const CERTIFICATE: &str = "/var/lib/deployix/pki/machine.crt";
 /// Where a machine keeps its private key, which never leaves it.
 pub(crate) const PRIVATE_KEY: &str = "/var/lib/deployix/pki/machine.key";
 
-/// The name in a machine's certificate: `TARGET.DEPLOYMENT`, with the machine's number where there are several.
+/// The name in a machine's certificate: `TARGET.DEPLOYMENT`, with the machine's number where there
+/// are several.
 pub(crate) fn identity(deployment: &Name, target: &Name, kind: TargetKind, machine: u32) -> String {
     match kind {
         TargetKind::Pool { .. } => format!("{target}-{machine}.{deployment}"),
@@ -142,7 +144,8 @@ fn connection(here: &Here, other: &Other) -> Attrs {
 pub(crate) fn no_authority() -> Remark {
     Remark::new(
         ["network"],
-        "machines in different networks talk over IPsec, and the deployment has no certificate authority to know them by",
+        "machines in different networks talk over IPsec, and the deployment has no certificate \
+         authority to know them by",
     )
     .remedy("give the deployment a `ca`, or put the targets into one network")
 }

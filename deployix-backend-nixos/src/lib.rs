@@ -1,8 +1,9 @@
 //! Compiles Deployix specs to NixOS modules and host configurations.
 //!
-//! [`NixosBackend`] makes each functionality a module ([`syntax`] is the tree it is printed from) and each target a
-//! flake. Services run in a sandbox ([`NixosFunctionality`] loosens it), as users whose ids are computed from their names;
-//! the firewall lets in exactly the declared consumers, and secrets are read from the machine when a service starts.
+//! [`NixosBackend`] makes each functionality a module ([`syntax`] is the tree it is printed from)
+//! and each target a flake. Services run in a sandbox ([`NixosFunctionality`] loosens it), as users
+//! whose ids are computed from their names; the firewall lets in exactly the declared consumers,
+//! and secrets are read from the machine when a service starts.
 
 mod assemble;
 mod backend;

@@ -6,10 +6,11 @@ use crate::syntax::{Expr, Part};
 
 /// An opening in the firewall of a machine.
 ///
-/// Rules go into `networking.firewall.extraInputRules` of the nftables firewall. There they extend the chain that NixOS
-/// consults for new connections before its policy, drop, applies; rules in a table of our own could only drop more, since
-/// an accept in one table does not keep another from dropping. The whole ruleset is replaced in one transaction at each
-/// switch, so a rule that is no longer generated is gone without any stop command.
+/// Rules go into `networking.firewall.extraInputRules` of the nftables firewall. There they extend
+/// the chain that NixOS consults for new connections before its policy, drop, applies; rules in a
+/// table of our own could only drop more, since an accept in one table does not keep another from
+/// dropping. The whole ruleset is replaced in one transaction at each switch, so a rule that is no
+/// longer generated is gone without any stop command.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Opening {
     /// Who it is for, as people know it.
@@ -36,7 +37,8 @@ pub(crate) enum Source {
 pub(crate) enum Traffic {
     /// Connections to a port.
     Port(Protocol, u16),
-    /// Connections to a port whose packets came through IPsec; the same in clear text stays refused.
+    /// Connections to a port whose packets came through IPsec; the same in clear text stays
+    /// refused.
     EncryptedPort(Protocol, u16),
     /// The key exchange of IPsec (IKE, also through address translation) and its packets (ESP).
     Ipsec,
@@ -45,7 +47,8 @@ pub(crate) enum Traffic {
 impl Opening {
     /// Its lines, comment first.
     pub(crate) fn rules(&self) -> Vec<Part> {
-        // nftables reads a comment to the end of the line; names have no line ends, but the type does not say so.
+        // nftables reads a comment to the end of the line; names have no line ends, but the type
+        // does not say so.
         let comment = self.comment.replace(|c: char| c.is_control(), " ");
         let mut rules: Vec<Part> = vec![format!("# {comment}\n").into()];
         let mut rule = |before: &str, matches: String| {

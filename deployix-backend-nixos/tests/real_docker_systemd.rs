@@ -1,4 +1,5 @@
-//! Services as a real systemd runs them: from specs, over the generated modules and real Nix, to running programs.
+//! Services as a real systemd runs them: from specs, over the generated modules and real Nix, to
+//! running programs.
 
 #[path = "support/container.rs"]
 mod container;

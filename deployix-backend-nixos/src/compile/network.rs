@@ -15,6 +15,18 @@ pub(crate) fn address_variable(target: &str, machine: u32) -> String {
 
 /// Where a peer is, or why that cannot be written down.
 pub(crate) fn sources(peer: &Peer<'_>, form: Form<'_>) -> Result<Vec<Source>, Remark> {
+    if peer.machines.is_empty() && matches!(form, Form::Module(_)) {
+        return Err(Remark::new(
+            ["upstream-hosts"],
+            format!(
+                "the address of `{}` is known to its own backend alone, and a NixOS configuration is \
+                 written before \
+                 anything is made",
+                peer.name
+            ),
+        )
+        .remedy("balance on a machine with a known address"));
+    }
     peer.addresses()
         .map(|address| match (address, form) {
             (PeerAddress::Known(address), _) => Ok(Source::Net(address.into())),
@@ -24,7 +36,8 @@ pub(crate) fn sources(peer: &Peer<'_>, form: Form<'_>) -> Result<Vec<Source>, Re
             (PeerAddress::Later { target, machine }, Form::Module(_)) => Err(Remark::new(
                 ["upstream-hosts"],
                 format!(
-                    "the address of machine {machine} of target `{target}`, where `{}` runs, is not known, and a NixOS \
+                    "the address of machine {machine} of target `{target}`, where `{}` runs, is not \
+                     known, and a NixOS \
                      configuration is written before anything is made",
                     peer.name
                 ),
@@ -36,7 +49,8 @@ pub(crate) fn sources(peer: &Peer<'_>, form: Form<'_>) -> Result<Vec<Source>, Re
 
 /// Openings for exactly the declared consumers, and whoever the load balancer is open to.
 ///
-/// Connections over loopback need none: NixOS's firewall lets everything in that comes from the machine itself.
+/// Connections over loopback need none: NixOS's firewall lets everything in that comes from the
+/// machine itself.
 pub(super) fn openings(
     unit: &Unit<'_>,
     form: Form<'_>,
@@ -55,8 +69,8 @@ pub(super) fn openings(
             }
         };
         for source in sources {
-            // The address of a machine that needs this one to be made cannot be waited for; such machines have a
-            // firewall in front of them that lets in the declared consumers alone.
+            // The address of a machine that needs this one to be made cannot be waited for; such
+            // machines have a firewall in front of them that lets in the declared consumers alone.
             let source = match source {
                 Source::Variable(_) => Source::Anywhere,
                 known => known,
