@@ -187,7 +187,6 @@ fn own(assembly: &Assembly<'_>, machine: &Machine) -> Result<(Attrs, Vec<String>
     let mut own = Attrs::new().with(["networking", "hostName"], machine.name.as_str());
     let here = ipsec::Here {
         identity: ipsec::identity(assembly.deployment, &target.name, target.kind, machine.index),
-        address: target.private_address(machine.index),
         authority: Expr::Path(AUTHORITY.to_owned()),
     };
     if let Some(connections) = ipsec::settings(&here, &units, Form::Module(""))? {

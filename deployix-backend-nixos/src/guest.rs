@@ -67,7 +67,6 @@ pub(crate) fn user_data(site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, 
     if let Some(unit) = units.first() {
         let here = ipsec::Here {
             identity: ipsec::identity(unit.deployment, &target.name, target.kind, 0),
-            address: None,
             authority: AUTHORITY.into(),
         };
         match ipsec::settings(&here, &units.iter().collect::<Vec<_>>(), Form::UserData) {
@@ -107,7 +106,9 @@ fn later(units: &[Unit<'_>]) -> Vec<(String, PeerAddress)> {
         units.iter().flat_map(|unit| &unit.consumers).filter(|peer| peer.via == Via::Ipsec);
     let reached =
         upstreams.filter(|peer| matches!(peer.via, Via::Private | Via::Ipsec)).chain(consumers);
-    let addresses: BTreeSet<PeerAddress> = reached.flat_map(|peer| peer.addresses()).collect();
+    let addresses: BTreeSet<PeerAddress> = reached
+        .flat_map(|peer| peer.machines.iter().map(|&machine| compile::address(peer, machine)))
+        .collect();
     let named = addresses.into_iter().filter_map(|address| match &address {
         PeerAddress::Known(_) => None,
         PeerAddress::Later { target, machine } => {

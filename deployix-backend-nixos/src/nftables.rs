@@ -71,11 +71,16 @@ impl Opening {
 }
 
 impl Source {
-    /// The match on it, with a blank after it.
+    /// The match on packets from it, with a blank after it.
     fn matching(&self) -> Vec<Part> {
+        self.compared("saddr")
+    }
+
+    /// The match of an address field with it, with a blank after it.
+    fn compared(&self, field: &str) -> Vec<Part> {
         let net = match self {
             Self::Variable(name) => {
-                return vec!["ip saddr ".into(), Expr::var(name).into(), " ".into()];
+                return vec![format!("ip {field} ").into(), Expr::var(name).into(), " ".into()];
             }
             Self::Anywhere => return Vec::new(),
             Self::Net(net) => net.trunc(),
@@ -85,11 +90,29 @@ impl Source {
             // nftables refuses a match on everything; the family is what is left of it.
             0 if net.addr().is_ipv4() => "meta nfproto ipv4 ".to_owned(),
             0 => "meta nfproto ipv6 ".to_owned(),
-            length if length == net.max_prefix_len() => format!("{family} saddr {} ", net.addr()),
-            _ => format!("{family} saddr {net} "),
+            length if length == net.max_prefix_len() => format!("{family} {field} {} ", net.addr()),
+            _ => format!("{family} {field} {net} "),
         };
         vec![text.into()]
     }
+}
+
+/// The content of a table that lets nothing out to these machines in clear text.
+///
+/// Here a table of our own is right: it only drops. Packets pass it twice, before and after they
+/// are encrypted.
+pub(crate) fn only_encrypted<'a>(machines: impl IntoIterator<Item = &'a Source>) -> Vec<Part> {
+    let mut content: Vec<Part> = vec![
+        "chain output {\n  type filter hook output priority filter; policy accept;\n".into(),
+        "  meta l4proto esp accept\n  udp sport { 500, 4500 } accept\n".into(),
+    ];
+    for machine in machines {
+        content.push("  ".into());
+        content.extend(machine.compared("daddr"));
+        content.push("rt ipsec missing drop\n".into());
+    }
+    content.push("}\n".into());
+    content
 }
 
 #[cfg(test)]

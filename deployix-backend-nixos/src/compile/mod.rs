@@ -15,7 +15,7 @@ use deployix_core::backend::{CompileError, Remark, Unit, Via};
 use deployix_core::spec::FileContent;
 
 use self::member::{Member, shell_template};
-pub(crate) use self::network::{address_variable, sources};
+pub(crate) use self::network::{address, address_variable, sources};
 use crate::extension::NixosFunctionality;
 use crate::identity;
 use crate::shell::Script;

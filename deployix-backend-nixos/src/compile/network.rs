@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deployix_core::backend::{Peer, PeerAddress, Remark, Unit, Via};
 
+use deployix_core::spec::{Protocol, TargetKind};
+
 use super::Form;
 use crate::nftables::{Opening, Source, Traffic};
 use crate::syntax::{Attrs, Expr, Part};
@@ -11,6 +13,18 @@ use crate::syntax::{Attrs, Expr, Part};
 /// The name of the variable that holds the address of a machine that is not made yet.
 pub(crate) fn address_variable(target: &str, machine: u32) -> String {
     format!("address-{target}-{machine}")
+}
+
+/// Where a peer's machine is reached: from outside of its network by the address that is its own,
+/// where it is a single machine with one, else by that in the private network.
+pub(crate) fn address(peer: &Peer<'_>, machine: u32) -> PeerAddress {
+    let target = peer.site.target;
+    let outside = matches!((peer.via, target.kind), (Via::Ipsec, TargetKind::Machine));
+    let own = target.address.as_ref().filter(|_| outside).and_then(|text| text.parse().ok());
+    match own.or_else(|| target.private_address(machine)) {
+        Some(address) => PeerAddress::Known(address),
+        None => PeerAddress::Later { target: target.name.clone(), machine },
+    }
 }
 
 /// Where a peer is, or why that cannot be written down.
@@ -27,7 +41,8 @@ pub(crate) fn sources(peer: &Peer<'_>, form: Form<'_>) -> Result<Vec<Source>, Re
         )
         .remedy("balance on a machine with a known address"));
     }
-    peer.addresses()
+    let addresses = peer.machines.iter().map(|&machine| address(peer, machine));
+    addresses
         .map(|address| match (address, form) {
             (PeerAddress::Known(address), _) => Ok(Source::Net(address.into())),
             (PeerAddress::Later { target, machine }, Form::UserData) => {
@@ -94,7 +109,7 @@ pub(super) fn openings(
             openings.insert(Opening {
                 comment: format!("{} is open to {net}", unit.name),
                 from: Source::Net(*net),
-                what: Traffic::Port(deployix_core::spec::Protocol::Tcp, balancer.source_port.get()),
+                what: Traffic::Port(Protocol::Tcp, balancer.source_port.get()),
             });
         }
     }
