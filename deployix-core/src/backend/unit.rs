@@ -37,7 +37,8 @@ pub struct Unit<'a> {
     pub balancer: Option<&'a LoadBalancer>,
     /// Where it was placed.
     pub site: Site<'a>,
-    /// Which machines of the target it runs on, from 0, in order.
+    /// Which machines of the target it runs on, from 0, in order; none for a load balancer that
+    /// its backend does not run as a program.
     pub machines: &'a [u32],
     /// Whom it reaches.
     pub upstreams: Vec<Peer<'a>>,

@@ -32,7 +32,8 @@ pub type Assignments = BTreeMap<Name, Assignment>;
 pub struct Assignment {
     /// The target.
     pub target: Name,
-    /// Which of its machines, from 0, in order; `[0]` for groups that scale and for swarms.
+    /// Which of its machines, from 0, in order: `[0]` for groups that scale and for swarms, none
+    /// for a load balancer that is no program on a machine.
     pub machines: Arc<[u32]>,
 }
 
@@ -161,6 +162,7 @@ impl Turn {
                 let (target, place) = asked(node, ties)?;
                 Some(ground.place_on(node, &demand(), &target, place))
             }
+            Self::Before if node.balancer.is_some() => None,
             Self::Before => {
                 let before = before?;
                 ground.keep(node, &demand(), before).map(|assignment| Ok((assignment, None)))
@@ -210,6 +212,10 @@ impl Ground<'_> {
         let Some(index) = self.index(target) else {
             return Err(unknown("target", target, self.names()).at(place).into());
         };
+        if node.balancer.is_some() && self.balances(index) {
+            // The backend's own load balancer is no program on a machine.
+            return Ok((Assignment { target: target.clone(), machines: [].into() }, None));
+        }
         match self.pick(index, node, demand) {
             Ok(pick) => Ok(self.take(index, node, demand, pick, place)),
             Err(misfit) => Err(self.misfit(node, target, misfit).at(place).into()),

@@ -96,6 +96,11 @@ impl<'r> Ground<'r> {
         self.by_name.get(target).copied()
     }
 
+    /// Whether a target's backend has load balancers of its own.
+    pub(super) fn balances(&self, index: usize) -> bool {
+        self.plots[index].capabilities.load_balancers
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
         self.by_name.keys()
     }
