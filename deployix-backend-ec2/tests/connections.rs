@@ -1,5 +1,7 @@
 //! Who may talk to whom: the same functionalities on one machine, in one network, in two.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where its own steps do")]
+
 mod support;
 
 use deployix_backend_ec2::extension::LoadBalancerSettings;

@@ -1,5 +1,7 @@
 //! A whole deployment, as it comes out.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where its own steps do")]
+
 mod support;
 
 use support::{compiled, file, hydra};

@@ -1,5 +1,7 @@
 //! What a target's machines are made of.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where its own steps do")]
+
 mod support;
 
 use deployix_backend_ec2::extension::{

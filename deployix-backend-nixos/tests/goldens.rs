@@ -6,8 +6,8 @@ use deployix_backend_nixos::syntax::{Attrs, Expr, print};
 
 #[test]
 fn the_hydra_deployment_reads_as_one_would_write_it() {
-    for (path, bytes) in support::files(support::sample::hydra(support::sample::targets())) {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
+    for (path, file) in support::files(support::sample::hydra(support::sample::targets())) {
+        let text = String::from_utf8_lossy(&file.bytes).into_owned();
         insta::with_settings!({ omit_expression => true, snapshot_path => "goldens" }, {
             insta::assert_snapshot!(path.replace('/', "--"), text);
         });

@@ -17,7 +17,7 @@ use support::{deployment, functionality, machine};
 
 fn sample() -> Folder {
     let mut files = support::files(support::sample::hydra(support::sample::targets()));
-    files.insert("rack1/hardware-configuration.nix".to_owned(), b"{ }\n".to_vec());
+    files.insert("rack1/hardware-configuration.nix".to_owned(), FileContent::plain("{ }\n"));
     Folder::new(&files)
 }
 
@@ -53,11 +53,13 @@ fn flakes_evaluate_to_one_system_for_each_machine() {
 
 #[test]
 fn a_setting_that_nixos_does_not_have_is_found() {
-    let module = b"{ lib, pkgs, ... }: { systemd.services.x.serviceconfig = { }; }".to_vec();
+    let module =
+        FileContent::plain("{ lib, pkgs, ... }: { systemd.services.x.serviceconfig = { }; }");
     let folder = Folder::new(&BTreeMap::from([("configuration.nix".to_owned(), module)]));
     let error = folder.settings("configuration.nix").expect_err("there is no such option");
     assert!(error.contains("serviceconfig"), "{error}");
-    let module = b"{ lib, pkgs, ... }: { systemd.services.x.after = [ \"no unit\" ]; }".to_vec();
+    let module =
+        FileContent::plain("{ lib, pkgs, ... }: { systemd.services.x.after = [ \"no unit\" ]; }");
     let folder = Folder::new(&BTreeMap::from([("configuration.nix".to_owned(), module)]));
     folder.settings("configuration.nix").expect_err("not a unit's name");
 }

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use deployix_core::spec::FileContent;
 use support::nix::Folder;
 
 fn units() -> BTreeMap<String, String> {
     let mut files = support::files(support::sample::hydra(support::sample::targets()));
-    files.insert("rack1/hardware-configuration.nix".to_owned(), b"{ }\n".to_vec());
+    files.insert("rack1/hardware-configuration.nix".to_owned(), FileContent::plain("{ }\n"));
     let folder = Folder::new(&files);
     ["rack1/configuration.nix", "rack2/configuration.nix", "eu/configuration-0.nix"]
         .iter()

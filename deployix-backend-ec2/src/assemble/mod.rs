@@ -156,10 +156,12 @@ impl<'a> Job<'a> {
             return Err(CompileError { reasons });
         }
         if made < count {
-            let message = format!(
-                "{} of its {count} machines are not made: nothing runs there",
-                count - made
-            );
+            let message = match made {
+                0 => "it is not made: nothing runs there".to_owned(),
+                _ => format!(
+                    "only {made} of its {count} machines are made: nothing runs on the others"
+                ),
+            };
             self.artifact.remarks.push(Remark::new(["count"], message));
         }
         if made > ADDRESSES && self.settings.public_address {

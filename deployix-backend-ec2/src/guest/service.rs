@@ -227,6 +227,9 @@ impl Builder<'_, '_> {
             let wanted = Setting::word("multi-user.target");
             printed = printed.section("Install", [("WantedBy", wanted)]);
         }
+        if !self.service.endpoints.is_empty() {
+            printed = printed.section("X-Deployix", self.service.endpoints.iter().map(endpoint));
+        }
         Ok(printed.print())
     }
 
@@ -377,6 +380,12 @@ impl Builder<'_, '_> {
         let bin = shipped.files.keys().any(|path| path.as_str().starts_with("bin/"));
         if bin { format!("{files}/bin:{files}:{PATH}") } else { format!("{files}:{PATH}") }
     }
+}
+
+/// Where it listens, for people and tools that look at the machine; systemd passes over sections
+/// whose names start with `X-` (systemd.unit(5)).
+fn endpoint((name, endpoint): (&Name, &deployix_core::spec::Endpoint)) -> (&'static str, Setting) {
+    ("Endpoint", Setting::word(format!("{name} {}/{}", endpoint.port, endpoint.protocol)))
 }
 
 /// What no service needs unless it says so (systemd.exec(5)).

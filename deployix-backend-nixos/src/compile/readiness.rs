@@ -71,9 +71,11 @@ pub(super) fn add(
     config.set(["Type"], "exec");
     let name = member.binding("ready");
     bindings.set([name.as_str()], script.program(&format!("{}-ready", member.unit)));
-    let words: Vec<unit::Word> = member
-        .wrapper
-        .iter()
+    // A command may need the secrets of the environment; the other probes do not, and before version 255 systemd has no
+    // credentials for what runs after the start.
+    let wrapper = member.wrapper.as_ref().filter(|_| matches!(readiness.probe, Probe::Command(_)));
+    let words: Vec<unit::Word> = wrapper
+        .into_iter()
         .chain([&Expr::var(name)])
         .map(|word| vec![word.clone().into()])
         .collect();

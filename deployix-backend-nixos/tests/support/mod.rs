@@ -13,7 +13,7 @@ use deployix_core::Name;
 use deployix_core::backend::Registry;
 use deployix_core::plan::{Compiled, compile};
 use deployix_core::spec::{
-    Catalog, Deployment, FunctionalitySpec, Service, ServiceBuilder, Target,
+    Catalog, Deployment, FileContent, FunctionalitySpec, Service, ServiceBuilder, Target,
 };
 use deployix_core::topology::{Assignments, connect, place, resolve};
 
@@ -67,20 +67,20 @@ pub(crate) fn try_compile(deployment: Deployment) -> (Compiled, Vec<String>) {
 }
 
 /// The files of a deployment that compiles, by target and path.
-pub(crate) fn files(deployment: Deployment) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn files(deployment: Deployment) -> BTreeMap<String, FileContent> {
     let (compiled, errors) = try_compile(deployment);
     assert!(errors.is_empty(), "{errors:#?}");
     let files = compiled.files();
     files
         .into_iter()
-        .map(|((target, path), file)| (format!("{target}/{path}"), file.bytes.to_vec()))
+        .map(|((target, path), file)| (format!("{target}/{path}"), file.clone()))
         .collect()
 }
 
 /// One service on one machine, as its module's text.
 pub(crate) fn module_of(service: ServiceBuilder) -> String {
     let files = files(deployment([functionality("web", service)], [machine("rack1", "10.0.0.1")]));
-    String::from_utf8(files["rack1/modules/web.nix"].clone()).expect("UTF-8")
+    String::from_utf8(files["rack1/modules/web.nix"].bytes.to_vec()).expect("UTF-8")
 }
 
 /// Why one service on one machine is refused.

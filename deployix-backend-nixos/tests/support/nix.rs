@@ -1,10 +1,13 @@
 //! The real Nix.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use deployix_core::spec::FileContent;
 use serde_json::Value;
 
 /// Evaluates an expression with `nix-instantiate` and gives its value as JSON.
@@ -41,12 +44,14 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    pub(crate) fn new(files: &BTreeMap<String, Vec<u8>>) -> Self {
+    pub(crate) fn new(files: &BTreeMap<String, FileContent>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        for (path, bytes) in files {
+        for (path, content) in files {
             let path = folder.path().join("generated").join(path);
             std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-            std::fs::write(path, bytes).expect("written");
+            std::fs::write(&path, &content.bytes).expect("written");
+            let mode = if content.executable { 0o755 } else { 0o644 };
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).expect("a mode");
         }
         Self { folder }
     }

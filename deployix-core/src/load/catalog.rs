@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use super::{
     decode::{Fields, Reader, invalid},
-    service::service,
+    service::{self, member, service},
     tree::Node,
 };
 use crate::{
@@ -39,6 +39,13 @@ fn functionality(
         let replicas = fields.get("replicas").and_then(|node| reader.count(node));
         let service = lowered(reader, fields);
         let extensions = reader.extensions(fields.get("extensions"));
+        for key in service::KEYS {
+            if let Some(entry) = fields.misplaced(key) {
+                let message = format!("a functionality has no key `{key}`: its service has");
+                let diagnostic = Diagnostic::error(Code::KeyUnknown, message);
+                reader.fail(entry.key_at, diagnostic.remedy(format!("write `service.{key}`")));
+            }
+        }
         Some(FunctionalitySpec {
             name,
             fqdn,
@@ -78,7 +85,7 @@ fn lowered(reader: &mut Reader<'_>, fields: &mut Fields<'_, '_>) -> Option<Lower
             let members = reader.map(
                 &group.node,
                 |key| Name::new(key),
-                |reader, entry| service(reader, &entry.node),
+                |reader, entry| member(reader, &entry.node),
             );
             if members.is_empty() {
                 reader.fail(group.key_at, invalid("the group has no members"));

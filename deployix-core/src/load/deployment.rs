@@ -7,7 +7,7 @@ use super::{
     decode::{Fields, Reader, invalid},
     file,
     infrastructure::{backend, infrastructure},
-    tree::{At, Node},
+    tree::{At, Node, Value},
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Severity},
@@ -45,7 +45,21 @@ pub(super) fn central(reader: &mut Reader<'_>, fields: &mut Fields<'_, '_>) -> C
     let secrets = fields.get("secrets").and_then(|node| path(reader, node));
     let history = fields.get("history").and_then(|node| history(reader, node));
     let place = fields.get("place").map(|node| {
-        reader.map(node, |key| Name::new(key), |reader, entry| name(reader, &entry.node))
+        reader.map(
+            node,
+            |key| Name::new(key),
+            |reader, entry| match &entry.node.value {
+                Value::Map(_) => {
+                    let message =
+                        "the members of a group share one host: they cannot be placed apart";
+                    let remedy = format!("place the group: {} = \"TARGET\"", entry.key);
+                    let diagnostic = Diagnostic::error(Code::GroupSplit, message);
+                    reader.fail(entry.key_at, diagnostic.remedy(remedy));
+                    None
+                }
+                _ => name(reader, &entry.node),
+            },
+        )
     });
     let default_backend =
         fields.get("default-backend").and_then(|node| default_backend(reader, node));

@@ -9,10 +9,11 @@ use std::{
 
 use super::{
     folder::Folder,
+    placed,
     tree::{self, Tree},
 };
 use crate::{
-    diagnostic::{Code, Diagnostic, Place},
+    diagnostic::{Code, Diagnostic, Diagnostics, Place},
     source::Source,
 };
 
@@ -64,38 +65,31 @@ impl SpecFile {
     /// A text as if it had been read from a file of that name.
     ///
     /// A byte order mark at its start is passed over.
-    ///
-    /// # Errors
-    /// Where the text has more than 256 MiB.
-    pub fn new(name: &str, format: Format, mut text: String) -> Result<Self, Diagnostic> {
-        if text.len() as u64 > LARGEST {
-            return Err(too_large(name));
-        }
+    #[must_use]
+    pub fn new(name: &str, format: Format, mut text: String) -> Self {
         if text.starts_with('\u{feff}') {
             text.remove(0);
         }
-        Ok(Self { source: Arc::new(Source::new(name, text, tree::index(format))), format })
+        Self { source: Arc::new(Source::new(name, text, tree::index(format))), format }
     }
 
     /// Reads a file, or the one of a folder whose name without its ending is `stem`.
     ///
     /// # Errors
     /// Where there is no such file, several of them, or it is no text.
-    pub fn read(path: &Path, stem: &str) -> Result<Self, Diagnostic> {
-        Self::open(path, stem).map(|(file, _)| file).map_err(|diagnostic| {
-            let name: Arc<str> = path.display().to_string().into();
-            let place = diagnostic.place.clone();
-            diagnostic.at(place.unwrap_or_else(|| Place::of(&name, "", 0..0)))
-        })
+    pub fn read(path: &Path, stem: &str) -> Result<Self, Diagnostics> {
+        let opened = Self::open(path, stem);
+        opened.map(|(file, _)| file).map_err(|diagnostic| placed(*diagnostic, path).into())
     }
 
     /// The same, with the folder of the file; a finding about the file as a whole has no place.
-    pub(super) fn open(path: &Path, stem: &str) -> Result<(Self, Folder), Diagnostic> {
+    pub(super) fn open(path: &Path, stem: &str) -> Result<(Self, Folder), Box<Diagnostic>> {
         let path = find(path, stem)?;
         let name = path.display().to_string();
         let Some(format) = Format::of(&path) else {
             let diagnostic = unreadable(format!("`{name}` is of no known format"));
-            return Err(diagnostic.remedy("let its name end in .toml, .yaml, .yml or .json"));
+            let remedy = "let its name end in .toml, .yaml, .yml or .json";
+            return Err(diagnostic.remedy(remedy).into());
         };
         let bytes = bytes(&path, &name, LARGEST)?;
         let text = String::from_utf8(bytes).map_err(|error| {
@@ -107,7 +101,7 @@ impl SpecFile {
                 .remedy("save it as UTF-8")
         })?;
         let folder = Folder::new(path.parent().unwrap_or(Path::new("")));
-        Ok((Self::new(&name, format, text)?, folder))
+        Ok((Self::new(&name, format, text), folder))
     }
 
     /// The text, and how to find places in it.
@@ -122,27 +116,27 @@ impl SpecFile {
 }
 
 /// Reads a text file such as a certificate.
-pub(super) fn text(path: &Path) -> Result<String, Diagnostic> {
+pub(super) fn text(path: &Path) -> Result<String, Box<Diagnostic>> {
     const LARGEST: u64 = 1 << 20;
     let name = path.display().to_string();
     let bytes = bytes(path, &name, LARGEST)?;
-    String::from_utf8(bytes).map_err(|_| unreadable(format!("`{name}` is not UTF-8 text")))
+    String::from_utf8(bytes).map_err(|_| unreadable(format!("`{name}` is not UTF-8 text")).into())
 }
 
-fn bytes(path: &Path, name: &str, largest: u64) -> Result<Vec<u8>, Diagnostic> {
-    let failed = |error: io::Error| unreadable(format!("cannot read `{name}`: {error}"));
+fn bytes(path: &Path, name: &str, largest: u64) -> Result<Vec<u8>, Box<Diagnostic>> {
+    let failed = |error: io::Error| Box::new(unreadable(format!("cannot read `{name}`: {error}")));
     // Asked before it is opened: opening a pipe would wait for its other end.
     if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(unreadable(format!("`{name}` is no file")));
+        return Err(unreadable(format!("`{name}` is no file")).into());
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
     file.take(largest + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > largest { Err(too_large(name)) } else { Ok(bytes) }
+    if bytes.len() as u64 > largest { Err(too_large(name).into()) } else { Ok(bytes) }
 }
 
 /// The file itself, or the one of a folder whose name without its ending is `stem`.
-fn find(path: &Path, stem: &str) -> Result<PathBuf, Diagnostic> {
+fn find(path: &Path, stem: &str) -> Result<PathBuf, Box<Diagnostic>> {
     if !path.is_dir() {
         return Ok(path.to_owned());
     }
@@ -157,11 +151,12 @@ fn find(path: &Path, stem: &str) -> Result<PathBuf, Diagnostic> {
             let message =
                 format!("the folder `{name}` has `{}` and `{}`", file.display(), other.display());
             let diagnostic = unreadable(message);
-            Err(diagnostic.remedy("keep one of them, or name the file instead of the folder"))
+            let remedy = "keep one of them, or name the file instead of the folder";
+            Err(diagnostic.remedy(remedy).into())
         }
         (None, _) => {
             let message = format!("the folder `{name}` has no `{stem}.toml`, .yaml, .yml or .json");
-            Err(unreadable(message).remedy("name the file itself"))
+            Err(unreadable(message).remedy("name the file itself").into())
         }
     }
 }

@@ -37,9 +37,7 @@ pub(super) fn gather(
             catalogs.push(read.value);
         }
         if unread {
-            let mut nothing = Catalog::default();
-            nothing.incomplete = true;
-            catalogs.push(nothing);
+            catalogs.push(Catalog { incomplete: true, ..Catalog::default() });
         }
         let named =
             open(file, folder, &central.infrastructures, "infrastructure", &mut diagnostics);
@@ -75,7 +73,8 @@ fn open(
     let place = |reference: &Reference| file.source.at(reference.at.range());
     for reference in references {
         match SpecFile::open(&folder.join(&reference.path), stem) {
-            Err(mut diagnostic) => {
+            Err(diagnostic) => {
+                let mut diagnostic = *diagnostic;
                 let named = Some(place(reference));
                 if diagnostic.place.is_none() {
                     diagnostic = diagnostic.at(named);

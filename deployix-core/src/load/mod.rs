@@ -21,7 +21,7 @@
 //! [functionality.worker]
 //! service.strat = ["worker"]
 //! "#;
-//! let file = SpecFile::new("deployix.toml", Format::Toml, text.to_owned())?;
+//! let file = SpecFile::new("deployix.toml", Format::Toml, text.to_owned());
 //! let catalog = parse_catalog(&file, None);
 //! assert_eq!(catalog.value.functionalities.len(), 1);
 //! assert_eq!(
@@ -32,7 +32,6 @@
 //!          overrides, readiness, schedule, software, start, state, stop, user"
 //!     )
 //! );
-//! # Ok::<(), deployix_core::diagnostic::Diagnostic>(())
 //! ```
 
 mod catalog;
@@ -43,8 +42,6 @@ mod folder;
 mod gather;
 mod infrastructure;
 mod service;
-#[cfg(test)]
-mod tests;
 mod tree;
 
 use std::{path::Path, sync::Arc};
@@ -68,7 +65,7 @@ use crate::{
 pub fn load(path: &Path) -> Staged<Option<Deployment>> {
     match SpecFile::open(path, "deployment") {
         Ok((file, folder)) => parse_deployment(&file, Some(&folder)),
-        Err(diagnostic) => Staged::new(None, placed(diagnostic, path).into()),
+        Err(diagnostic) => Staged::new(None, placed(*diagnostic, path).into()),
     }
 }
 
@@ -77,9 +74,8 @@ pub fn load_catalog(path: &Path) -> Staged<Catalog> {
     match SpecFile::open(path, "deployix") {
         Ok((file, folder)) => parse_catalog(&file, Some(&folder)),
         Err(diagnostic) => {
-            let mut catalog = Catalog::default();
-            catalog.incomplete = true;
-            Staged::new(catalog, placed(diagnostic, path).into())
+            let catalog = Catalog { incomplete: true, ..Catalog::default() };
+            Staged::new(catalog, placed(*diagnostic, path).into())
         }
     }
 }

@@ -15,21 +15,55 @@ use crate::{
     },
 };
 
+/// The keys of a service.
+pub(super) const KEYS: [&str; 14] = [
+    "endpoints",
+    "env",
+    "files",
+    "initializer",
+    "limits",
+    "on-demand",
+    "overrides",
+    "readiness",
+    "schedule",
+    "software",
+    "start",
+    "state",
+    "stop",
+    "user",
+];
+
 /// Reads a service.
 pub(super) fn service(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<ServiceSpec> {
-    reader.table(node, "a service", |reader, fields| {
-        let mut service = ServiceSpec::default();
-        // A service is what it says about a service that says nothing.
-        patch(reader, fields).apply_to(&mut service);
-        if let Some(node) = fields.get("overrides") {
-            service.overrides = reader.map(
-                node,
-                |key| BackendId::new(key),
-                |reader, entry| reader.table(&entry.node, "an override", patch),
-            );
+    reader.table(node, "a service", read)
+}
+
+/// Reads a service that is one of a group.
+pub(super) fn member(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<ServiceSpec> {
+    reader.table(node, "a member of a group", |reader, fields| {
+        if let Some(entry) = fields.misplaced("machine") {
+            let message = "the members of a group share one host, and this one wishes its own";
+            let diagnostic = Diagnostic::error(Code::GroupSplit, message);
+            let remedy = "give `machine` to the group's functionality, or make this member a \
+                          functionality of its own";
+            reader.fail(entry.key_at, diagnostic.remedy(remedy));
         }
-        service
+        read(reader, fields)
     })
+}
+
+fn read(reader: &mut Reader<'_>, fields: &mut Fields<'_, '_>) -> ServiceSpec {
+    let mut service = ServiceSpec::default();
+    // A service is what it says about a service that says nothing.
+    patch(reader, fields).apply_to(&mut service);
+    if let Some(node) = fields.get("overrides") {
+        service.overrides = reader.map(
+            node,
+            |key| BackendId::new(key),
+            |reader, entry| reader.table(&entry.node, "an override", patch),
+        );
+    }
+    service
 }
 
 fn patch(reader: &mut Reader<'_>, fields: &mut Fields<'_, '_>) -> ServicePatch {

@@ -27,16 +27,20 @@ pub(super) fn parse(text: &str) -> Tree<'_> {
             Ok((event, span)) => builder.event(event, range(&span)).err(),
             Err(error) => {
                 let at = error.marker().byte_offset().unwrap_or_default();
-                Some(Problem::syntax(at..at + 1, error.info()))
+                Some(syntax(at..at + 1, error.info()))
             }
         };
         if let Some(problem) = problem {
-            builder.problems.push(problem);
+            builder.problems.push(*problem);
             return Tree { root: None, problems: builder.problems };
         }
     }
     let empty = Node { at: At::START, value: Value::Map(Vec::new()) };
     Tree { root: Some(builder.root.unwrap_or(empty)), problems: builder.problems }
+}
+
+fn syntax(at: impl Into<At>, message: impl Into<String>) -> Box<Problem> {
+    Box::new(Problem::syntax(at, message))
 }
 
 fn range(span: &Span) -> At {
@@ -68,10 +72,10 @@ enum Content<'t> {
 
 impl<'t> Builder<'t> {
     /// Takes in an event; `Err` is the end.
-    fn event(&mut self, event: Event<'t>, at: At) -> Result<(), Problem> {
+    fn event(&mut self, event: Event<'t>, at: At) -> Result<(), Box<Problem>> {
         match event {
             Event::DocumentStart(..) if self.root.is_some() => {
-                return Err(Problem::syntax(at, "a second document starts here: one is expected"));
+                return Err(syntax(at, "a second document starts here: one is expected"));
             }
             Event::SequenceStart(_, anchor, tag) => {
                 untagged(tag.as_deref(), at)?;
@@ -94,7 +98,7 @@ impl<'t> Builder<'t> {
                 let quoted = style != ScalarStyle::Plain || untagged(tag.as_deref(), at)?;
                 if self.awaits_key() {
                     if text == "<<" && !quoted {
-                        return Err(Problem::syntax(
+                        return Err(syntax(
                             at,
                             "merge keys are not a part of YAML 1.2: write the keys out",
                         ));
@@ -115,9 +119,9 @@ impl<'t> Builder<'t> {
         Ok(())
     }
 
-    fn alias(&mut self, id: usize, at: At) -> Result<(), Problem> {
+    fn alias(&mut self, id: usize, at: At) -> Result<(), Box<Problem>> {
         let Some((node, size)) = self.anchors.get(&id).cloned() else {
-            return Err(Problem::syntax(at, "an alias cannot stand inside of what it repeats"));
+            return Err(syntax(at, "an alias cannot stand inside of what it repeats"));
         };
         self.repeat(size, at)?;
         match node.value {
@@ -129,11 +133,11 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn repeat(&mut self, size: usize, at: At) -> Result<(), Problem> {
+    fn repeat(&mut self, size: usize, at: At) -> Result<(), Box<Problem>> {
         self.repeated += size;
         if self.repeated > REPEATED {
             let message = format!("aliases repeat more than {REPEATED} values");
-            return Err(Problem::syntax(at, message));
+            return Err(syntax(at, message));
         }
         Ok(())
     }
@@ -149,18 +153,18 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn open(&mut self, at: At, anchor: usize, content: Content<'t>) -> Result<(), Problem> {
+    fn open(&mut self, at: At, anchor: usize, content: Content<'t>) -> Result<(), Box<Problem>> {
         if self.open.len() >= DEPTH {
-            return Err(Problem::too_deep(at));
+            return Err(Box::new(Problem::too_deep(at)));
         }
         if self.awaits_key() {
-            return Err(Problem::syntax(at, "a key has to be a string"));
+            return Err(syntax(at, "a key has to be a string"));
         }
         self.open.push(Open { at, anchor, content, size: 1 });
         Ok(())
     }
 
-    fn value(&mut self, node: Node<'t>, anchor: usize, size: usize) -> Result<(), Problem> {
+    fn value(&mut self, node: Node<'t>, anchor: usize, size: usize) -> Result<(), Box<Problem>> {
         if anchor != 0 {
             self.repeat(size, node.at)?;
             self.anchors.insert(anchor, (node.clone(), size));
@@ -174,7 +178,7 @@ impl<'t> Builder<'t> {
             Content::List(items) => items.push(node),
             Content::Map { entries, key } => {
                 let Some((key, key_at)) = key.take() else {
-                    return Err(Problem::syntax(node.at, "a key has to be a string"));
+                    return Err(syntax(node.at, "a key has to be a string"));
                 };
                 entries.push(Entry { key, key_at, node });
             }
@@ -184,14 +188,13 @@ impl<'t> Builder<'t> {
 }
 
 /// Refuses tags, but for the one that says "a string"; tells whether it is there.
-fn untagged(tag: Option<&Tag>, at: At) -> Result<bool, Problem> {
+fn untagged(tag: Option<&Tag>, at: At) -> Result<bool, Box<Problem>> {
     match tag {
         None => Ok(false),
         Some(tag) if tag.is_yaml_core_schema_tag("str") => Ok(true),
-        Some(tag) => Err(Problem::syntax(
-            at,
-            format!("the tag `{}` means nothing here: remove it", tag.original()),
-        )),
+        Some(tag) => {
+            Err(syntax(at, format!("the tag `{}` means nothing here: remove it", tag.original())))
+        }
     }
 }
 

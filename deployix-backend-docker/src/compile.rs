@@ -1,0 +1,225 @@
+//! One functionality, lowered to what its image, containers and published ports are.
+
+use std::net::IpAddr;
+
+use deployix_core::{
+    Name, ResourceId,
+    backend::{Artifact, CompileError, Inputs, Owner, Peer, Remark, Resource, Unit, Via},
+    name::RelativePath,
+    spec::{Extension, Extensions},
+};
+
+use crate::{
+    compose::Service,
+    extension::{DockerFunctionality, DockerLoadBalancer, DockerTarget},
+    naming,
+    program::{self, Notes, Program},
+    publish::{self, HostPorts, Settings},
+};
+
+/// A functionality, lowered.
+#[derive(Debug)]
+pub(crate) struct Blueprint<'a> {
+    pub(crate) settings: DockerFunctionality,
+    pub(crate) programs: Vec<Program<'a>>,
+    /// What its replicas are called.
+    pub(crate) instances: Vec<String>,
+    pub(crate) host_ports: HostPorts,
+    /// Upstreams on other machines, by host name and address.
+    pub(crate) distant: Vec<(&'a Peer<'a>, IpAddr)>,
+    pub(crate) remarks: Vec<Remark>,
+}
+
+/// Reads an extension's settings.
+pub(crate) fn settings<E: Extension + Default>(extensions: &Extensions) -> Result<E, CompileError> {
+    let read = extensions.get::<E>().map_err(|error| {
+        let keys = ["extensions", E::NAMESPACE].into_iter().chain(error.keys());
+        Remark::new(keys, error.reason())
+    })?;
+    Ok(read.unwrap_or_default())
+}
+
+impl<'a> Blueprint<'a> {
+    /// Lowers a functionality.
+    ///
+    /// # Errors
+    /// Every reason why it cannot run on this target.
+    pub(crate) fn new(unit: &'a Unit<'a>) -> Result<Self, CompileError> {
+        let target: DockerTarget = settings(&unit.site.target.extensions)?;
+        let (published, settings) = match unit.balancer {
+            Some(balancer) => {
+                let settings = settings::<DockerLoadBalancer>(unit.extensions)?;
+                let settings = Settings::LoadBalancer(settings, Box::new(balancer.clone()));
+                (settings, DockerFunctionality::default())
+            }
+            None => {
+                let settings = settings::<DockerFunctionality>(unit.extensions)?;
+                (Settings::Functionality(settings.clone()), settings)
+            }
+        };
+        let mut notes = Notes::default();
+        for capability in &settings.capabilities {
+            if !is_capability(capability) {
+                notes.problems.push(
+                    Remark::new(
+                        ["extensions", "docker", "capabilities"],
+                        format!("{capability:?} is no capability"),
+                    )
+                    .remedy("write it as capabilities(7) does, without CAP_: `NET_RAW`"),
+                );
+            }
+        }
+        let programs = unit
+            .service
+            .members()
+            .filter_map(|(member, spec)| {
+                program::lower(unit, member, spec, &settings, &target, &mut notes)
+            })
+            .collect();
+        let Notes { mut problems, mut remarks, .. } = notes;
+        let host_ports = publish::publish(unit, &published, &target, &mut problems, &mut remarks);
+        let distant = distant(unit, &mut problems);
+        if !unit.externals.is_empty() {
+            let hosts: Vec<_> = unit.externals.iter().map(ToString::to_string).collect();
+            remarks.push(Remark::new(
+                ["upstream-hosts"],
+                format!(
+                    "Docker cannot tell hosts outside by their names: to reach {}, it can reach \
+                     every one",
+                    hosts.join(", ")
+                ),
+            ));
+        }
+        if !problems.is_empty() {
+            return Err(CompileError { reasons: problems });
+        }
+        let instances = naming::instances(unit.name, unit.replicas.get());
+        Ok(Self { settings, programs, instances, host_ports, distant, remarks })
+    }
+
+    /// The containers of one instance that run on, each with its program.
+    pub(crate) fn containers(
+        &self,
+        instance: &str,
+    ) -> impl Iterator<Item = (String, &Program<'a>)> {
+        let instance = instance.to_owned();
+        self.programs
+            .iter()
+            .map(move |program| (naming::container(&instance, program.member), program))
+    }
+}
+
+/// Upstreams on other machines, each with its addresses there.
+fn distant<'a>(unit: &'a Unit<'a>, problems: &mut Vec<Remark>) -> Vec<(&'a Peer<'a>, IpAddr)> {
+    let mut found = Vec::new();
+    for peer in &unit.upstreams {
+        let message = match peer.via {
+            Via::Loopback | Via::External => continue,
+            Via::Ipsec => Some("is reached over IPsec, which Docker has none of".to_owned()),
+            Via::Private => match peer.known_addresses() {
+                Some(addresses) if addresses.iter().all(IpAddr::is_ipv4) => {
+                    found.extend(addresses.into_iter().map(|address| (peer, address)));
+                    None
+                }
+                Some(_) => Some("has an IPv6 address, and the networks made here are IPv4".into()),
+                None => Some("has an address that is not known beforehand".to_owned()),
+            },
+        };
+        problems.extend(message.map(|message| {
+            Remark::new(["upstream-hosts"], format!("`{}` {message}", peer.fqdn)).remedy(
+                "place both on one engine, or both targets in one network and give each an IPv4 \
+                 private-address",
+            )
+        }));
+    }
+    found
+}
+
+fn is_capability(text: &str) -> bool {
+    text != "ALL"
+        && !text.starts_with("CAP_")
+        && text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// A functionality's build contexts, and what exists of it whatever surrounds it: images and
+/// volumes. Its containers depend on the networks around them and so come with their target.
+///
+/// # Errors
+/// Every reason why it cannot run on this target.
+pub(crate) fn compile(unit: &Unit<'_>) -> Result<Artifact, CompileError> {
+    let blueprint = Blueprint::new(unit)?;
+    let owner = Owner::Functionality(unit.name.clone());
+    let target = &unit.site.target.name;
+    let mut artifact = Artifact { remarks: blueprint.remarks.clone(), ..Artifact::default() };
+    for program in &blueprint.programs {
+        for (path, content) in &program.context {
+            let path = RelativePath::new(format!("{}/{path}", program.folder))
+                .map_err(|error| Remark::new(["name"], error.to_string()))?;
+            artifact.files.insert(path, content.clone());
+        }
+        let inputs = Inputs::from([
+            ("context".to_owned(), program.folder.as_str().into()),
+            ("image".to_owned(), program.image.as_str().into()),
+        ]);
+        let id = image_id(target, program)?;
+        artifact.resources.push(Resource::new(id, owner.clone(), inputs, []));
+        for instance in &blueprint.instances {
+            let container = naming::container(instance, program.member);
+            for path in &program.state {
+                let name = naming::volume(&container, path);
+                let inputs = Inputs::from([("name".to_owned(), name.as_str().into())]);
+                let id = naming::resource(target, "volume", &name)?;
+                artifact.resources.push(Resource::new(id, owner.clone(), inputs, []));
+            }
+        }
+    }
+    Ok(artifact)
+}
+
+/// The resource of a program's image.
+pub(crate) fn image_id(target: &Name, program: &Program<'_>) -> Result<ResourceId, CompileError> {
+    naming::resource(target, "image", &program.folder)
+}
+
+/// The part of a container that follows from its program alone.
+pub(crate) fn container(
+    program: &Program<'_>,
+    name: &str,
+    settings: &DockerFunctionality,
+) -> Service {
+    use crate::compose::{Mount, Restart};
+
+    let owner = program.user.as_deref().and_then(|user| user.split_once(':'));
+    let owned = owner
+        .filter(|(uid, gid)| uid.parse::<u32>().is_ok() && gid.parse::<u32>().is_ok())
+        .map(|(uid, gid)| format!("/run:mode=0755,uid={uid},gid={gid}"));
+    Service {
+        image: Some(program.image.clone()),
+        build: Some(format!("./{}", program.folder)),
+        environment: program.environment.clone(),
+        user: program.user.clone(),
+        init: settings.init.unwrap_or(true),
+        read_only: settings.read_only.unwrap_or(true),
+        tmpfs: vec![
+            owned.unwrap_or_else(|| "/run:mode=1777".to_owned()),
+            "/tmp:mode=1777".to_owned(),
+        ],
+        volumes: program
+            .state
+            .iter()
+            .map(|path| Mount { volume: naming::volume(name, path), target: path.to_string() })
+            .collect(),
+        secrets: program.secrets.clone(),
+        cap_drop: vec!["ALL".to_owned()],
+        cap_add: settings.capabilities.iter().cloned().collect(),
+        security_opt: vec!["no-new-privileges:true".to_owned()],
+        healthcheck: program.healthcheck.clone(),
+        restart: Some(Restart::UnlessStopped),
+        stop_signal: Some(program.spec.stop.signal.to_string()),
+        stop_grace_period: Some(program.spec.stop.within.0),
+        cpu_millis: program.spec.limits.cpus.map(|cpus| cpus.0.into()),
+        mem_limit: program.spec.limits.memory.map(|memory| memory.0),
+        ..Service::default()
+    }
+}

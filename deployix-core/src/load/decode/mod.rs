@@ -1,0 +1,329 @@
+//! From a tree to typed values: every problem is told, none stops the reading of the rest.
+//!
+//! A reader never fails as a whole: what cannot be read is told and counted, and `None` or a
+//! default stands in for it. Whoever reads something that is only good as a whole compares the
+//! count before and after, by [`Reader::whole`].
+
+mod values;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+};
+
+use super::{
+    folder::{Folder, FolderError},
+    tree::{At, Entry, Node, Problem, Value},
+};
+use crate::{
+    diagnostic::{Code, Diagnostic, Diagnostics},
+    name::Name,
+    source::Source,
+    suggest::nearest,
+};
+
+/// Reads one text's tree.
+pub(in crate::load) struct Reader<'s> {
+    source: &'s Source,
+    /// What lies beside the text, where there is anything.
+    pub(in crate::load) folder: Option<&'s Folder>,
+    problems: Vec<Problem>,
+    failures: usize,
+    /// The functionality that is being read.
+    subject: Option<Name>,
+}
+
+/// A map that is being read; it knows which keys it was asked for.
+pub(in crate::load) struct Fields<'n, 't> {
+    entries: &'n [Entry<'t>],
+    at: At,
+    what: &'static str,
+    asked: Vec<&'static str>,
+    /// Keys that are wrong here, and have been told in words of their own.
+    told: Vec<&'static str>,
+}
+
+impl<'n, 't> Fields<'n, 't> {
+    /// The value of a key.
+    pub(in crate::load) fn get(&mut self, key: &'static str) -> Option<&'n Node<'t>> {
+        self.entry(key).map(|entry| &entry.node)
+    }
+
+    /// A key and its value.
+    pub(in crate::load) fn entry(&mut self, key: &'static str) -> Option<&'n Entry<'t>> {
+        self.asked.push(key);
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    /// A key that belongs elsewhere, for a finding that says where.
+    pub(in crate::load) fn misplaced(&mut self, key: &'static str) -> Option<&'n Entry<'t>> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        self.told.push(key);
+        Some(entry)
+    }
+
+    /// Where the map is.
+    pub(in crate::load) fn at(&self) -> At {
+        self.at
+    }
+}
+
+impl<'s> Reader<'s> {
+    pub(in crate::load) fn new(
+        source: &'s Source,
+        folder: Option<&'s Folder>,
+        found: Vec<Problem>,
+    ) -> Self {
+        Self { source, folder, problems: found, failures: 0, subject: None }
+    }
+
+    /// Everything that was found, each finding in its place.
+    pub(in crate::load) fn into_diagnostics(self) -> Diagnostics {
+        let source = self.source;
+        let placed = self.problems.into_iter().map(|Problem { at, diagnostic, related }| {
+            let diagnostic = diagnostic.at(source.at(at.range()));
+            match related {
+                Some((what, at)) => diagnostic.related(what, Some(source.at(at.range()))),
+                None => diagnostic,
+            }
+        });
+        let mut diagnostics: Diagnostics = placed.collect();
+        diagnostics.sort();
+        diagnostics
+    }
+
+    /// Tells an error.
+    pub(in crate::load) fn fail(&mut self, at: At, diagnostic: Diagnostic) {
+        self.failures += 1;
+        self.tell(at, diagnostic);
+    }
+
+    /// Tells an error with another place that belongs to it.
+    pub(in crate::load) fn fail_twice(
+        &mut self,
+        at: At,
+        diagnostic: Diagnostic,
+        first: (&'static str, At),
+    ) {
+        self.fail(at, diagnostic);
+        if let Some(problem) = self.problems.last_mut() {
+            problem.related = Some(first);
+        }
+    }
+
+    /// Tells a remark.
+    pub(in crate::load) fn tell(&mut self, at: At, mut diagnostic: Diagnostic) {
+        diagnostic.functionality.clone_from(&self.subject);
+        self.problems.push(Problem::new(at, diagnostic));
+    }
+
+    /// Reads something that is good only as a whole: `None` where anything in it is wrong. That
+    /// is then no failure of what it is in.
+    pub(in crate::load) fn whole<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        let before = self.failures;
+        let value = read(self).filter(|_| self.failures == before);
+        self.failures = before;
+        value
+    }
+
+    /// Reads something of a functionality; findings are about it.
+    pub(in crate::load) fn about<T>(
+        &mut self,
+        functionality: &Name,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        self.subject = Some(functionality.clone());
+        let value = read(self);
+        self.subject = None;
+        value
+    }
+
+    /// Whether anything failed outside of what is good only as a whole.
+    pub(in crate::load) fn failed(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// Reads a map whose keys are known: those that `read` asks for. It must ask for all of them,
+    /// whatever it finds.
+    pub(in crate::load) fn table<'n, 't, T>(
+        &mut self,
+        node: &'n Node<'t>,
+        what: &'static str,
+        read: impl FnOnce(&mut Self, &mut Fields<'n, 't>) -> T,
+    ) -> Option<T> {
+        let entries = self.entries(node)?;
+        let asked = Vec::with_capacity(16);
+        let mut fields = Fields { entries, at: node.at, what, asked, told: Vec::new() };
+        let value = read(self, &mut fields);
+        self.refuse_unknown(&fields);
+        Some(value)
+    }
+
+    fn refuse_unknown(&mut self, fields: &Fields<'_, '_>) {
+        let Fields { entries, what, asked, told, .. } = fields;
+        let known = |key| asked.contains(&key) || told.contains(&key);
+        for entry in entries.iter().filter(|entry| !known(&entry.key)) {
+            let mut remedy = match nearest(&entry.key, asked.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`? "),
+                None => String::new(),
+            };
+            let mut keys = asked.clone();
+            keys.sort_unstable();
+            remedy.push_str(&format!("known keys: {}", keys.join(", ")));
+            let message = format!("{what} has no key `{}`", shown(&entry.key));
+            let diagnostic = Diagnostic::error(Code::KeyUnknown, message).remedy(remedy);
+            self.fail(entry.key_at, diagnostic);
+        }
+    }
+
+    /// The value of a key that has to be there.
+    pub(in crate::load) fn required<'n, 't>(
+        &mut self,
+        fields: &mut Fields<'n, 't>,
+        key: &'static str,
+    ) -> Option<&'n Node<'t>> {
+        let node = fields.get(key);
+        if node.is_none() {
+            let message = format!("{} needs the key `{key}`", fields.what);
+            self.fail(fields.at, Diagnostic::error(Code::KeyMissing, message));
+        }
+        node
+    }
+
+    /// Reads things by their names, each good only as a whole.
+    pub(in crate::load) fn named<'n, 't, T>(
+        &mut self,
+        node: &'n Node<'t>,
+        mut read: impl FnMut(&mut Self, &'n Node<'t>, Name) -> Option<T>,
+    ) -> Named<T> {
+        let mut named = Named::default();
+        for entry in self.entries(node).unwrap_or_default() {
+            let Some(name) = self.whole(|reader| reader.key(entry, |key| Name::new(key))) else {
+                named.nameless += 1;
+                continue;
+            };
+            match self.whole(|reader| read(reader, &entry.node, name.clone())) {
+                Some(value) => drop(named.read.insert(name, value)),
+                None => drop(named.unreadable.insert(name)),
+            }
+        }
+        named
+    }
+
+    /// Reads a map whose keys are names that the user chooses.
+    pub(in crate::load) fn map<'n, 't, K: Ord, V, E: Error>(
+        &mut self,
+        node: &'n Node<'t>,
+        key: impl Fn(&str) -> Result<K, E>,
+        mut value: impl FnMut(&mut Self, &'n Entry<'t>) -> Option<V>,
+    ) -> BTreeMap<K, V> {
+        let mut map = BTreeMap::new();
+        for entry in self.entries(node).unwrap_or_default() {
+            let key = self.key(entry, &key);
+            let value = value(self, entry);
+            map.extend(key.zip(value));
+        }
+        map
+    }
+
+    /// Parses a key.
+    pub(in crate::load) fn key<K, E: Error>(
+        &mut self,
+        entry: &Entry<'_>,
+        parse: impl FnOnce(&str) -> Result<K, E>,
+    ) -> Option<K> {
+        parse(&entry.key).map_err(|error| self.fail(entry.key_at, invalid(chain(&error)))).ok()
+    }
+
+    /// Reads something that lies beside the text.
+    pub(in crate::load) fn beside<T>(
+        &mut self,
+        node: &Node<'_>,
+        read: impl FnOnce(&Folder) -> Result<T, FolderError>,
+    ) -> Option<T> {
+        let Some(folder) = self.folder else {
+            let message = "this text is in no folder, so no file lies beside it";
+            self.fail(node.at, Diagnostic::error(Code::FileUnreadable, message));
+            return None;
+        };
+        let unreadable = |error: FolderError| {
+            let diagnostic = Diagnostic::error(Code::FileUnreadable, chain(&error));
+            self.fail(node.at, diagnostic.remedy(error.remedy()));
+        };
+        read(folder).map_err(unreadable).ok()
+    }
+
+    fn entries<'n, 't>(&mut self, node: &'n Node<'t>) -> Option<&'n [Entry<'t>]> {
+        match &node.value {
+            Value::Map(entries) => Some(entries),
+            _ => {
+                let diagnostic = self.unexpected("a table of keys", node);
+                self.mistyped(node, diagnostic);
+                None
+            }
+        }
+    }
+
+    fn unexpected(&self, expected: &str, node: &Node<'_>) -> Diagnostic {
+        invalid(format!("{expected} is expected, found {}", node.value.kind()))
+    }
+
+    /// Tells that a value is of the wrong type; what is broken has been told already.
+    fn mistyped(&mut self, node: &Node<'_>, diagnostic: Diagnostic) {
+        match node.value {
+            Value::Broken => self.failures += 1,
+            _ => self.fail(node.at, diagnostic),
+        }
+    }
+
+    /// A value as it stands in the text.
+    fn text(&self, node: &Node<'_>) -> String {
+        shown(self.source.text().get(node.at.range()).unwrap_or_default())
+    }
+}
+
+/// Things by their names.
+pub(in crate::load) struct Named<T> {
+    pub(in crate::load) read: BTreeMap<Name, T>,
+    /// The names of those that could not be read.
+    pub(in crate::load) unreadable: BTreeSet<Name>,
+    /// How many there are whose names are none.
+    pub(in crate::load) nameless: usize,
+}
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self { read: BTreeMap::new(), unreadable: BTreeSet::new(), nameless: 0 }
+    }
+}
+
+/// That a value has the wrong type or form.
+pub(in crate::load) fn invalid(message: impl Into<String>) -> Diagnostic {
+    Diagnostic::error(Code::ValueInvalid, message)
+}
+
+/// Keeps a message readable when the text in it is not.
+pub(in crate::load) fn shown(text: &str) -> String {
+    const SHOWN: usize = 80;
+    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    // What was only escaped for its quotes reads better without.
+    shown.replace("\\\"", "\"").replace("\\'", "'")
+}
+
+/// An error and its sources on one line.
+pub(in crate::load) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
