@@ -40,6 +40,8 @@ pub use deployix_core as core;
 /// Add your own with [`Registry::with`].
 pub fn registry() -> Registry {
     let registry = Registry::new();
+    #[cfg(feature = "docker")]
+    let registry = registry.with(docker::DockerBackend::new());
     #[cfg(feature = "ec2")]
     let registry = registry.with(ec2::Ec2::new()).with_guest(id("native"), ec2::PlainGuest::new());
     #[cfg(feature = "nixos")]
@@ -50,7 +52,7 @@ pub fn registry() -> Registry {
 }
 
 /// The id of a guest; all of them are literals that are valid.
-#[cfg(any(feature = "docker", feature = "ec2", feature = "nixos"))]
+#[cfg(any(feature = "ec2", feature = "nixos"))]
 #[expect(clippy::expect_used, reason = "literals that are valid")]
 fn id(text: &str) -> core::BackendId {
     core::BackendId::new(text).expect("valid")

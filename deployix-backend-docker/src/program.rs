@@ -134,7 +134,7 @@ impl<'a> Lowering<'a, '_> {
         let environment = self.environment(&mut work);
         let (baked, links) = self.files(&mut work);
         let schedule_script = self.schedule();
-        let healthcheck = self.healthcheck();
+        let (healthcheck, ready_script) = self.healthcheck().unzip();
 
         let ready_image = matches!(software, Some(Software::Ready(_)));
         if start.is_empty() && !(ready_image && work.is_empty() && schedule_script.is_none()) {
@@ -181,9 +181,15 @@ impl<'a> Lowering<'a, '_> {
             from: software?,
             user: user.as_deref(),
             shipped: spec.software.path.as_ref().map(|shipped| &shipped.files),
-            start_script: scripted.then(|| work.print()),
             entrypoint: command(scripted, schedule_script.is_some(), &start),
-            schedule_script,
+            scripts: [
+                ("start", scripted.then(|| work.print())),
+                ("schedule", schedule_script),
+                (probe::FILE, ready_script.flatten().map(str::to_owned)),
+            ]
+            .into_iter()
+            .filter_map(|(name, script)| Some((name, script?)))
+            .collect(),
             files: baked,
             links,
             directories,
@@ -483,31 +489,34 @@ impl<'a> Lowering<'a, '_> {
         script
     }
 
-    fn healthcheck(&mut self) -> Option<Healthcheck> {
+    /// The check, and the script that it runs where it is none of the service's own.
+    fn healthcheck(&mut self) -> Option<(Healthcheck, Option<&'static str>)> {
         let Readiness { probe, within } = self.spec.readiness.as_ref()?;
         if self.spec.schedule.is_some() {
             return None;
         }
-        let command = match probe {
-            Probe::Tcp(name) => self.probed(name).map(|endpoint| probe::tcp(endpoint.port.get())),
-            Probe::Http { endpoint, path } => self.http(endpoint, path),
-            Probe::Command(argv) => Some(self.argv("readiness", argv)),
+        let ours = |check: probe::Check| (check.command(), Some(check.script));
+        let (command, script) = match probe {
+            Probe::Tcp(name) => ours(probe::tcp(self.probed(name)?.port.get())),
+            Probe::Http { endpoint, path } => ours(self.http(endpoint, path)?),
+            Probe::Command(argv) => (self.argv("readiness", argv), None),
             Probe::Notify => {
                 self.notes.refuse(
                     &["readiness"],
                     "Docker has no way for a program to say by itself that it is ready",
                     "set overrides.docker.readiness to a tcp, http or command probe",
                 );
-                None
+                return None;
             }
         };
-        Some(Healthcheck {
-            command: command?,
+        let check = Healthcheck {
+            command,
             interval: CHECK_EVERY * 1000,
             timeout: CHECK_EVERY * 1000,
             retries: 3,
             start_period: within.0,
-        })
+        };
+        Some((check, script))
     }
 
     fn probed(&mut self, name: &Name) -> Option<&'a Endpoint> {
@@ -523,16 +532,8 @@ impl<'a> Lowering<'a, '_> {
         tcp
     }
 
-    fn http(&mut self, name: &Name, path: &str) -> Option<Vec<String>> {
+    fn http(&mut self, name: &Name, path: &str) -> Option<probe::Check> {
         let endpoint = self.probed(name)?;
-        if path.contains(|c: char| c.is_control() || c == ' ') || !path.starts_with('/') {
-            self.notes.refuse(
-                &["readiness", "path"],
-                format!("{path:?} is not the path of a request"),
-                "start it with a slash and write blanks as %20",
-            );
-            return None;
-        }
         let tls = endpoint.scheme.as_deref() == Some("https");
         let software = &self.spec.software;
         let has_client =

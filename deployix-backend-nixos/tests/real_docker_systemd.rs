@@ -1,4 +1,5 @@
-//! Services as a real systemd runs them: from specs, over the generated modules and real Nix, to running programs.
+//! Services as a real systemd runs them: from specs, over the generated modules and real Nix, to
+//! running programs.
 
 #[path = "support/container.rs"]
 mod container;
@@ -191,9 +192,16 @@ fn nftables_takes_the_rules() {
     {
         let settings = folder.settings(configuration).expect("evaluates");
         let rules = settings["networking"]["firewall"]["extraInputRules"].as_str().expect("rules");
+        let tables = settings["networking"]["nftables"]["tables"].as_object().expect("tables");
+        let own = tables.iter().map(|(name, table)| {
+            let text = |key: &str| table[key].as_str().expect("text");
+            format!("table {} {name} {{\n{}\n}}\n", text("family"), text("content"))
+        });
+        let own: String = own.collect();
+        assert!(own.contains("rt ipsec missing drop"), "{own}");
         let table = tempfile::tempdir().expect("a folder");
         let ruleset =
-            format!("table inet nixos-fw {{\n  chain input-allow {{\n{rules}\n  }}\n}}\n");
+            format!("table inet nixos-fw {{\n  chain input-allow {{\n{rules}\n  }}\n}}\n{own}");
         std::fs::write(table.path().join("rules.nft"), ruleset).expect("written");
         container.copy(table.path());
         container.shell("nft --check --file /rules.nft");

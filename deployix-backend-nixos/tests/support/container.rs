@@ -27,8 +27,8 @@ impl Container {
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
 
         let container = Self { name: format!("deployix-test-{what}-{}", std::process::id()) };
-        // systemd needs its cgroups writable and, for credentials, mounts that are shared as on a real machine; it gets
-        // all capabilities but one that not every engine has to give.
+        // systemd needs its cgroups writable and, for credentials, mounts that are shared as on a
+        // real machine; it gets all capabilities but one that not every engine has to give.
         let init = "mount --make-rshared /; for d in /sys /sys/fs/cgroup /sys/fs/cgroup/*; do mount -o remount,bind,rw $d; done; exec /sbin/init";
         let started = Command::new("docker")
             .args(["run", "--detach", "--name", &container.name, "--cgroupns=private"])

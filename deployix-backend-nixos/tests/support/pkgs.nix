@@ -12,5 +12,5 @@ system // {
   writeText = toFile;
   writeTextFile = { name, text, executable }: assert executable; toFile name text;
   writeShellScript = name: text: toFile name "#!/bin/bash\n${text}";
-  runCommand = name: _environment: text: toFile name text;
+  runCommand = name: environment: text: builtins.seq (toString (builtins.attrValues environment)) (toFile name text);
 }

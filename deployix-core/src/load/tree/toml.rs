@@ -20,20 +20,25 @@ pub(super) fn parse(text: &str) -> Tree<'_> {
         return Tree { root: Some(root), problems };
     }
     let outline = Outline::of(text);
-    let mut broken: Vec<Vec<String>> = Vec::new();
+    let mut broken: Vec<Vec<&str>> = Vec::new();
     let mut readable = true;
     for error in errors {
-        let at = At::from(error.span().unwrap_or_default());
+        let Some(at) = error.span().map(At::from) else {
+            // A dotted key with too many parts is all that has no place.
+            readable = false;
+            problems.push(Problem::too_deep(outline.too_deep().unwrap_or(At::START)));
+            continue;
+        };
         let taken = error.message() == "duplicate key" || error.message().starts_with("cannot ext");
         match outline.path_at(at).filter(|_| taken) {
             Some(path) => {
                 // What follows from an outer key given twice is no finding of its own.
                 if !broken.iter().any(|outer| path.starts_with(outer)) {
-                    let key = path.last().map_or("", String::as_str);
-                    let first = outline.first(path).unwrap_or(at);
+                    let key = path.last().copied().unwrap_or_default();
+                    let first = outline.first(&path).unwrap_or(at);
                     problems.push(Problem::key_twice(key, first, at));
-                    break_at(&mut root, path);
-                    broken.push(path.to_vec());
+                    break_at(&mut root, &path);
+                    broken.push(path);
                 }
             }
             None => {
@@ -46,9 +51,9 @@ pub(super) fn parse(text: &str) -> Tree<'_> {
 }
 
 /// Breaks the value that a path of keys leads to, or the last one on the way.
-fn break_at(node: &mut Node<'_>, path: &[String]) {
+fn break_at(node: &mut Node<'_>, path: &[&str]) {
     if let (Some((key, rest)), Value::Map(entries)) = (path.split_first(), &mut node.value)
-        && let Some(entry) = entries.iter_mut().find(|entry| entry.key == key.as_str())
+        && let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key)
     {
         return break_at(&mut entry.node, rest);
     }
