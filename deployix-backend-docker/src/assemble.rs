@@ -86,15 +86,23 @@ fn check_host_ports(blueprints: &BTreeMap<&Name, Blueprint<'_>>) -> Result<(), C
     if reasons.is_empty() { Ok(()) } else { Err(CompileError { reasons }) }
 }
 
-/// A target's networks.
-struct Networks {
-    /// Their addresses, by name.
-    blocks: BTreeMap<String, Ipv4Net>,
-    /// Who has each edge.
-    edges: BTreeMap<String, (Name, Name)>,
+/// A target's networks: their addresses and what they are, by name.
+struct Networks(BTreeMap<String, (Ipv4Net, Purpose)>);
+
+/// What a network is for.
+#[derive(Clone)]
+enum Purpose {
+    /// A consumer reaches its provider.
+    Edge { consumer: Name, provider: Name },
+    /// A functionality reaches, or is reached from, outside the engine.
+    Outside { functionality: Name, reaches_out: bool },
 }
 
 impl Networks {
+    fn addresses(&self, name: &str) -> Option<Ipv4Net> {
+        self.0.get(name).map(|(addresses, _)| *addresses)
+    }
+
     fn new(
         assembly: &Assembly<'_>,
         target: &DockerTarget,
@@ -103,7 +111,7 @@ impl Networks {
         // A peer that did not compile keeps its network, for what still runs of it.
         let instances =
             |name: &Name| blueprints.get(name).map_or(1, |blueprint| blueprint.instances.len());
-        let mut edges = BTreeMap::new();
+        let mut purposes = BTreeMap::new();
         let mut wanted = BTreeMap::new();
         for unit in assembly.units {
             let up = unit.upstreams.iter().filter(|peer| peer.via == Via::Loopback);
@@ -114,10 +122,16 @@ impl Networks {
                 let name = naming::edge(consumer, provider);
                 let both = if consumer == provider { 0 } else { instances(consumer) };
                 wanted.insert(name.clone(), both + instances(provider));
-                edges.insert(name, (consumer.clone(), provider.clone()));
+                let (consumer, provider) = (consumer.clone(), provider.clone());
+                purposes.insert(name, Purpose::Edge { consumer, provider });
             }
-            if needs_outside(unit, &blueprints[unit.name]) {
-                wanted.insert(naming::outside(unit.name), instances(unit.name));
+            let blueprint = &blueprints[unit.name];
+            if needs_outside(unit, blueprint) {
+                let name = naming::outside(unit.name);
+                wanted.insert(name.clone(), instances(unit.name));
+                let reaches_out = !unit.externals.is_empty() || !blueprint.distant.is_empty();
+                let functionality = unit.name.clone();
+                purposes.insert(name, Purpose::Outside { functionality, reaches_out });
             }
         }
         let blocks = subnet::allocate(target.subnets, &wanted).map_err(|homeless| {
@@ -126,7 +140,11 @@ impl Networks {
             Remark::new(["extensions", "docker", "subnets"], message)
                 .remedy("give the target a larger range: extensions.docker.subnets")
         })?;
-        Ok(Self { blocks, edges })
+        let both = purposes.into_iter().filter_map(|(name, purpose)| {
+            let addresses = *blocks.get(&name)?;
+            Some((name, (addresses, purpose)))
+        });
+        Ok(Self(both.collect()))
     }
 }
 
@@ -151,7 +169,9 @@ impl Scene<'_> {
         let mut project = Compose {
             comment: vec![
                 format!("The deployment {deployment} on {}, made by Deployix.", self.site()),
-                "`docker compose up --detach --wait` builds and starts it.".to_owned(),
+                "`docker compose up --detach --wait` builds and starts it; the same starts what the \
+                 engine left behind after a crash."
+                    .to_owned(),
             ],
             name: naming::project(deployment, self.site()),
             ..Compose::default()
@@ -165,13 +185,8 @@ impl Scene<'_> {
                 crate::image::USER_ID
             ));
         }
-        for (name, block) in &self.networks.blocks {
-            let edge = self.networks.edges.get(name);
-            let network = match edge {
-                Some((consumer, provider)) => self.edge_network(*block, consumer, provider),
-                None => self.outside_network(*block, name),
-            };
-            project.networks.insert(name.clone(), network);
+        for (name, (addresses, purpose)) in &self.networks.0 {
+            project.networks.insert(name.clone(), self.network(*addresses, purpose));
         }
         project
     }
@@ -186,33 +201,28 @@ impl Scene<'_> {
         all.map(|(key, value)| (format!("deployix.{key}"), value.to_string())).collect()
     }
 
-    fn edge_network(&self, block: Ipv4Net, consumer: &Name, provider: &Name) -> Network {
-        // Without an address of its own on the bridge, the host and all it publishes are out of
-        // reach, which `internal` alone does not see to.
-        let no_gateway = ("com.docker.network.bridge.inhibit_ipv4".to_owned(), "true".to_owned());
-        Network {
-            internal: true,
-            subnet: Some(block.to_string()),
-            options: [no_gateway].into(),
-            labels: self.labels(&[("consumer", consumer), ("provider", provider)]),
-        }
-    }
-
-    fn outside_network(&self, block: Ipv4Net, name: &str) -> Network {
-        let unit = self.assembly.units.iter().find(|unit| naming::outside(unit.name) == name);
-        let reaches_out = unit.is_some_and(|unit| {
-            !unit.externals.is_empty() || !self.blueprints[unit.name].distant.is_empty()
-        });
-        let masquerade = "com.docker.network.bridge.enable_ip_masquerade".to_owned();
-        Network {
-            internal: false,
-            subnet: Some(block.to_string()),
-            // Where it is only reached, it needs no way out.
-            options: (!reaches_out).then(|| (masquerade, "false".to_owned())).into_iter().collect(),
-            labels: unit
-                .map(|unit| self.labels(&[("functionality", unit.name)]))
-                .unwrap_or_default(),
-        }
+    fn network(&self, addresses: Ipv4Net, purpose: &Purpose) -> Network {
+        let option =
+            |key: &str, value: &str| (format!("com.docker.network.bridge.{key}"), value.to_owned());
+        let (internal, options, labels) = match purpose {
+            // Without an address of its own on the bridge, the host and all it publishes are out
+            // of reach, which `internal` alone does not see to.
+            Purpose::Edge { consumer, provider } => (
+                true,
+                [option("inhibit_ipv4", "true")].into(),
+                self.labels(&[("consumer", consumer), ("provider", provider)]),
+            ),
+            Purpose::Outside { functionality, reaches_out } => (
+                false,
+                // Where it is only reached, it needs no way out.
+                (!reaches_out)
+                    .then(|| option("enable_ip_masquerade", "false"))
+                    .into_iter()
+                    .collect(),
+                self.labels(&[("functionality", functionality)]),
+            ),
+        };
+        Network { internal, subnet: Some(addresses.to_string()), options, labels }
     }
 
     /// Adds a functionality's containers, volumes and secrets.
@@ -311,7 +321,7 @@ impl Scene<'_> {
     }
 
     fn firewall(&self, unit: &Unit<'_>, blueprint: &Blueprint<'_>) -> Firewall {
-        let block = |name: &str| self.networks.blocks.get(name).copied();
+        let block = |name: &str| self.networks.addresses(name);
         let mut accept = BTreeSet::new();
         let mut allow = BTreeSet::new();
         for peer in unit.consumers.iter().filter(|peer| peer.via == Via::Loopback) {
@@ -363,15 +373,10 @@ impl Scene<'_> {
             resources.push(Resource::new(id("image", naming::NETWORK_IMAGE)?, owner, inputs, []));
         }
         for (name, network) in &project.networks {
-            let owner = match self.networks.edges.get(name) {
-                Some((consumer, provider)) => {
-                    Owner::Edge { consumer: consumer.clone(), provider: provider.clone() }
-                }
-                None => match self.assembly.units.iter().find(|u| naming::outside(u.name) == *name)
-                {
-                    Some(unit) => Owner::Functionality(unit.name.clone()),
-                    None => Owner::Target(self.site().clone()),
-                },
+            let owner = match self.networks.0.get(name).map(|(_, purpose)| purpose.clone()) {
+                Some(Purpose::Edge { consumer, provider }) => Owner::Edge { consumer, provider },
+                Some(Purpose::Outside { functionality, .. }) => Owner::Functionality(functionality),
+                None => continue,
             };
             resources.push(Resource::new(id("network", name)?, owner, inputs(network.tree()), []));
         }
