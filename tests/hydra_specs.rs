@@ -92,3 +92,20 @@ fn on_nixos_the_machines_of_one_rack_reach_each_other_privately() {
         ]
     );
 }
+
+#[test]
+fn no_secret_is_in_what_is_compiled() {
+    let ops = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hydra/ops");
+    let password = std::fs::read(ops.join("secrets/hydra-db")).unwrap();
+    let holds = |bytes: &[u8]| bytes.windows(password.len()).any(|part| part == password);
+    for file in ["deployment.toml", "deployment-docker.toml", "deployment-nixos.toml"] {
+        let compiled = compiled(file);
+        assert!(compiled.files().len() > 1, "{file}");
+        for ((target, path), content) in compiled.files() {
+            assert!(!holds(&content.bytes), "{target}/{path}");
+        }
+        for (id, resource) in compiled.resources() {
+            assert!(!holds(&serde_json::to_vec(resource.inputs()).unwrap()), "{id}");
+        }
+    }
+}

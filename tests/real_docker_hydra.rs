@@ -58,6 +58,15 @@ fn a_commit_travels_through_the_generated_project() {
         assert!(!project.reaches(WEB, host, port), "{host} is no upstream of the page");
     }
 
+    let password = fs::read_to_string(project.path("box/secrets/hydra-db")).unwrap();
+    let mut told = project.compose(&["config"]) + &project.compose(&["top"]);
+    told += &project.compose(&["logs", "--no-color"]);
+    for container in project.compose(&["ps", "--all", "--quiet"]).lines() {
+        told += &run(Command::new("docker").args(["inspect", container]));
+    }
+    assert!(told.contains("hydra-db"), "{told}");
+    assert!(!told.contains(&password), "a secret is told to nobody but its program: {told}");
+
     // What has to survive does: the database and the repositories, in containers made anew.
     project.compose(&["down", "--timeout", "20"]);
     project.compose(&["up", "--detach", "--wait", "--wait-timeout", "120"]);

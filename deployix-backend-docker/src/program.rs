@@ -33,8 +33,11 @@ const IN_MEMORY: [&str; 3] = ["/tmp", "/run", "/var/run"];
 const NOT_OURS: [&str; 6] =
     ["/proc", "/sys", "/dev", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
 
-/// Seconds between two health checks, and after which one has failed.
-const CHECK_EVERY: u64 = 5;
+/// Milliseconds between two health checks. The first comes after as many, and whoever waits for this
+/// one waits for that; each check starts a process, so it is not sooner.
+const CHECK_EVERY: u64 = 2_000;
+/// Milliseconds after which a check has failed.
+const CHECK_WITHIN: u64 = 5_000;
 
 /// A program, ready to be written down.
 #[derive(Debug)]
@@ -511,8 +514,8 @@ impl<'a> Lowering<'a, '_> {
         };
         let check = Healthcheck {
             command,
-            interval: CHECK_EVERY * 1000,
-            timeout: CHECK_EVERY * 1000,
+            interval: CHECK_EVERY,
+            timeout: CHECK_WITHIN,
             retries: 3,
             start_period: within.0,
         };

@@ -109,13 +109,19 @@ fn a_deployment_runs_confined() {
         .unwrap()
         .member("back", server(&["8002"]).build().unwrap())
         .unwrap();
+    let outward = ServiceSpec::builder(["sleep", "infinity"]).build().unwrap();
+    let outward = functionality("outward", outward, &["db"]).upstream("deb.debian.org").unwrap();
+    let job = ServiceSpec::builder(["echo", "it ran"]).schedule("daily 03:30").build().unwrap();
     let shared = [
+        outward.shared(),
+        functionality("job", job, &[]).shared(),
         functionality("db", db, &[]).shared(),
         functionality("web", web, &["db"]).replicas(2.try_into().unwrap()).shared(),
         functionality("other", other, &["pair"]).shared(),
         functionality("pair", pair, &["other"]).shared(),
     ];
     let mut deployment = deployment("confined", "10.214.0.0/20", shared.into_iter().collect());
+    deployment.external_hosts.insert(deployix_core::Fqdn::new("deb.debian.org").unwrap());
     let published = free_port();
     balance(&mut deployment, "web", published, 80);
     let (folder, project) = written(deployment);
@@ -152,19 +158,16 @@ fn a_deployment_runs_confined() {
     assert!(!can(&project, "db", &connect(&web, 80)), "a provider reaches its consumer");
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let host_port = listener.local_addr().unwrap().port();
-    let gateway = says(
-        &project,
-        "web_1",
-        "sed -n 's/^eth0\\t00000000\\t\\(..\\)\\(..\\)\\(..\\)\\(..\\).*/\\4 \\3 \\2 \\1/p' /proc/net/route",
-    );
-    let gateway: Vec<String> = gateway
-        .split_whitespace()
-        .map(|hex| u8::from_str_radix(hex, 16).unwrap().to_string())
-        .collect();
-    if !gateway.is_empty() {
-        assert!(!can(&project, "web_1", &connect(&gateway.join("."), host_port)), "the host");
-    }
+    let block: ipnet::Ipv4Net = format!("{web}/29").parse().unwrap();
+    let gateway = std::net::Ipv4Addr::from(u32::from(block.network()) + 1).to_string();
+    assert!(!can(&project, "web_1", &connect(&gateway, host_port)), "the host");
     assert!(!can(&project, "web_1", &connect("deb.debian.org", 80)), "the world");
+
+    // Who declared a host outside reaches the world, and within the deployment its upstreams alone.
+    assert!(can(&project, "outward", &connect("deb.debian.org", 80)));
+    assert!(can(&project, "outward", &connect("db.example.com", 5432)));
+    assert!(!can(&project, "outward", &connect("db.example.com", 9999)));
+    assert!(!can(&project, "outward", &connect(&other, 5432)));
 
     // Two that need each other reach each other, and a group shares its loopback.
     assert!(can(&project, "other", &connect("pair.example.com", 8001)));
@@ -189,6 +192,15 @@ fn a_deployment_runs_confined() {
     for id in project.compose(&["ps", "--all", "--quiet"]).lines() {
         let inspected = docker(&["inspect", id]);
         assert!(!inspected.contains("it's"), "the secret shows in a container's settings");
+    }
+
+    // A run that was missed is caught up as soon as its container is back.
+    assert!(!project.compose(&["logs", "job"]).contains("it ran"));
+    assert!(can(&project, "job", "echo 5 > /var/lib/deployix/last-run"));
+    project.compose(&["restart", "job"]);
+    let start = std::time::Instant::now();
+    while !project.compose(&["logs", "job"]).contains("it ran") {
+        assert!(start.elapsed().as_secs() < 20, "{}", project.compose(&["logs", "job"]));
     }
 
     // State survives a new container, and the initializer is free to run again.

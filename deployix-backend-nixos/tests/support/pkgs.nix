@@ -6,6 +6,8 @@ let
   system = listToAttrs (map (name: { inherit name; value = "/usr"; }) names);
 in
 system // {
+  # Debian keeps the server's programs away from the others.
+  postgresql = "/usr/lib/postgresql/17";
   python3Packages.python.withPackages = libraries:
     assert libraries { psycopg2 = 1; flask = 2; } != [ ];
     "/usr";

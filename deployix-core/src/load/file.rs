@@ -7,11 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    folder::Folder,
-    placed,
-    tree::{self, Tree},
-};
+use super::{folder::Folder, placed, tree};
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Place},
     source::Source,
@@ -112,10 +108,6 @@ impl SpecFile {
     #[must_use]
     pub fn source(&self) -> &Arc<Source> {
         &self.source
-    }
-
-    pub(super) fn tree(&self) -> Tree<'_> {
-        Tree::parse(self.source.text(), self.format)
     }
 }
 

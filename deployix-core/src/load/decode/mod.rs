@@ -9,9 +9,11 @@ mod values;
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
+    sync::Arc,
 };
 
 use super::{
+    bulk::Bulk,
     folder::{Folder, FolderError},
     tree::{At, Entry, Node, Problem, Value},
 };
@@ -19,6 +21,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics},
     name::Name,
     source::Source,
+    spec::Functionality,
     suggest::nearest,
 };
 
@@ -31,6 +34,7 @@ pub(super) struct Reader<'s> {
     failures: usize,
     /// The functionality that is being read.
     subject: Option<Name>,
+    bulk: Option<Bulk>,
 }
 
 /// A map that is being read; it knows which keys it was asked for.
@@ -69,8 +73,35 @@ impl<'n, 't> Fields<'n, 't> {
 }
 
 impl<'s> Reader<'s> {
-    pub(super) fn new(source: &'s Source, folder: Option<&'s Folder>, found: Vec<Problem>) -> Self {
-        Self { source, folder, problems: found, failures: 0, subject: None }
+    pub(super) fn new(source: &'s Source, folder: Option<&'s Folder>) -> Self {
+        Self { source, folder, problems: Vec::new(), failures: 0, subject: None, bulk: None }
+    }
+
+    /// Another reader of the same text, which has found nothing yet.
+    pub(super) fn another(&self) -> Self {
+        Self::new(self.source, self.folder)
+    }
+
+    /// Adds what was found by others.
+    pub(super) fn add(&mut self, problems: Vec<Problem>) {
+        self.problems.extend(problems);
+    }
+
+    /// Keeps functionalities that were read before the rest.
+    pub(super) fn keep(&mut self, bulk: Bulk) {
+        self.bulk = Some(bulk);
+    }
+
+    /// The functionalities that were read before the rest.
+    pub(super) fn kept(&mut self) -> Option<Named<Arc<dyn Functionality>>> {
+        let Bulk { named, problems } = self.bulk.take()?;
+        self.problems.extend(problems);
+        Some(named)
+    }
+
+    /// Everything that was found.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems
     }
 
     /// Everything that was found, each finding in its place.
