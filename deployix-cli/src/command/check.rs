@@ -1,6 +1,8 @@
 //! `deployix check`: every problem in the specs, at once.
 
-use deployix::core::{Name, diagnostic::Diagnostics};
+use std::collections::BTreeSet;
+
+use deployix::core::{Name, diagnostic::Diagnostics, plan::Compiled, topology::Connected};
 use serde::Serialize;
 
 use super::counted;
@@ -16,8 +18,11 @@ use crate::{
 struct Document<'a> {
     /// Nothing where the file cannot be understood as a whole.
     deployment: Option<&'a Name>,
+    /// How many compiled.
     functionalities: usize,
     targets: usize,
+    /// Functionalities that are left out, since they failed.
+    left: BTreeSet<&'a Name>,
     errors: usize,
     warnings: usize,
     diagnostics: &'a Diagnostics,
@@ -30,13 +35,14 @@ pub(crate) fn run(arguments: &Check, session: &Session) -> Exit {
     let findings = &staged.diagnostics;
     session.tell(findings);
 
-    let connected = staged.value.as_ref().map(|compiled| compiled.connected());
+    let compiled = staged.value.as_ref();
+    let connected = compiled.map(Compiled::connected);
     let errors = findings.errors().count();
     let document = Document {
-        deployment: connected.map(|connected| connected.deployment()),
-        functionalities: connected
-            .map_or(0, |c| c.units().filter(|unit| unit.balancer.is_none()).count()),
+        deployment: connected.map(Connected::deployment),
+        functionalities: compiled.map_or(0, functionalities),
         targets: connected.map_or(0, |connected| connected.sites().count()),
+        left: compiled.iter().flat_map(|compiled| compiled.failed()).collect(),
         errors,
         warnings: findings.len() - errors,
         diagnostics: findings,
@@ -44,15 +50,32 @@ pub(crate) fn run(arguments: &Check, session: &Session) -> Exit {
     if session.json {
         session.print_json(&document);
     } else {
-        let summary = findings::summary(findings);
-        session.print(&match document.deployment {
-            Some(name) => format!(
-                "{name}: {} on {}, {summary}\n",
-                counted(document.functionalities, "functionality", "functionalities"),
-                counted(document.targets, "target", "targets"),
-            ),
-            None => format!("{summary}\n"),
-        });
+        session.print(&document.text());
     }
     Exit::of(findings)
+}
+
+/// How many functionalities compiled; load balancers do not count.
+fn functionalities(compiled: &Compiled) -> usize {
+    let units = compiled.connected().units().filter(|unit| unit.balancer.is_none());
+    units.filter(|unit| !compiled.failed().contains(unit.name)).count()
+}
+
+impl Document<'_> {
+    fn text(&self) -> String {
+        let mut parts = Vec::new();
+        if self.deployment.is_some() {
+            parts.push(format!(
+                "{} on {}",
+                counted(self.functionalities, "functionality", "functionalities"),
+                counted(self.targets, "target", "targets")
+            ));
+        }
+        if !self.left.is_empty() {
+            parts.push(format!("{} left out", self.left.len()));
+        }
+        parts.push(findings::summary(self.diagnostics));
+        let name = self.deployment.map(|name| format!("{name}: ")).unwrap_or_default();
+        format!("{name}{}\n", parts.join(", "))
+    }
 }
