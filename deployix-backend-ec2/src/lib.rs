@@ -7,6 +7,8 @@ pub mod cidr;
 mod compile;
 pub mod extension;
 mod guest;
+#[cfg(feature = "live")]
+pub mod live;
 mod naming;
 mod network;
 pub mod request;

@@ -65,7 +65,12 @@ fn between_networks_only_ipsec_is_opened_and_only_to_the_other_machine() {
             })
         })
         .collect();
-    assert_eq!(rules(&resources), expected);
+    let mut rules = rules(&resources);
+    // Both fetch what they talk IPsec with.
+    let fetch = |rule: &String| rule.ends_with("/egress/anyone/tcp-443");
+    assert_eq!(rules.iter().filter(|rule| fetch(rule)).count(), 2);
+    rules.retain(|rule| !fetch(rule));
+    assert_eq!(rules, expected);
     let rule = &requests(&resources, "AuthorizeSecurityGroupIngress")["ec2/functionality/db/ingress/one-0/esp"];
     let permission = &rule["IpPermissions"][0];
     assert_eq!(permission["IpProtocol"], "50");
@@ -89,7 +94,7 @@ fn two_upstreams_on_one_machine_of_another_network_share_their_rules() {
         .placed("db", "two")
         .placed("mail", "two");
     let rules = rules(&resources(deployment));
-    assert_eq!(rules.iter().filter(|rule| rule.starts_with("web/")).count(), 6, "{rules:?}");
+    assert_eq!(rules.iter().filter(|rule| rule.starts_with("web/")).count(), 7, "{rules:?}");
 }
 
 #[test]
@@ -186,4 +191,48 @@ fn a_provider_behind_a_load_balancer_is_open_to_it_alone() {
     let ingress: Vec<_> =
         rules.iter().filter(|rule| rule.starts_with("hydra-web/ingress/")).collect();
     assert_eq!(ingress, ["hydra-web/ingress/load-balancer-hydra/tcp-3000"]);
+}
+
+#[test]
+fn machines_of_two_networks_know_each_other_by_certificates() {
+    let deployment = pair()
+        .machine("one", Some("m"))
+        .pool("two", 2, "n")
+        .placed("web", "one")
+        .placed("db", "two");
+    let (compiled, found) = compiled(deployment);
+    assert!(!found.has_errors(), "{found}");
+    let user_data = file(&compiled, "one", "user-data/one-0");
+    for expected in [
+        "  - \"strongswan-swanctl\"\n",
+        "-----BEGIN CERTIFICATE-----",
+        "remote_addrs = <<PublicIp of ec2/target/two/machine/0/address>>\n",
+        "id = one.test\n",
+        "id = two-0.test\n",
+        "mode = transport\n",
+        "<<PublicIp of ec2/target/two/machine/0/address>> db.example.com\n",
+        "\"strongswan.service\"",
+    ] {
+        assert!(user_data.contains(expected), "{expected:?} is not in\n{user_data}");
+    }
+    let other = file(&compiled, "two", "user-data/two-0");
+    assert!(other.contains("remote_addrs = <<PublicIp of ec2/target/one/machine/0/address>>\n"));
+}
+
+#[test]
+fn a_machine_without_a_fixed_public_address_is_refused_between_networks() {
+    let hidden = deployix_backend_ec2::extension::TargetSettings {
+        public_address: false,
+        ..Default::default()
+    };
+    let apart = |deployment: Deployment| {
+        deployment.machine("one", Some("m")).placed("web", "one").placed("db", "two")
+    };
+    for (deployment, reason) in [
+        (pair().machine("two", Some("n")).target_settings("two", &hidden), "no public addresses"),
+        (pair().autoscaling("two", 1, 2, "n"), "autoscaling group"),
+    ] {
+        let (_, found) = compiled(apart(deployment));
+        assert!(found.to_string().contains(reason), "{found}");
+    }
 }

@@ -100,7 +100,10 @@ impl Job<'_> {
             let hostname = place.machine.map(|machine| format!("{}-{machine}", site.target.name));
             let state_disk = place.state_disk.clone();
             let units = place.units.clone();
-            return guest::cloud_config(&guest::Machine { hostname, units, state_disk });
+            let authority = self.assembly.certificate_authority;
+            let authority = authority.and_then(|authority| authority.certificate.as_deref());
+            let ipsec = guest::Ipsec::of(&units, place.machine.unwrap_or(0), authority)?;
+            return guest::cloud_config(&guest::Machine { hostname, units, state_disk, ipsec });
         }
         let Some(guest) = self.assembly.guest else {
             return Err(Remark::new(["guest"], "its guest is not known here")

@@ -7,7 +7,7 @@ mod peer;
 mod rule;
 
 use deployix_core::backend::{Artifact, CompileError, Remark, Unit};
-pub(crate) use peer::{autoscaling_group, hosts};
+pub(crate) use peer::{Address, autoscaling_group, hosts, public_address};
 pub(crate) use rule::{group_of, needed_to_boot};
 
 use crate::{guest, network::Net};

@@ -10,10 +10,12 @@ use deployix_core::{
 use ipnet::IpNet;
 
 use crate::{
+    extension::TargetSettings,
     naming,
     request::{
         GroupId, InstanceId, Output, Peer as RulePeer, PrivateIp, PublicCidr, PublicIp, Value,
     },
+    settings,
 };
 
 /// Where a target's autoscaling group is named the same whoever names it.
@@ -31,21 +33,17 @@ pub(super) fn is_autoscaling(site: &Site<'_>) -> bool {
     matches!(site.target.kind, TargetKind::Autoscaling { .. })
 }
 
-/// Whether the other end is a load balancer of this backend.
+/// Whether the other end is a load balancer of this backend, which is on no machine.
 pub(super) fn is_load_balancer(peer: &Peer<'_>) -> bool {
-    is_ec2(&peer.site) && peer.name.as_str().starts_with("load-balancer-")
+    is_ec2(&peer.site) && peer.machines.is_empty()
 }
 
-/// What a connection runs over.
-///
-/// A load balancer of AWS's own is on no machine, so it is never reached over a loopback. All
-/// machines of an autoscaling group run the same, so what is on the same group is on the same
-/// machine.
+/// What a connection runs over. All machines of an autoscaling group run the same, so what is on
+/// the same group is on the same machine.
 pub(super) fn via(unit: &Unit<'_>, peer: &Peer<'_>) -> Via {
     let balanced = unit.balancer.is_some() || is_load_balancer(peer);
     let same_group = is_autoscaling(&unit.site) && peer.site.target.name == unit.site.target.name;
     match peer.via {
-        Via::Loopback if balanced => Via::Private,
         Via::Private if same_group && !balanced => Via::Loopback,
         via => via,
     }
@@ -93,7 +91,18 @@ pub(super) fn public_sides(peer: &Peer<'_>) -> Result<Vec<(String, RulePeer)>, C
 /// Refuses machines without fixed addresses, to which nobody can open exactly what is needed.
 pub(super) fn check_fixed(site: &Site<'_>) -> Result<(), CompileError> {
     if !is_autoscaling(site) {
-        return Ok(());
+        let own: TargetSettings = settings(&site.target.extensions)?;
+        if own.public_address {
+            return Ok(());
+        }
+        let message = format!(
+            "target {} has no public addresses, and one of its connections goes to another network \
+             over IPsec",
+            site.target.name
+        );
+        return Err(Remark::new(["upstream-hosts"], message)
+            .remedy("put both ends into one network, or leave `public-address` out of the target")
+            .into());
     }
     let message = format!(
         "target {} is an autoscaling group, whose machines have no fixed addresses, and one of its \
@@ -141,13 +150,20 @@ pub(crate) fn hosts(
             let known = upstream.known_addresses().ok_or_else(|| no_address(upstream))?;
             Ok(known.into_iter().map(|address| Value::Known(address.to_string())).collect())
         }
-        Via::Ipsec if is_ec2(&upstream.site) => {
-            check_fixed(&upstream.site)?;
-            let address = |&machine: &u32| Ok(output::<PublicIp>(&at(machine, "address")?));
-            upstream.machines.iter().map(address).collect()
+        Via::Ipsec => {
+            upstream.machines.iter().map(|&machine| public_address(upstream, machine)).collect()
         }
-        Via::Ipsec => one(Value::Known(fixed_address(upstream)?.to_string())),
     }
+}
+
+/// Under which address one of a peer's machines is reached from other networks.
+pub(crate) fn public_address(peer: &Peer<'_>, machine: u32) -> Result<Address, CompileError> {
+    if is_ec2(&peer.site) {
+        check_fixed(&peer.site)?;
+        let address = naming::of_machine(&peer.site.target.name, machine, "address")?;
+        return Ok(output::<PublicIp>(&address));
+    }
+    Ok(Value::Known(fixed_address(peer)?.to_string()))
 }
 
 fn output<T: Output>(resource: &deployix_core::ResourceId) -> Address {

@@ -16,7 +16,7 @@ use deployix_core::{
 use super::peer;
 use crate::{
     extension::FunctionalitySettings,
-    naming,
+    guest, naming,
     network::Net,
     request::{
         AuthorizeSecurityGroupEgress, AuthorizeSecurityGroupIngress, CreateSecurityGroup, GroupId,
@@ -209,7 +209,8 @@ pub(crate) fn fetches_software(unit: &Unit<'_>) -> bool {
             || !service.software.nix.is_empty()
             || service.software.image.is_some()
     };
-    unit.balancer.is_none() && unit.service.members().any(|(_, service)| fetches(service))
+    unit.balancer.is_none()
+        && (guest::talks_ipsec(unit) || unit.service.members().any(|(_, service)| fetches(service)))
 }
 
 struct Rules<'a, 'b> {

@@ -8,7 +8,7 @@ use deployix_core::{
 };
 
 use super::{
-    HOME, SECRETS, STATE, script,
+    HOME, Ipsec, SECRETS, STATE, ipsec, script,
     service::{Program, absolute, program, text_file},
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
 const MIRROR: &str = "https://cdn-aws.deb.debian.org";
 
 /// One machine.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Machine<'a, 'b> {
     /// Its name; machines of an autoscaling group have none of ours.
     pub(crate) hostname: Option<String>,
@@ -33,11 +33,13 @@ pub(crate) struct Machine<'a, 'b> {
     pub(crate) units: Vec<&'a Unit<'b>>,
     /// The disk for state, where it has one.
     pub(crate) state_disk: Option<ResourceId>,
+    /// The machines of other networks that it talks to.
+    pub(crate) ipsec: Option<Ipsec>,
 }
 
 /// Whether a unit can run on such a machine.
 pub(crate) fn check(unit: &Unit<'_>) -> Result<(), CompileError> {
-    cloud_config(&Machine { hostname: None, units: vec![unit], state_disk: None }).map(drop)
+    cloud_config(&Machine { units: vec![unit], ..Machine::default() }).map(drop)
 }
 
 /// What a machine does at its first boot.
@@ -58,8 +60,11 @@ pub(crate) fn cloud_config(machine: &Machine<'_, '_>) -> Result<Text, CompileErr
     }
 
     let services = || machine.units.iter().flat_map(|unit| unit.service.members());
-    let packages: BTreeSet<_> =
+    let mut packages: BTreeSet<_> =
         services().flat_map(|(_, service)| &service.software.debian).cloned().collect();
+    if machine.ipsec.is_some() {
+        packages.extend(ipsec::PACKAGES.map(str::to_owned));
+    }
     let mut config = CloudConfig {
         hostname: machine.hostname.clone(),
         package_mirror: Some(MIRROR.to_owned()),
@@ -88,6 +93,11 @@ pub(crate) fn cloud_config(machine: &Machine<'_, '_>) -> Result<Text, CompileErr
         config.commands.push(words(["systemctl", "enable", "--now", "deployix-state.service"]));
     }
     let mut units = vec![];
+    if let Some(ipsec) = &machine.ipsec {
+        config.files.extend(ipsec.files()?);
+        config.commands.extend(Ipsec::commands());
+        units.push(ipsec::SERVICE.to_owned());
+    }
     for program in programs {
         directories(&program, machine.state_disk.is_some(), &mut config.commands)?;
         config.files.extend(program.files);

@@ -7,13 +7,18 @@
 //!
 //! * [`service`]: one program as its units;
 //! * [`script`]: the shell scripts that it starts with;
+//! * [`ipsec`]: talking to machines of other networks;
 //! * [`machine`]: everything together as one `#cloud-config`.
 
+mod ipsec;
 mod machine;
 mod script;
 mod service;
 
-use deployix_core::backend::{CompileError, Guest, Site, Unit, UserData, UserDataPart};
+use deployix_core::backend::{
+    CompileError, Guest, Remark, Site, Unit, UserData, UserDataPart, Via,
+};
+pub(crate) use ipsec::Ipsec;
 pub(crate) use machine::{Machine, check, cloud_config};
 
 use crate::request::Value;
@@ -24,6 +29,11 @@ const NATIVE: &str = "native";
 /// Whether a target's machines are plain Debian ones with systemd.
 pub(crate) fn is_plain(site: &Site<'_>) -> bool {
     site.target.guest.as_ref().is_none_or(|guest| guest.as_str() == NATIVE)
+}
+
+/// Whether a unit talks to machines of other networks.
+pub(crate) fn talks_ipsec(unit: &Unit<'_>) -> bool {
+    unit.upstreams.iter().chain(&unit.consumers).any(|peer| peer.via == Via::Ipsec)
 }
 
 /// A plain Debian with systemd, as a guest that other backends can boot as well.
@@ -44,8 +54,15 @@ impl PlainGuest {
 
 impl Guest for PlainGuest {
     fn user_data(&self, _site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, CompileError> {
-        let units = units.iter().collect();
-        let text = cloud_config(&Machine { hostname: None, units, state_disk: None })?;
+        let units: Vec<_> = units.iter().collect();
+        if let Some(unit) = units.iter().find(|unit| talks_ipsec(unit)) {
+            let message =
+                format!("{} talks IPsec, which this guest sets up on EC2 only", unit.name);
+            return Err(Remark::new(["upstream-hosts"], message)
+                .remedy("put both ends into one network")
+                .into());
+        }
+        let text = cloud_config(&Machine { units, ..Machine::default() })?;
         let part = |part: &Value<String>| match part {
             Value::Known(text) => UserDataPart::Text(text.clone()),
             Value::Output(output) => UserDataPart::Output(output.clone()),

@@ -147,6 +147,12 @@ macro_rules! texts {
         #[serde(transparent)]
         pub struct $type(pub $inner);
 
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
         impl Output for $type {
             const NAME: &'static str = $output;
         }

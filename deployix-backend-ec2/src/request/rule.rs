@@ -70,6 +70,19 @@ pub enum IpProtocol {
     All,
 }
 
+impl IpProtocol {
+    /// As the API takes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Esp => "50",
+            Self::All => "-1",
+        }
+    }
+}
+
 /// What a rule allows, and with whom.
 ///
 /// One of the three lists holds one entry, the others none.
