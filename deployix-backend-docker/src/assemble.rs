@@ -5,18 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use deployix_core::{
     Name, RelativePath, ResourceId,
     backend::{
-        Artifact, Assembly, CompileError, Input, Inputs, Owner, Remark, Resource, Unit, Via,
+        Artifact, Assembly, CompileError, Input, Inputs, Owner, Remark, Resource, Site, Unit, Via,
     },
     spec::FileContent,
 };
 use ipnet::Ipv4Net;
 
 use crate::{
-    compile::{self, Blueprint},
+    compile::{self, Blueprint, Host},
     compose::{Attachment, Compose, Condition, Network, Port, Restart, Service},
     extension::DockerTarget,
     firewall::{Accept, Allow, Firewall, Socket, host},
     namespace, naming,
+    networks::{Networks, Purpose, needs_outside},
     publish::Guest,
     subnet,
     yaml::Yaml,
@@ -27,28 +28,13 @@ use crate::{
 /// # Errors
 /// Every reason why they cannot stand side by side.
 pub(crate) fn assemble(assembly: &Assembly<'_>) -> Result<Artifact, CompileError> {
-    let target: DockerTarget = compile::settings(&assembly.site.target.extensions)?;
-    let mut blueprints = BTreeMap::new();
-    for unit in assembly.units {
-        blueprints.insert(unit.name, Blueprint::new(unit)?);
-    }
-    check_host_ports(&blueprints)?;
-    let networks = Networks::new(assembly, &target, &blueprints)?;
-    let context = if target.firewall { namespace::context(&target)? } else { BTreeMap::new() };
-    let image = target.firewall.then(|| namespace::image(assembly.deployment, &context));
-    let scene = Scene { assembly, target, blueprints, networks, image };
+    let scene = Scene::new(assembly.deployment, assembly.site, assembly.units, Host::Engine)?;
     let project = scene.project();
-    let mut artifact = Artifact { resources: scene.resources(&project)?, ..Artifact::default() };
-    if !project.services.is_empty() {
-        for (path, content) in context {
-            let path = format!("{}/{path}", naming::NETWORK_IMAGE);
-            artifact.files.insert(relative(&path)?, content);
-        }
-        let text = project.print().map_err(|error| Remark::new(["name"], error.to_string()))?;
-        let path = relative("compose.yaml")?;
-        artifact.files.insert(path, FileContent::plain(text.into_bytes()));
-    }
-    Ok(artifact)
+    Ok(Artifact {
+        files: scene.files(&project)?,
+        resources: scene.resources(&project)?,
+        ..Artifact::default()
+    })
 }
 
 fn relative(path: &str) -> Result<RelativePath, CompileError> {
@@ -86,77 +72,85 @@ fn check_host_ports(blueprints: &BTreeMap<&Name, Blueprint<'_>>) -> Result<(), C
     if reasons.is_empty() { Ok(()) } else { Err(CompileError { reasons }) }
 }
 
-/// A target's networks.
-struct Networks {
-    /// Their addresses, by name.
-    blocks: BTreeMap<String, Ipv4Net>,
-    /// Who has each edge.
-    edges: BTreeMap<String, (Name, Name)>,
-}
-
-impl Networks {
-    fn new(
-        assembly: &Assembly<'_>,
-        target: &DockerTarget,
-        blueprints: &BTreeMap<&Name, Blueprint<'_>>,
-    ) -> Result<Self, CompileError> {
-        // A peer that did not compile keeps its network, for what still runs of it.
-        let instances =
-            |name: &Name| blueprints.get(name).map_or(1, |blueprint| blueprint.instances.len());
-        let mut edges = BTreeMap::new();
-        let mut wanted = BTreeMap::new();
-        for unit in assembly.units {
-            let up = unit.upstreams.iter().filter(|peer| peer.via == Via::Loopback);
-            let down = unit.consumers.iter().filter(|peer| peer.via == Via::Loopback);
-            let up = up.map(|peer| (unit.name, peer.name));
-            let down = down.map(|peer| (peer.name, unit.name));
-            for (consumer, provider) in up.chain(down) {
-                let name = naming::edge(consumer, provider);
-                let both = if consumer == provider { 0 } else { instances(consumer) };
-                wanted.insert(name.clone(), both + instances(provider));
-                edges.insert(name, (consumer.clone(), provider.clone()));
-            }
-            if needs_outside(unit, &blueprints[unit.name]) {
-                wanted.insert(naming::outside(unit.name), instances(unit.name));
-            }
-        }
-        let blocks = subnet::allocate(target.subnets, &wanted).map_err(|homeless| {
-            let message =
-                format!("{} has no room for the networks {}", target.subnets, homeless.join(", "));
-            Remark::new(["extensions", "docker", "subnets"], message)
-                .remedy("give the target a larger range: extensions.docker.subnets")
-        })?;
-        Ok(Self { blocks, edges })
-    }
-}
-
-/// Whether it reaches, or is reached from, outside the engine.
-fn needs_outside(unit: &Unit<'_>, blueprint: &Blueprint<'_>) -> bool {
-    !unit.externals.is_empty() || !blueprint.distant.is_empty() || !blueprint.host_ports.is_empty()
-}
-
 /// Everything on a target, side by side.
-struct Scene<'a> {
-    assembly: &'a Assembly<'a>,
+pub(crate) struct Scene<'a> {
+    deployment: &'a Name,
+    /// The target's name.
+    site: &'a Name,
     target: DockerTarget,
+    units: &'a [Unit<'a>],
     blueprints: BTreeMap<&'a Name, Blueprint<'a>>,
     networks: Networks,
-    /// What loads the packet filters, where there are any.
-    image: Option<String>,
+    /// The build context of what loads the packet filters, and the image made from it.
+    filter: Option<(BTreeMap<RelativePath, FileContent>, String)>,
 }
 
-impl Scene<'_> {
-    fn project(&self) -> Compose {
-        let deployment = self.assembly.deployment;
+impl<'a> Scene<'a> {
+    /// Lowers all functionalities of a target.
+    ///
+    /// # Errors
+    /// Every reason why they cannot stand side by side.
+    pub(crate) fn new(
+        deployment: &'a Name,
+        site: Site<'a>,
+        units: &'a [Unit<'a>],
+        host: Host,
+    ) -> Result<Self, CompileError> {
+        let target: DockerTarget = compile::settings(&site.target.extensions)?;
+        let mut blueprints = BTreeMap::new();
+        for unit in units {
+            blueprints.insert(unit.name, Blueprint::new(unit, host)?);
+        }
+        check_host_ports(&blueprints)?;
+        let networks = Networks::new(units, &target, &blueprints)?;
+        let filter = if target.firewall && !units.is_empty() {
+            let context = namespace::context(&target)?;
+            let image = namespace::image(deployment, &context);
+            Some((context, image))
+        } else {
+            None
+        };
+        let site = &site.target.name;
+        Ok(Self { deployment, site, target, units, blueprints, networks, filter })
+    }
+
+    /// The files that belong to no functionality alone.
+    pub(crate) fn files(
+        &self,
+        project: &Compose,
+    ) -> Result<BTreeMap<RelativePath, FileContent>, CompileError> {
+        let mut files = BTreeMap::new();
+        if self.units.is_empty() {
+            return Ok(files);
+        }
+        for (path, content) in self.filter.iter().flat_map(|(context, _)| context) {
+            let path = format!("{}/{path}", naming::NETWORK_IMAGE);
+            files.insert(relative(&path)?, content.clone());
+        }
+        let text = project.print().map_err(|error| Remark::new(["name"], error.to_string()))?;
+        files.insert(relative("compose.yaml")?, FileContent::plain(text.into_bytes()));
+        Ok(files)
+    }
+
+    /// The functionalities, lowered, each with its unit.
+    pub(crate) fn blueprints(&self) -> impl Iterator<Item = (&Unit<'a>, &Blueprint<'a>)> {
+        self.units.iter().filter_map(|unit| Some((unit, self.blueprints.get(unit.name)?)))
+    }
+
+    /// The Compose project.
+    pub(crate) fn project(&self) -> Compose {
+        let deployment = self.deployment;
         let mut project = Compose {
             comment: vec![
-                format!("The deployment {deployment} on {}, made by Deployix.", self.site()),
-                "`docker compose up --detach --wait` builds and starts it.".to_owned(),
+                format!("The deployment {deployment} on {}, made by Deployix.", self.site),
+                "`docker compose up --detach --wait` builds and starts it; the same starts what the \
+                 engine left behind after a crash."
+                    .to_owned(),
             ],
-            name: naming::project(deployment, self.site()),
+            name: naming::project(deployment, self.site),
             ..Compose::default()
         };
-        for unit in self.assembly.units {
+        for unit in self.units {
             self.add(unit, &mut project);
         }
         if !project.secrets.is_empty() {
@@ -165,54 +159,40 @@ impl Scene<'_> {
                 crate::image::USER_ID
             ));
         }
-        for (name, block) in &self.networks.blocks {
-            let edge = self.networks.edges.get(name);
-            let network = match edge {
-                Some((consumer, provider)) => self.edge_network(*block, consumer, provider),
-                None => self.outside_network(*block, name),
-            };
-            project.networks.insert(name.clone(), network);
+        for (name, addresses, purpose) in self.networks.iter() {
+            project.networks.insert(name.clone(), self.network(addresses, purpose));
         }
         project
     }
 
-    fn site(&self) -> &Name {
-        &self.assembly.site.target.name
-    }
-
     fn labels(&self, entries: &[(&str, &Name)]) -> BTreeMap<String, String> {
-        let common = [("deployment", self.assembly.deployment), ("target", self.site())];
+        let common = [("deployment", self.deployment), ("target", self.site)];
         let all = common.iter().chain(entries);
         all.map(|(key, value)| (format!("deployix.{key}"), value.to_string())).collect()
     }
 
-    fn edge_network(&self, block: Ipv4Net, consumer: &Name, provider: &Name) -> Network {
-        // Without an address of its own on the bridge, the host and all it publishes are out of
-        // reach, which `internal` alone does not see to.
-        let no_gateway = ("com.docker.network.bridge.inhibit_ipv4".to_owned(), "true".to_owned());
-        Network {
-            internal: true,
-            subnet: Some(block.to_string()),
-            options: [no_gateway].into(),
-            labels: self.labels(&[("consumer", consumer), ("provider", provider)]),
-        }
-    }
-
-    fn outside_network(&self, block: Ipv4Net, name: &str) -> Network {
-        let unit = self.assembly.units.iter().find(|unit| naming::outside(unit.name) == name);
-        let reaches_out = unit.is_some_and(|unit| {
-            !unit.externals.is_empty() || !self.blueprints[unit.name].distant.is_empty()
-        });
-        let masquerade = "com.docker.network.bridge.enable_ip_masquerade".to_owned();
-        Network {
-            internal: false,
-            subnet: Some(block.to_string()),
-            // Where it is only reached, it needs no way out.
-            options: (!reaches_out).then(|| (masquerade, "false".to_owned())).into_iter().collect(),
-            labels: unit
-                .map(|unit| self.labels(&[("functionality", unit.name)]))
-                .unwrap_or_default(),
-        }
+    fn network(&self, addresses: Ipv4Net, purpose: &Purpose) -> Network {
+        let option =
+            |key: &str, value: &str| (format!("com.docker.network.bridge.{key}"), value.to_owned());
+        let (internal, options, labels) = match purpose {
+            // Without an address of its own on the bridge, the host and all it publishes are out
+            // of reach, which `internal` alone does not see to.
+            Purpose::Edge { consumer, provider } => (
+                true,
+                [option("inhibit_ipv4", "true")].into(),
+                self.labels(&[("consumer", consumer), ("provider", provider)]),
+            ),
+            Purpose::Outside { functionality, reaches_out } => (
+                false,
+                // Where it is only reached, it needs no way out.
+                (!reaches_out)
+                    .then(|| option("enable_ip_masquerade", "false"))
+                    .into_iter()
+                    .collect(),
+                self.labels(&[("functionality", functionality)]),
+            ),
+        };
+        Network { internal, subnet: Some(addresses.to_string()), options, labels }
     }
 
     /// Adds a functionality's containers, volumes and secrets.
@@ -276,7 +256,11 @@ impl Scene<'_> {
     /// The container that holds the network namespace of one instance.
     fn namespace(&self, unit: &Unit<'_>, blueprint: &Blueprint<'_>) -> Service {
         let firewall = self.firewall(unit, blueprint);
-        let mut service = namespace::service(&self.target, self.image.as_deref(), &firewall);
+        let mut service = namespace::service(
+            &self.target,
+            self.filter.as_ref().map(|(_, image)| image.as_str()),
+            &firewall,
+        );
         for peer in unit.upstreams.iter().filter(|peer| peer.via == Via::Loopback) {
             service.networks.entry(naming::edge(unit.name, peer.name)).or_default();
         }
@@ -291,7 +275,9 @@ impl Scene<'_> {
         let hosts: BTreeSet<_> = blueprint
             .distant
             .iter()
-            .map(|(peer, address)| (peer.fqdn.to_string(), address.to_string()))
+            .filter_map(|distant| {
+                Some((distant.peer.fqdn.to_string(), distant.known()?.to_string()))
+            })
             .collect();
         service.extra_hosts = hosts.into_iter().collect();
         let ports = blueprint.host_ports.keys().map(|port| Port {
@@ -311,7 +297,7 @@ impl Scene<'_> {
     }
 
     fn firewall(&self, unit: &Unit<'_>, blueprint: &Blueprint<'_>) -> Firewall {
-        let block = |name: &str| self.networks.blocks.get(name).copied();
+        let block = |name: &str| self.networks.addresses(name);
         let mut accept = BTreeSet::new();
         let mut allow = BTreeSet::new();
         for peer in unit.consumers.iter().filter(|peer| peer.via == Via::Loopback) {
@@ -327,10 +313,13 @@ impl Scene<'_> {
             let sockets = peer.endpoints.iter().map(|endpoint| Socket::from(&endpoint.endpoint));
             allow.extend(sockets.map(|socket| Allow::To(block, socket)));
         }
-        for (peer, address) in &blueprint.distant {
-            let std::net::IpAddr::V4(address) = address else { continue };
-            let sockets = peer.endpoints.iter().map(|endpoint| Socket::from(&endpoint.endpoint));
-            allow.extend(sockets.map(|socket| Allow::To(host(*address), socket)));
+        for distant in &blueprint.distant {
+            let endpoints = distant.peer.endpoints.iter();
+            let sockets = endpoints.map(|endpoint| Socket::from(&endpoint.endpoint));
+            allow.extend(sockets.map(|socket| match distant.known() {
+                Some(address) => Allow::To(host(address), socket),
+                None => Allow::Beyond(self.target.subnets, socket),
+            }));
         }
         if !unit.externals.is_empty() {
             allow.insert(Allow::Outside(self.target.subnets));
@@ -352,26 +341,25 @@ impl Scene<'_> {
 
     /// The resources of what surrounds the programs: networks, namespaces and containers.
     fn resources(&self, project: &Compose) -> Result<Vec<Resource>, CompileError> {
-        let id = |kind: &str, name: &str| naming::resource(self.site(), kind, name);
+        let id = |kind: &str, name: &str| naming::resource(self.site, kind, name);
         let mut resources = Vec::new();
-        if let Some(image) = self.image.as_ref().filter(|_| !project.services.is_empty()) {
+        if let Some((_, image)) = &self.filter {
             let inputs = Inputs::from([
                 ("context".to_owned(), naming::NETWORK_IMAGE.into()),
                 ("image".to_owned(), image.as_str().into()),
             ]);
-            let owner = Owner::Target(self.site().clone());
+            let owner = Owner::Target(self.site.clone());
             resources.push(Resource::new(id("image", naming::NETWORK_IMAGE)?, owner, inputs, []));
         }
         for (name, network) in &project.networks {
-            let owner = match self.networks.edges.get(name) {
-                Some((consumer, provider)) => {
+            let owner = match self.networks.purpose(name) {
+                Some(Purpose::Edge { consumer, provider }) => {
                     Owner::Edge { consumer: consumer.clone(), provider: provider.clone() }
                 }
-                None => match self.assembly.units.iter().find(|u| naming::outside(u.name) == *name)
-                {
-                    Some(unit) => Owner::Functionality(unit.name.clone()),
-                    None => Owner::Target(self.site().clone()),
-                },
+                Some(Purpose::Outside { functionality, .. }) => {
+                    Owner::Functionality(functionality.clone())
+                }
+                None => continue,
             };
             resources.push(Resource::new(id("network", name)?, owner, inputs(network.tree()), []));
         }
@@ -385,7 +373,7 @@ impl Scene<'_> {
                         .keys()
                         .map(|network| id("network", network))
                         .collect::<Result<_, _>>()?;
-                    if self.image.is_some() {
+                    if self.filter.is_some() {
                         after.push(id("image", naming::NETWORK_IMAGE)?);
                     }
                     let container = id("container", &namespace)?;
@@ -399,7 +387,7 @@ impl Scene<'_> {
                 for (container, program) in blueprint.containers(instance) {
                     for name in [naming::initializer(&container), container] {
                         let Some(service) = project.services.get(&name) else { continue };
-                        let mut after = vec![compile::image_id(self.site(), program)?];
+                        let mut after = vec![compile::image_id(self.site, program)?];
                         for mount in &service.volumes {
                             after.push(id("volume", &mount.volume)?);
                         }

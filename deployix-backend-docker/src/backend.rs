@@ -5,7 +5,7 @@ use deployix_core::{
     BackendId,
     backend::{
         Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, ErrorKind,
-        Observed, Outcome, Resource, Scope, Step, Unit,
+        Guest, Observed, Outcome, Resource, Scope, Site, Step, Unit, UserData,
     },
     spec::ExtensionDecl,
 };
@@ -13,6 +13,7 @@ use deployix_core::{
 use crate::{
     assemble, compile,
     extension::{DockerFunctionality, DockerLoadBalancer, DockerTarget},
+    guest,
     naming::BACKEND,
 };
 
@@ -93,6 +94,13 @@ impl Backend for DockerBackend {
 
     async fn apply(&self, _step: &Step<'_>) -> Result<Outcome, BackendError> {
         Err(unsupported("apply"))
+    }
+}
+
+/// Boots a Debian 13, an Ubuntu 24.04 or newer into an engine that runs the units.
+impl Guest for DockerBackend {
+    fn user_data(&self, site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, CompileError> {
+        guest::user_data(site, units)
     }
 }
 

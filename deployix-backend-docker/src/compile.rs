@@ -1,12 +1,14 @@
 //! One functionality, lowered to what its image, containers and published ports are.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use deployix_core::{
     Name, ResourceId,
-    backend::{Artifact, CompileError, Inputs, Owner, Peer, Remark, Resource, Unit, Via},
-    name::RelativePath,
-    spec::{Extension, Extensions},
+    backend::{
+        Artifact, CompileError, Inputs, Owner, Peer, PeerAddress, Remark, Resource, Unit, Via,
+    },
+    name::{NameError, RelativePath},
+    spec::{Extension, Extensions, FileContent},
 };
 
 use crate::{
@@ -25,9 +27,36 @@ pub(crate) struct Blueprint<'a> {
     /// What its replicas are called.
     pub(crate) instances: Vec<String>,
     pub(crate) host_ports: HostPorts,
-    /// Upstreams on other machines, by host name and address.
-    pub(crate) distant: Vec<(&'a Peer<'a>, IpAddr)>,
+    /// Upstreams on other machines.
+    pub(crate) distant: Vec<Distant<'a>>,
     pub(crate) remarks: Vec<Remark>,
+}
+
+/// Whose engine it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// The target's own, on a machine that exists.
+    Engine,
+    /// That of a machine which another backend makes: its own address and those of others like it
+    /// are known once it is made, and that backend keeps strangers out.
+    Guest,
+}
+
+/// One machine of an upstream that runs elsewhere.
+#[derive(Debug)]
+pub(crate) struct Distant<'a> {
+    pub(crate) peer: &'a Peer<'a>,
+    pub(crate) address: PeerAddress,
+}
+
+impl Distant<'_> {
+    /// Its address, where that is known.
+    pub(crate) fn known(&self) -> Option<Ipv4Addr> {
+        match self.address {
+            PeerAddress::Known(IpAddr::V4(address)) => Some(address),
+            _ => None,
+        }
+    }
 }
 
 /// Reads an extension's settings.
@@ -44,7 +73,7 @@ impl<'a> Blueprint<'a> {
     ///
     /// # Errors
     /// Every reason why it cannot run on this target.
-    pub(crate) fn new(unit: &'a Unit<'a>) -> Result<Self, CompileError> {
+    pub(crate) fn new(unit: &'a Unit<'a>, host: Host) -> Result<Self, CompileError> {
         let target: DockerTarget = settings(&unit.site.target.extensions)?;
         let (published, settings) = match unit.balancer {
             Some(balancer) => {
@@ -77,8 +106,9 @@ impl<'a> Blueprint<'a> {
             })
             .collect();
         let Notes { mut problems, mut remarks, .. } = notes;
-        let host_ports = publish::publish(unit, &published, &target, &mut problems, &mut remarks);
-        let distant = distant(unit, &mut problems);
+        let host_ports =
+            publish::publish(unit, &published, (&target, host), &mut problems, &mut remarks);
+        let distant = distant(unit, host, &mut problems);
         if !unit.externals.is_empty() {
             let hosts: Vec<_> = unit.externals.iter().map(ToString::to_string).collect();
             remarks.push(Remark::new(
@@ -93,7 +123,12 @@ impl<'a> Blueprint<'a> {
         if !problems.is_empty() {
             return Err(CompileError { reasons: problems });
         }
-        let instances = naming::instances(unit.name, unit.replicas.get());
+        let replicas = match host {
+            Host::Engine => unit.replicas.get(),
+            // The machines of such a target run one each.
+            Host::Guest => 1,
+        };
+        let instances = naming::instances(unit.name, replicas);
         Ok(Self { settings, programs, instances, host_ports, distant, remarks })
     }
 
@@ -109,21 +144,27 @@ impl<'a> Blueprint<'a> {
     }
 }
 
-/// Upstreams on other machines, each with its addresses there.
-fn distant<'a>(unit: &'a Unit<'a>, problems: &mut Vec<Remark>) -> Vec<(&'a Peer<'a>, IpAddr)> {
+/// Upstreams on other machines, machine by machine.
+fn distant<'a>(unit: &'a Unit<'a>, host: Host, problems: &mut Vec<Remark>) -> Vec<Distant<'a>> {
     let mut found = Vec::new();
     for peer in &unit.upstreams {
         let message = match peer.via {
             Via::Loopback | Via::External => continue,
-            Via::Ipsec => Some("is reached over IPsec, which Docker has none of".to_owned()),
-            Via::Private => match peer.known_addresses() {
-                Some(addresses) if addresses.iter().all(IpAddr::is_ipv4) => {
-                    found.extend(addresses.into_iter().map(|address| (peer, address)));
-                    None
-                }
-                Some(_) => Some("has an IPv6 address, and the networks made here are IPv4".into()),
-                None => Some("has an address that is not known beforehand".to_owned()),
-            },
+            Via::Ipsec => Some("is reached over IPsec, which Docker has none of"),
+            Via::Private => {
+                let addresses: Vec<_> = peer.addresses().collect();
+                let message = addresses.iter().find_map(|address| match address {
+                    PeerAddress::Known(address) if address.is_ipv6() => {
+                        Some("has an IPv6 address, and the networks made here are IPv4")
+                    }
+                    PeerAddress::Later { .. } if host == Host::Engine => {
+                        Some("has an address that is not known beforehand")
+                    }
+                    _ => None,
+                });
+                found.extend(addresses.into_iter().map(|address| Distant { peer, address }));
+                message
+            }
         };
         problems.extend(message.map(|message| {
             Remark::new(["upstream-hosts"], format!("`{}` {message}", peer.fqdn)).remedy(
@@ -148,16 +189,12 @@ fn is_capability(text: &str) -> bool {
 /// # Errors
 /// Every reason why it cannot run on this target.
 pub(crate) fn compile(unit: &Unit<'_>) -> Result<Artifact, CompileError> {
-    let blueprint = Blueprint::new(unit)?;
+    let blueprint = Blueprint::new(unit, Host::Engine)?;
     let owner = Owner::Functionality(unit.name.clone());
     let target = &unit.site.target.name;
     let mut artifact = Artifact { remarks: blueprint.remarks.clone(), ..Artifact::default() };
     for program in &blueprint.programs {
-        for (path, content) in &program.context {
-            let path = RelativePath::new(format!("{}/{path}", program.folder))
-                .map_err(|error| Remark::new(["name"], error.to_string()))?;
-            artifact.files.insert(path, content.clone());
-        }
+        artifact.files.extend(context(program)?);
         let inputs = Inputs::from([
             ("context".to_owned(), program.folder.as_str().into()),
             ("image".to_owned(), program.image.as_str().into()),
@@ -175,6 +212,19 @@ pub(crate) fn compile(unit: &Unit<'_>) -> Result<Artifact, CompileError> {
         }
     }
     Ok(artifact)
+}
+
+/// The files of a program's build context, below the target's folder.
+pub(crate) fn context(
+    program: &Program<'_>,
+) -> Result<Vec<(RelativePath, FileContent)>, CompileError> {
+    let below = program.context.iter().map(|(path, content)| {
+        let path = RelativePath::new(format!("{}/{path}", program.folder))?;
+        Ok((path, content.clone()))
+    });
+    below
+        .collect::<Result<_, NameError>>()
+        .map_err(|error| Remark::new(["name"], error.to_string()).into())
 }
 
 /// The resource of a program's image.

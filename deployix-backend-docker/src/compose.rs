@@ -1,7 +1,7 @@
 //! Compose text: a typed tree of the Compose specification's parts that are used here.
 //!
 //! Compose fills in `$NAME` and `${NAME}` from the caller's environment in every value; a `$$` is
-//! a dollar sign. Every text of the tree passes [`escape`], so what stands in the tree is what the
+//! a dollar sign. Every text of the tree is escaped by one function, so what stands in the tree is what the
 //! container gets, whatever the environment holds. Keys are not filled in and stay as they are.
 //!
 //! A map prints in the order of its keys, a service in the order of its fields, and what is empty

@@ -1,8 +1,8 @@
 //! Dockerfile text: a typed tree and its one printer.
 //!
 //! Three small languages meet in a Dockerfile, and each has one function here: exec forms are JSON
-//! ([`exec`]), other operands are words in which `$`, `"` and `\` are special ([`word`]), and
-//! every instruction is one logical line of which no physical line may pass 64 KiB ([`Line`]).
+//! (`exec`), other operands are words in which `$`, `"` and `\` are special (`word`), and
+//! every instruction is one logical line of which no physical line may pass 64 KiB (`Line`).
 //! The rules are those of the reference parser, `moby/buildkit/frontend/dockerfile`, which the
 //! classic builder shares.
 //!
@@ -262,8 +262,14 @@ pub fn image_reference(text: &str) -> Result<&str, EmitError> {
     }
 }
 
-/// A word in double quotes, in which a backslash escapes `"`, `$` and itself.
+/// A word: bare where nothing in it is special, else in double quotes, in which a backslash escapes
+/// `"`, `$` and itself.
 fn word(text: &str, place: &str) -> Result<String, EmitError> {
+    // A longer one may have to be folded, which only quotes allow.
+    let bare = |b: u8| b.is_ascii_alphanumeric() || b"._-/:".contains(&b);
+    if !text.is_empty() && text.len() < 256 && text.bytes().all(bare) {
+        return Ok(text.to_owned());
+    }
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {

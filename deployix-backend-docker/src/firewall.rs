@@ -57,6 +57,9 @@ pub(crate) struct Accept {
 pub(crate) enum Allow {
     /// To a port at some addresses.
     To(Ipv4Net, Socket),
+    /// To a port anywhere but in the deployment's own networks, for a machine whose address is
+    /// not known yet.
+    Beyond(Ipv4Net, Socket),
     /// Anywhere but to the deployment's own networks.
     Outside(Ipv4Net),
 }
@@ -87,6 +90,9 @@ impl Firewall {
         for allow in &self.allow {
             let _ = match allow {
                 Allow::To(to, socket) => writeln!(out, "    ip daddr {to} {socket} accept"),
+                Allow::Beyond(own, socket) => {
+                    writeln!(out, "    ip daddr != {own} {socket} accept")
+                }
                 Allow::Outside(own) => writeln!(out, "    ip daddr != {own} accept"),
             };
         }

@@ -89,6 +89,7 @@ pub(crate) fn text() -> impl Strategy<Value = String> {
         3 => proptest::collection::vec(any::<char>(), 0..40)
             .prop_map(|chars| chars.into_iter().filter(|c| *c != '\0').collect()),
         2 => "[a-z0-9/._-]{0,20}",
+        1 => "([ -~]{0,8}\n){1,4}",
     ]
 }
 

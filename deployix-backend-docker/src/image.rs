@@ -28,6 +28,8 @@ pub(crate) const USER_ID: &str = "900:900";
 
 const PREPARE: &str = "prepare";
 const PREPARED: &str = "/prepare";
+/// The folder of this backend's own scripts in a build context.
+const SCRIPTS: &str = "deployix";
 
 /// What one program's image is made of.
 #[derive(Debug)]
@@ -39,8 +41,8 @@ pub(crate) struct Image<'a> {
     pub(crate) user: Option<&'a str>,
     /// Files shipped along, by their path in the folder.
     pub(crate) shipped: Option<&'a BTreeMap<RelativePath, FileContent>>,
-    pub(crate) start_script: Option<String>,
-    pub(crate) schedule_script: Option<String>,
+    /// Scripts that this backend adds, by name.
+    pub(crate) scripts: BTreeMap<&'static str, String>,
     /// Files put in place.
     pub(crate) files: Vec<Baked>,
     /// Links put in place: where, and to what.
@@ -95,18 +97,20 @@ impl Image<'_> {
             }
             prepare.take("software/", &format!("{HOME}/software/"), "0:0");
         }
-        let scripts = [("start", &self.start_script), ("schedule", &self.schedule_script)];
-        for (name, script) in scripts {
-            if let Some(script) = script {
-                prepare.add(name, FileContent::program(script.as_bytes()));
-                prepare.take(name, &format!("{HOME}/{name}"), "0:0");
+        if !self.scripts.is_empty() {
+            for (name, script) in &self.scripts {
+                let path = format!("{SCRIPTS}/{name}");
+                prepare.add(&path, FileContent::program(script.as_bytes()));
             }
+            prepare.take(&format!("{SCRIPTS}/"), &format!("{HOME}/"), "0:0");
         }
-        let owner = self.user.unwrap_or("0:0");
+        let user = self.user.unwrap_or("0:0");
         for (index, file) in self.files.iter().enumerate() {
             let name = format!("files/{index}");
             prepare.add(&name, file.content.clone());
             prepare.run(&["chmod", &format!("{:04o}", file.mode), &format!("{PREPARED}/{name}")]);
+            // Its user's own only where nobody else could read it.
+            let owner = if file.mode & 0o004 == 0 { user } else { "0:0" };
             prepare.take(&name, &file.path, owner);
         }
         for (index, (path, to)) in self.links.iter().enumerate() {
@@ -117,7 +121,7 @@ impl Image<'_> {
         for (index, (path, mode)) in self.directories.iter().enumerate() {
             let made = prepare.folder("directories", index, path);
             prepare.run(&["mkdir", "-m", &format!("{mode:04o}"), &made]);
-            prepare.take(&format!("directories/{index}/"), &folder_of(path), owner);
+            prepare.take(&format!("directories/{index}/"), &folder_of(path), user);
         }
         let place = |error: EmitError| Remark::new(["service"], error.to_string());
         let dockerfile = self.dockerfile(&prepare).print().map_err(place)?;
@@ -238,20 +242,11 @@ impl Prepare {
 
     fn stage(&self, base_image: &str) -> Stage {
         let mut steps = Vec::new();
-        for folder in ["software", "files"] {
+        for folder in ["software", SCRIPTS, "files"] {
             if self.context.keys().any(|path| path.starts_with(&format!("{folder}/"))) {
                 steps.push(Instruction::Copy(Copy {
                     source: format!("{folder}/"),
                     destination: format!("{PREPARED}/{folder}/"),
-                    ..Copy::default()
-                }));
-            }
-        }
-        for script in ["start", "schedule"] {
-            if self.context.contains_key(script) {
-                steps.push(Instruction::Copy(Copy {
-                    source: script.to_owned(),
-                    destination: format!("{PREPARED}/{script}"),
                     ..Copy::default()
                 }));
             }

@@ -16,6 +16,12 @@
 //! ready, calendars and IPsec are refused with a remedy. Hosts outside cannot be told by name: who
 //! reaches one can reach all.
 
+//!
+//! An engine that was killed starts containers in no particular order, and one that shares the
+//! network namespace of another which is not up yet stays down
+//! ([moby/moby#50326](https://github.com/moby/moby/issues/50326)): `docker compose up --detach`
+//! starts it. It fails closed: no program runs without its packet filter.
+
 mod assemble;
 mod backend;
 mod compile;
@@ -24,9 +30,11 @@ pub mod dockerfile;
 pub mod error;
 pub mod extension;
 mod firewall;
+mod guest;
 mod image;
 mod namespace;
 mod naming;
+mod networks;
 mod probe;
 mod program;
 mod publish;

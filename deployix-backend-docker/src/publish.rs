@@ -13,8 +13,9 @@ use deployix_core::{
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::{
+    compile::Host,
     extension::{DockerFunctionality, DockerLoadBalancer, DockerTarget, Published},
-    firewall::{Socket, host},
+    firewall::{self, Socket},
 };
 
 /// A port of the host that leads into a functionality.
@@ -42,11 +43,11 @@ pub(crate) type HostPorts = BTreeMap<HostPort, BTreeSet<Guest>>;
 pub(crate) fn publish(
     unit: &Unit<'_>,
     settings: &Settings,
-    target: &DockerTarget,
+    (target, host): (&DockerTarget, Host),
     problems: &mut Vec<Remark>,
     remarks: &mut Vec<Remark>,
 ) -> HostPorts {
-    let mut work = Publishing { unit, target, ports: HostPorts::new(), problems, remarks };
+    let mut work = Publishing { unit, target, host, ports: HostPorts::new(), problems, remarks };
     match settings {
         Settings::Functionality(settings) => {
             for (endpoint, published) in &settings.publish {
@@ -56,7 +57,7 @@ pub(crate) fn publish(
         Settings::LoadBalancer(settings, balancer) => work.balancer(settings, balancer),
     }
     work.private_consumers();
-    if unit.replicas.get() > 1 && !work.ports.is_empty() {
+    if host == Host::Engine && unit.replicas.get() > 1 && !work.ports.is_empty() {
         work.problems.push(
             Remark::new(
                 ["replicas"],
@@ -78,6 +79,7 @@ pub(crate) enum Settings {
 struct Publishing<'a, 'n> {
     unit: &'n Unit<'a>,
     target: &'n DockerTarget,
+    host: Host,
     ports: HostPorts,
     problems: &'n mut Vec<Remark>,
     remarks: &'n mut Vec<Remark>,
@@ -160,7 +162,11 @@ impl Publishing<'_, '_> {
         let mut consumers = self.unit.consumers.iter().filter(|peer| peer.via == Via::Private);
         let Some(first) = consumers.next() else { return };
         let consumers = std::iter::once(first).chain(consumers);
-        let own = self.unit.site.target.private_address(0);
+        let own = match (self.host, self.unit.site.target.private_address(0)) {
+            // That of a machine yet to be made: all it has.
+            (Host::Guest, None) => Some(Ipv4Addr::UNSPECIFIED.into()),
+            (_, own) => own,
+        };
         let Some(IpAddr::V4(own)) = own else {
             self.problems.push(
                 Remark::new(
@@ -181,14 +187,14 @@ impl Publishing<'_, '_> {
             for address in consumer.addresses() {
                 match address {
                     PeerAddress::Known(IpAddr::V4(address)) if self.target.firewall => {
-                        guests.insert(Guest::From(host(address)));
+                        guests.insert(Guest::From(firewall::host(address)));
                     }
                     _ => {
                         guests.insert(Guest::From(Ipv4Net::default()));
                     }
                 }
             }
-            if guests.contains(&Guest::From(Ipv4Net::default())) {
+            if self.host == Host::Engine && guests.contains(&Guest::From(Ipv4Net::default())) {
                 self.remarks.push(
                     Remark::new(
                         ["fqdn"],

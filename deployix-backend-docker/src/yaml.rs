@@ -1,8 +1,9 @@
 //! YAML text: a small tree and its one printer.
 //!
-//! Text is always in double quotes, keys only where they need them, so no reader can take a
-//! string for a number, a date, a boolean or null, whichever version of YAML it follows.
-//! Everything outside printable ASCII and ordinary letters is escaped.
+//! Text is in double quotes, or a block of lines where it is plain lines of text; keys are quoted
+//! where they need it. So no reader can take a string for a number, a date, a boolean or null,
+//! whichever version of YAML it follows. In quotes, everything outside printable ASCII and ordinary
+//! letters is escaped.
 
 use std::fmt::Write as _;
 
@@ -75,6 +76,19 @@ impl Yaml {
     }
 
     fn after_colon(&self, out: &mut String, indent: usize) {
+        if let Self::Text(text) = self
+            && is_plain_lines(text)
+        {
+            out.push_str(" |\n");
+            for line in text.lines() {
+                if !line.is_empty() {
+                    pad(out, indent + 2);
+                    out.push_str(line);
+                }
+                out.push('\n');
+            }
+            return;
+        }
         let nested = match self {
             Self::Map(entries) => !entries.is_empty(),
             Self::List(items) => !items.is_empty() && !self.is_short(),
@@ -128,6 +142,18 @@ impl Yaml {
 
 fn pad(out: &mut String, indent: usize) {
     out.extend(std::iter::repeat_n(' ', indent));
+}
+
+/// Several lines of printable ASCII, ended by exactly one line break, which a literal block
+/// carries as they are (YAML 1.2, section 8.1.2). The first one must not be indented: it tells
+/// the reader how far the block is.
+fn is_plain_lines(text: &str) -> bool {
+    text.strip_suffix('\n').is_some_and(|body| {
+        body.contains('\n')
+            && !body.ends_with('\n')
+            && !body.starts_with(['\n', ' '])
+            && body.bytes().all(|b| matches!(b, b' '..=b'~' | b'\n'))
+    })
 }
 
 /// Identifiers that no YAML version reads as anything but text.
@@ -201,6 +227,15 @@ mod tests {
             "name: \"zalora\"\nservices:\n  web:\n    command: [\"web\", \"--port=80\"]\n    init: true\n    \
              ports:\n      - target: 80\n        published: \"8080\"\n    labels: {}\n"
         );
+    }
+
+    #[test]
+    fn plain_lines_are_a_block_and_others_are_quoted() {
+        let print = |value: &str| Yaml::Map(vec![("k".into(), text(value))]).print();
+        assert_eq!(print("a\n\n  b\n"), "k: |\n  a\n\n    b\n");
+        for quoted in ["a\n", "a\nb", "a\nb\n\n", " a\nb\n", "\na\nb\n", "a\tb\nc\n", "é\na\n"] {
+            assert!(print(quoted).starts_with("k: \""), "{quoted:?}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ fn shop() -> deployix_core::spec::Deployment {
     let db = ServiceSpec::builder(["postgres", "-D", "/var/lib/db/data"])
         .debian(["postgresql"])
         .user("postgres")
-        .initializer(["initdb", "/var/lib/db/data"])
+        .initializer(["sh", "-c", "[ -s /var/lib/db/data/PG_VERSION ] || initdb /var/lib/db/data"])
         .state("/var/lib/db")
         .endpoint("sql", 5432)
         .ready_over_tcp("sql")

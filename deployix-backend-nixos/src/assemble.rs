@@ -91,7 +91,8 @@ pub(crate) fn assemble(assembly: &Assembly<'_>) -> Result<Artifact, CompileError
         artifact.remarks.push(
             Remark::new(
                 ["extensions", "nixos", "modules"],
-                "nothing describes the machines' hardware, boot loader and way in (SSH), which NixOS needs to start",
+                "nothing describes the machines' hardware, boot loader and way in (SSH), which NixOS \
+                 needs to start",
             )
             .remedy("name modules for it, such as `modules = [\"hardware-configuration.nix\"]`"),
         );
@@ -168,7 +169,8 @@ fn shared(
         remarks.push(Remark::new(
             ["name"],
             format!(
-                "the names `{}` and `{}` give the same user id, so `{}` has {} here and another id elsewhere",
+                "the names `{}` and `{}` give the same user id, so `{}` has {} here and another id \
+                 elsewhere",
                 moved.met, moved.user, moved.user, moved.id
             ),
         ));
@@ -185,7 +187,6 @@ fn own(assembly: &Assembly<'_>, machine: &Machine) -> Result<(Attrs, Vec<String>
     let mut own = Attrs::new().with(["networking", "hostName"], machine.name.as_str());
     let here = ipsec::Here {
         identity: ipsec::identity(assembly.deployment, &target.name, target.kind, machine.index),
-        address: target.private_address(machine.index),
         authority: Expr::Path(AUTHORITY.to_owned()),
     };
     if let Some(connections) = ipsec::settings(&here, &units, Form::Module(""))? {

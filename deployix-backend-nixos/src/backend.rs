@@ -16,16 +16,18 @@ use crate::{assemble, guest};
 
 /// Compiles functionalities to NixOS modules, and targets to flakes that import them.
 ///
-/// Below the folder of a target it writes `modules/<functionality>.nix`, `configuration.nix` and `flake.nix` with
-/// `nixosConfigurations.<target>`; a pool's machines are `<target>-0`, `<target>-1` and so on. It is a [`Guest`] as well:
-/// then all of it is one text, which a machine of another backend is told at its first boot.
+/// Below the folder of a target it writes `modules/<functionality>.nix`, `configuration.nix` and
+/// `flake.nix` with `nixosConfigurations.<target>`; a pool's machines are `<target>-0`,
+/// `<target>-1` and so on. It is a [`Guest`] as well: then all of it is one text, which a machine
+/// of another backend is told at its first boot.
 ///
 /// ```
 /// use deployix_backend_nixos::NixosBackend;
 /// use deployix_core::backend::Registry;
 ///
 /// let nixos = NixosBackend::new();
-/// let registry = Registry::new().with(nixos.clone()).with_guest(nixos.backend_id().clone(), nixos);
+/// let id = nixos.backend_id().clone();
+/// let registry = Registry::new().with(nixos.clone()).with_guest(id, nixos);
 /// assert!(registry.backend_named("nixos").is_some());
 /// ```
 #[derive(Clone, Debug)]
@@ -104,6 +106,11 @@ impl Backend for NixosBackend {
                 "files".to_owned(),
                 Input::map(files.iter().map(|(path, content)| (path.as_str(), digest(content)))),
             ),
+            // Over loopback nothing is opened for them, so no file may tell of them.
+            (
+                "endpoints".to_owned(),
+                Input::list(unit.endpoints().map(|endpoint| endpoint.to_string())),
+            ),
             ("machines".to_owned(), Input::list(unit.machines.iter().copied())),
             ("secrets".to_owned(), Input::map(secrets)),
         ]);
@@ -136,6 +143,7 @@ impl Guest for NixosBackend {
 }
 
 fn unsupported(operation: &'static str) -> BackendError {
-    let message = "the NixOS backend compiles and plans only; switch a machine with `nixos-rebuild switch --flake`";
+    let message = "the NixOS backend compiles and plans only; switch a machine with \
+                   `nixos-rebuild switch --flake`";
     BackendError::permanent(ErrorKind::Unsupported, operation, message)
 }

@@ -21,12 +21,13 @@ use serde_json::Value;
 pub struct NixosTarget {
     /// The platform, as nixpkgs names it; `x86_64-linux` unless said otherwise.
     pub system: String,
-    /// The NixOS release that the machine was first installed with, for data whose form depends on it; `25.05`
-    /// unless said otherwise.
+    /// The NixOS release that the machine was first installed with, for data whose form depends on
+    /// it; `25.05` unless said otherwise.
     pub state_version: String,
     /// The flake that nixpkgs comes from; `github:NixOS/nixpkgs/nixos-25.05` unless said otherwise.
     pub nixpkgs: String,
-    /// Further NixOS modules, by their path below the target's folder: hardware, boot loader, the way in.
+    /// Further NixOS modules, by their path below the target's folder: hardware, boot loader, the
+    /// way in.
     pub modules: Vec<RelativePath>,
 }
 
@@ -47,19 +48,21 @@ impl Extension for NixosTarget {
     const IF_UNSUPPORTED: IfUnsupported = IfUnsupported::Note;
 }
 
-/// `extensions.nixos` of a functionality: settings of its systemd services, over those that this backend chooses.
+/// `extensions.nixos` of a functionality: settings of its systemd services, over those that this
+/// backend chooses.
 ///
-/// Values are systemd's, as in the option `systemd.services.<name>.serviceConfig` of NixOS. The usual reason is a program
-/// that needs more than the default sandbox gives:
+/// Values are systemd's, as in the option `systemd.services.<name>.serviceConfig` of NixOS. The
+/// usual reason is a program that needs more than the default sandbox gives:
 ///
 /// ```toml
 /// [functionality.builder.extensions.nixos]
-/// service-config = { RestrictNamespaces = false, SystemCallFilter = ["@system-service", "@mount"] }
+/// service-config = { RestrictNamespaces = false, SystemCallFilter = ["@system-service"] }
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct NixosFunctionality {
-    /// Settings by their names in systemd.exec(5) and its neighbours. They replace what this backend sets of the same name.
+    /// Settings by their names in systemd.exec(5) and its neighbours. They replace what this
+    /// backend sets of the same name.
     pub service_config: BTreeMap<String, Value>,
 }
 

@@ -1,5 +1,5 @@
-//! A machine's first boot, told as one Nix text: EC2's user data, which NixOS's `amazon-init` takes for
-//! `/etc/nixos/configuration.nix` and switches to.
+//! A machine's first boot, told as one Nix text: EC2's user data, which NixOS's `amazon-init` takes
+//! for `/etc/nixos/configuration.nix` and switches to.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,14 @@ use crate::extension::NixosTarget;
 use crate::syntax::{Attrs, Expr, Part, print};
 use crate::{identity, ipsec};
 
-/// Where a machine that is told of its units by user data keeps the certificate of the deployment's CA.
+/// Where a machine that is told of its units by user data keeps the certificate of the deployment's
+/// CA.
 const AUTHORITY: &str = "/var/lib/deployix/pki/ca.crt";
 
 /// Tells a machine to run these units.
 ///
-/// The text is `let address-.. = ".."; .. in { .. }: { .. }`: addresses that are not known yet are filled in at its
-/// head, where nothing else stands, and the rest refers to them by name.
+/// The text is `let address-.. = ".."; .. in { .. }: { .. }`: addresses that are not known yet are
+/// filled in at its head, where nothing else stands, and the rest refers to them by name.
 pub(crate) fn user_data(site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, CompileError> {
     let target = site.target;
     let mut reasons = Vec::new();
@@ -66,7 +67,6 @@ pub(crate) fn user_data(site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, 
     if let Some(unit) = units.first() {
         let here = ipsec::Here {
             identity: ipsec::identity(unit.deployment, &target.name, target.kind, 0),
-            address: None,
             authority: AUTHORITY.into(),
         };
         match ipsec::settings(&here, &units.iter().collect::<Vec<_>>(), Form::UserData) {
@@ -98,14 +98,17 @@ pub(crate) fn user_data(site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, 
     Ok(UserData { parts })
 }
 
-/// The addresses that the text refers to by name: those of upstreams, and of all that talks over IPsec.
+/// The addresses that the text refers to by name: those of upstreams, and of all that talks over
+/// IPsec.
 fn later(units: &[Unit<'_>]) -> Vec<(String, PeerAddress)> {
     let upstreams = units.iter().flat_map(|unit| &unit.upstreams);
     let consumers =
         units.iter().flat_map(|unit| &unit.consumers).filter(|peer| peer.via == Via::Ipsec);
     let reached =
         upstreams.filter(|peer| matches!(peer.via, Via::Private | Via::Ipsec)).chain(consumers);
-    let addresses: BTreeSet<PeerAddress> = reached.flat_map(|peer| peer.addresses()).collect();
+    let addresses: BTreeSet<PeerAddress> = reached
+        .flat_map(|peer| peer.machines.iter().map(|&machine| compile::address(peer, machine)))
+        .collect();
     let named = addresses.into_iter().filter_map(|address| match &address {
         PeerAddress::Known(_) => None,
         PeerAddress::Later { target, machine } => {

@@ -1,12 +1,13 @@
 //! Users and their ids, computed from names alone.
 //!
-//! The same name gets the same id on every machine and in every generation, so files keep their owner when a service
-//! moves or a disk is attached elsewhere, and no evaluation or activation has to remember anything.
+//! The same name gets the same id on every machine and in every generation, so files keep their
+//! owner when a service moves or a disk is attached elsewhere, and no evaluation or activation has
+//! to remember anything.
 //!
 //! Ids lie in 0x70000000 ..= 0x77FFFFFF (1879048192 to 2013265919). systemd's list of ranges
-//! (<https://systemd.io/UIDS-GIDS>) leaves 1879048192 to 2147352575 to nobody: it is above the ids of containers
-//! (up to 1879048191), below the range of foreign images (from 2147352576), below 2^31, and above all that NixOS or a
-//! person gives out.
+//! (<https://systemd.io/UIDS-GIDS>) leaves 1879048192 to 2147352575 to nobody: it is above the ids
+//! of containers (up to 1879048191), below the range of foreign images (from 2147352576), below
+//! 2^31, and above all that NixOS or a person gives out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,8 +18,8 @@ const FIRST: u32 = 0x7000_0000;
 /// How many bits of a name's hash choose the id.
 const BITS: u32 = 27;
 
-/// Users and groups that NixOS itself defines on every machine, with ids of its own, or that its common modules add
-/// (nixpkgs, `nixos/modules/misc/ids.nix` and `users-groups.nix`).
+/// Users and groups that NixOS itself defines on every machine, with ids of its own, or that its
+/// common modules add (nixpkgs, `nixos/modules/misc/ids.nix` and `users-groups.nix`).
 const RESERVED: [&str; 30] = [
     "adm",
     "audio",
@@ -67,8 +68,8 @@ pub(crate) fn id(user: &str, attempt: u32) -> u32 {
     FIRST + (u32::from_le_bytes([a, b, c, d]) & ((1 << BITS) - 1))
 }
 
-/// The user that a functionality runs as where its spec names none: of the same name where that can be a user's name,
-/// else as near to it as possible.
+/// The user that a functionality runs as where its spec names none: of the same name where that can
+/// be a user's name, else as near to it as possible.
 pub(crate) fn user_for(functionality: &str) -> String {
     let fits = |name: &str| UserName::new(name).is_ok() && !is_reserved(name);
     if fits(functionality) {
@@ -85,8 +86,9 @@ pub(crate) fn user_for(functionality: &str) -> String {
 
 /// Users that share a machine, with ids of their own.
 ///
-/// Of users whose ids meet, the first in the order of names keeps its id and the others get the next one computed from
-/// their names, so that the result depends on the set of users alone. Gives back who was moved.
+/// Of users whose ids meet, the first in the order of names keeps its id and the others get the
+/// next one computed from their names, so that the result depends on the set of users alone. Gives
+/// back who was moved.
 pub(crate) fn settle<'a>(users: impl IntoIterator<Item = &'a str>) -> Vec<Moved<'a>> {
     let users: BTreeSet<&str> = users.into_iter().collect();
     let mut taken = BTreeMap::new();

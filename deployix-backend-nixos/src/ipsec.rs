@@ -1,26 +1,28 @@
 //! Machines that talk over IPsec: strongSwan in transport mode, each side known by its certificate.
 //!
-//! Policies are installed before any packet flows (`start_action = trap`) and cover everything between the two
-//! machines: what would leave in clear text is held until there is a key, and what arrives in clear text is dropped by
-//! the kernel; the firewall's openings ask for IPsec once more.
+//! Policies are installed before any packet flows (`start_action = trap`) and cover everything
+//! between the two machines: what would leave in clear text is held until there is a key, and what
+//! arrives in clear text is dropped by the kernel. The firewall asks for IPsec once more in both
+//! directions, for the time when the daemon that holds the policies does not run.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use deployix_core::Name;
 use deployix_core::backend::{CompileError, Remark, Unit, Via};
 use deployix_core::spec::TargetKind;
 
 use crate::compile::{Form, sources};
-use crate::nftables::{Opening, Source, Traffic};
+use crate::nftables::{self, Opening, Source, Traffic};
 use crate::syntax::{Attrs, Expr, Part};
 
-/// Where a machine keeps its own certificate; issued by the deployment's CA, for the name that [`identity`] gives.
+/// Where a machine keeps its own certificate; issued by the deployment's CA, for the name that
+/// [`identity`] gives.
 pub(crate) const CERTIFICATE: &str = "/var/lib/deployix/pki/machine.crt";
 /// Where a machine keeps its private key, which never leaves it.
 pub(crate) const PRIVATE_KEY: &str = "/var/lib/deployix/pki/machine.key";
 
-/// The name in a machine's certificate: `TARGET.DEPLOYMENT`, with the machine's number where there are several.
+/// The name in a machine's certificate: `TARGET.DEPLOYMENT`, with the machine's number where there
+/// are several.
 pub(crate) fn identity(deployment: &Name, target: &Name, kind: TargetKind, machine: u32) -> String {
     match kind {
         TargetKind::Pool { .. } => format!("{target}-{machine}.{deployment}"),
@@ -40,8 +42,6 @@ struct Other {
 pub(crate) struct Here {
     /// The name in its certificate.
     pub(crate) identity: String,
-    /// Its address, where it is known.
-    pub(crate) address: Option<IpAddr>,
     /// The file with the certificate of the deployment's CA.
     pub(crate) authority: Expr,
 }
@@ -99,6 +99,9 @@ pub(crate) fn settings(
         });
     }
     let rules: Vec<Part> = openings.iter().flat_map(Opening::rules).collect();
+    let refused = nftables::only_encrypted(openings.iter().map(|opening| &opening.from));
+    let table = Attrs::new().with(["family"], "inet").with(["content"], Expr::Str(refused));
+    settings.set(["networking", "nftables", "tables", "deployix-ipsec"], table);
     settings.set(["networking", "firewall", "extraInputRules"], Expr::Str(rules));
     Ok(Some(settings))
 }
@@ -110,7 +113,7 @@ fn connection(here: &Here, other: &Other) -> Attrs {
         Source::Variable(name) => Expr::var(name),
         Source::Anywhere => "%any".into(),
     };
-    let mut connection = Attrs::new()
+    Attrs::new()
         .with(["version"], 2_i64)
         .with(["mobike"], false)
         .with(["remote_addrs"], vec![remote])
@@ -131,18 +134,15 @@ fn connection(here: &Here, other: &Other) -> Attrs {
                 .with(["start_action"], "trap")
                 .with(["close_action"], "trap")
                 .with(["dpd_action"], "trap"),
-        );
-    if let Some(address) = here.address {
-        connection.set(["local_addrs"], [address.to_string()]);
-    }
-    connection
+        )
 }
 
 /// The refusal of a connection that nobody can vouch for.
 pub(crate) fn no_authority() -> Remark {
     Remark::new(
         ["network"],
-        "machines in different networks talk over IPsec, and the deployment has no certificate authority to know them by",
+        "machines in different networks talk over IPsec, and the deployment has no certificate \
+         authority to know them by",
     )
     .remedy("give the deployment a `ca`, or put the targets into one network")
 }

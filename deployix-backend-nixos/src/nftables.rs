@@ -6,10 +6,11 @@ use crate::syntax::{Expr, Part};
 
 /// An opening in the firewall of a machine.
 ///
-/// Rules go into `networking.firewall.extraInputRules` of the nftables firewall. There they extend the chain that NixOS
-/// consults for new connections before its policy, drop, applies; rules in a table of our own could only drop more, since
-/// an accept in one table does not keep another from dropping. The whole ruleset is replaced in one transaction at each
-/// switch, so a rule that is no longer generated is gone without any stop command.
+/// Rules go into `networking.firewall.extraInputRules` of the nftables firewall. There they extend
+/// the chain that NixOS consults for new connections before its policy, drop, applies; rules in a
+/// table of our own could only drop more, since an accept in one table does not keep another from
+/// dropping. The whole ruleset is replaced in one transaction at each switch, so a rule that is no
+/// longer generated is gone without any stop command.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Opening {
     /// Who it is for, as people know it.
@@ -36,7 +37,8 @@ pub(crate) enum Source {
 pub(crate) enum Traffic {
     /// Connections to a port.
     Port(Protocol, u16),
-    /// Connections to a port whose packets came through IPsec; the same in clear text stays refused.
+    /// Connections to a port whose packets came through IPsec; the same in clear text stays
+    /// refused.
     EncryptedPort(Protocol, u16),
     /// The key exchange of IPsec (IKE, also through address translation) and its packets (ESP).
     Ipsec,
@@ -45,7 +47,8 @@ pub(crate) enum Traffic {
 impl Opening {
     /// Its lines, comment first.
     pub(crate) fn rules(&self) -> Vec<Part> {
-        // nftables reads a comment to the end of the line; names have no line ends, but the type does not say so.
+        // nftables reads a comment to the end of the line; names have no line ends, but the type
+        // does not say so.
         let comment = self.comment.replace(|c: char| c.is_control(), " ");
         let mut rules: Vec<Part> = vec![format!("# {comment}\n").into()];
         let mut rule = |before: &str, matches: String| {
@@ -68,11 +71,16 @@ impl Opening {
 }
 
 impl Source {
-    /// The match on it, with a blank after it.
+    /// The match on packets from it, with a blank after it.
     fn matching(&self) -> Vec<Part> {
+        self.compared("saddr")
+    }
+
+    /// The match of an address field with it, with a blank after it.
+    fn compared(&self, field: &str) -> Vec<Part> {
         let net = match self {
             Self::Variable(name) => {
-                return vec!["ip saddr ".into(), Expr::var(name).into(), " ".into()];
+                return vec![format!("ip {field} ").into(), Expr::var(name).into(), " ".into()];
             }
             Self::Anywhere => return Vec::new(),
             Self::Net(net) => net.trunc(),
@@ -82,11 +90,29 @@ impl Source {
             // nftables refuses a match on everything; the family is what is left of it.
             0 if net.addr().is_ipv4() => "meta nfproto ipv4 ".to_owned(),
             0 => "meta nfproto ipv6 ".to_owned(),
-            length if length == net.max_prefix_len() => format!("{family} saddr {} ", net.addr()),
-            _ => format!("{family} saddr {net} "),
+            length if length == net.max_prefix_len() => format!("{family} {field} {} ", net.addr()),
+            _ => format!("{family} {field} {net} "),
         };
         vec![text.into()]
     }
+}
+
+/// The content of a table that lets nothing out to these machines in clear text.
+///
+/// Here a table of our own is right: it only drops. Packets pass it twice, before and after they
+/// are encrypted.
+pub(crate) fn only_encrypted<'a>(machines: impl IntoIterator<Item = &'a Source>) -> Vec<Part> {
+    let mut content: Vec<Part> = vec![
+        "chain output {\n  type filter hook output priority filter; policy accept;\n".into(),
+        "  meta l4proto esp accept\n  udp sport { 500, 4500 } accept\n".into(),
+    ];
+    for machine in machines {
+        content.push("  ".into());
+        content.extend(machine.compared("daddr"));
+        content.push("rt ipsec missing drop\n".into());
+    }
+    content.push("}\n".into());
+    content
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Scripts run under the bash of `pkgs.writeShellScript`.
 
-use deployix_core::SecretName;
+use deployix_core::{RelativePath, SecretName};
 
 use crate::syntax::{Expr, Part};
 
@@ -33,7 +33,8 @@ impl Word {
         self
     }
 
-    /// Adds a secret's value: what systemd put into the unit's credentials, less newlines at the end.
+    /// Adds a secret's value: what systemd put into the unit's credentials, less newlines at the
+    /// end.
     pub(crate) fn then_secret(mut self, name: &SecretName) -> Self {
         let path = format!("\"$(< \"$CREDENTIALS_DIRECTORY/{name}\")\"");
         self.0.push(path.into());
@@ -78,7 +79,8 @@ impl Script {
         self
     }
 
-    /// Adds `export NAME=word`, in two steps so that a failure to read a secret is a failure of the script.
+    /// Adds `export NAME=word`, in two steps so that a failure to read a secret is a failure of the
+    /// script.
     pub(crate) fn export(mut self, name: &str, value: Word) -> Self {
         self.0.push(format!("{name}=").into());
         self.0.extend(value.0);
@@ -86,11 +88,10 @@ impl Script {
         self
     }
 
-    /// Adds the copying of a store path to a path below `$out`, for builders.
-    pub(crate) fn install(mut self, mode: &'static str, from: Expr, to: &str) -> Self {
-        self.0.push(format!("install -D -m {mode} ").into());
-        self.0.extend(Word::value(from).0);
-        self.0.push(format!(" \"$out\"/{}\n", quoted(to)).into());
+    /// Adds the copying of the file that a variable names to a path below `$out`, for builders.
+    pub(crate) fn install(mut self, mode: &'static str, variable: &str, to: &RelativePath) -> Self {
+        let to = quoted(to.as_str());
+        self.0.push(format!("install -D -m {mode} \"${variable}\" \"$out\"/{to}\n").into());
         self
     }
 

@@ -1,19 +1,22 @@
 //! systemd's own syntax: how words and values reach a unit exactly as they were meant.
 //!
-//! A command line is read in three steps (systemd.service(5), "Command lines"): it is split into words with C-like
-//! escapes in quotes, `%` specifiers are expanded in each word, and `$` variables are expanded when it runs. All three
-//! are undone here, in this one place. What systemd cannot carry at all is refused.
+//! A command line is read in three steps (systemd.service(5), "Command lines"): it is split into
+//! words with C-like escapes in quotes, `%` specifiers are expanded in each word, and `$` variables
+//! are expanded when it runs. All three are undone here, in this one place. What systemd cannot
+//! carry at all is refused.
 
 use crate::syntax::{Expr, Part};
 
-/// A word of a command line or list: text that is meant literally, and store paths known when Nix evaluates.
+/// A word of a command line or list: text that is meant literally, and store paths known when Nix
+/// evaluates.
 pub(crate) type Word = Vec<Part>;
 
-/// The longest argument or `NAME=value` that Linux passes to a program, without its final NUL: execve(2),
-/// `MAX_ARG_STRLEN`.
+/// The longest argument or `NAME=value` that Linux passes to a program, without its final NUL:
+/// execve(2), `MAX_ARG_STRLEN`.
 const LONGEST_ARGUMENT: usize = 131_071;
 
-/// The longest line that systemd reads, 1 MiB (`LONG_LINE_MAX`), less some room for the setting's own name.
+/// The longest line that systemd reads, 1 MiB (`LONG_LINE_MAX`), less some room for the setting's
+/// own name.
 const LONGEST_LINE: usize = (1 << 20) - 256;
 
 /// Text that cannot pass through a unit.
@@ -25,12 +28,14 @@ pub(crate) enum UnitError {
     Character(u32),
     /// More than Linux passes as one argument or variable.
     #[error(
-        "{0} bytes are more than the {LONGEST_ARGUMENT} that Linux passes as one argument or variable; put the text into a file"
+        "{0} bytes are more than the {LONGEST_ARGUMENT} that Linux passes as one argument \
+         or variable; put the text into a file"
     )]
     Argument(usize),
     /// More than systemd reads as one line.
     #[error(
-        "the command line has {0} bytes, more than systemd reads as one line; put the text into a file"
+        "the command line has {0} bytes, more than systemd reads as one line; put the text into a \
+         file"
     )]
     Line(usize),
 }
@@ -39,8 +44,8 @@ pub(crate) enum UnitError {
 pub(crate) fn command(words: &[Word]) -> Result<Expr, UnitError> {
     let dollar =
         words.iter().flatten().any(|part| matches!(part, Part::Text(text) if text.contains('$')));
-    // With `:` before it nothing is done about `$` anywhere in the line; doubling them would leave the doubles in
-    // the program's path, where systemd expands nothing.
+    // With `:` before it nothing is done about `$` anywhere in the line; doubling them would leave
+    // the doubles in the program's path, where systemd expands nothing.
     let prefix = if dollar { ":" } else { "" };
     let mut parts: Vec<Part> = vec![prefix.into()];
     let mut length = 0;
@@ -69,8 +74,9 @@ pub(crate) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Strin
 
 /// Prints the value of a variable for `systemd.services.<name>.environment`.
 ///
-/// NixOS writes it as `Environment=` and the JSON string of `NAME=value` (nixpkgs, `nixos/lib/systemd-lib.nix`), whose
-/// escapes systemd reads; it leaves `%` to be expanded as a specifier. `$` is not expanded there.
+/// NixOS writes it as `Environment=` and the JSON string of `NAME=value` (nixpkgs,
+/// `nixos/lib/systemd-lib.nix`), whose escapes systemd reads; it leaves `%` to be expanded as a
+/// specifier. `$` is not expanded there.
 pub(crate) fn environment(name: &str, value: &str) -> Result<String, UnitError> {
     check(value)?;
     let length = name.len() + 1 + value.len();
@@ -119,8 +125,8 @@ fn word(parts: &[Part]) -> Result<Vec<Part>, UnitError> {
     Ok(word)
 }
 
-/// Characters that mean nothing to systemd anywhere in a word. `-@:+!` mean something before a program's path,
-/// but there they come after its first slash.
+/// Characters that mean nothing to systemd anywhere in a word. `-@:+!` mean something before a
+/// program's path, but there they come after its first slash.
 fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric()
         || matches!(c, '-' | '_' | '.' | ',' | '/' | ':' | '=' | '+' | '@' | '%' | '$')
@@ -146,7 +152,8 @@ fn escape(text: &str) -> Result<String, UnitError> {
     Ok(escaped)
 }
 
-/// Refuses the code points that systemd's `unichar_is_valid` refuses: NUL and Unicode's noncharacters.
+/// Refuses the code points that systemd's `unichar_is_valid` refuses: NUL and Unicode's
+/// noncharacters.
 fn check(text: &str) -> Result<(), UnitError> {
     let invalid =
         |code: u32| code == 0 || (0xFDD0..=0xFDEF).contains(&code) || code & 0xFFFE == 0xFFFE;

@@ -1,4 +1,5 @@
-//! Services as a real systemd runs them: from specs, over the generated modules and real Nix, to running programs.
+//! Services as a real systemd runs them: from specs, over the generated modules and real Nix, to
+//! running programs.
 
 #[path = "support/container.rs"]
 mod container;
@@ -7,7 +8,7 @@ mod support;
 use std::path::Path;
 
 use container::Container;
-use deployix_core::spec::{FileContent, ServiceBuilder, ServiceSpec, Template};
+use deployix_core::spec::{Deployment, FileContent, ServiceBuilder, ServiceSpec, Template};
 use serde_json::Value;
 use support::nix::Folder;
 use support::{deployment, functionality, machine};
@@ -133,6 +134,8 @@ fn a_service_is_started_exactly_as_it_was_described() {
     let settings = install(&Folder::new(&files), &container);
 
     container.shell("systemctl start web.service");
+    container
+        .shell("! journalctl --no-pager | grep -E '/etc/systemd/system/web.*(Unknown|ignoring)'");
     // The start waited until the probe succeeded, a second after the program began.
     container.shell("test -e '/var/lib/witness 1%/listening'");
     let report = report(&container, "'/var/lib/witness 1%/started.json'");
@@ -179,6 +182,52 @@ fn on_demand_a_service_starts_with_the_first_connection() {
     container.shell("! systemctl is-active --quiet periodic.service");
 }
 
+/// The example with everything on one machine, where one page is enough.
+fn example_on_one_machine() -> Deployment {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/hydra");
+    let folder = tempfile::tempdir().expect("a folder");
+    for catalog in ["git", "hydra"] {
+        copy_tree(&examples.join(catalog), &folder.path().join(catalog));
+    }
+    let catalog = folder.path().join("hydra/deployix.toml");
+    let text = std::fs::read_to_string(&catalog).expect("a catalog");
+    std::fs::write(catalog, text.replace("replicas = 2\n", "")).expect("written");
+    let deployment = "version = 1\nname = \"zalora\"\ncatalogs = [\"git\", \"hydra\"]\n\
+                      [location.singapore]\n[network.rack]\nlocation = \"singapore\"\n\
+                      [target.rack1]\nbackend = \"nixos\"\nnetwork = \"rack\"\n\
+                      address = \"10.0.0.1\"\n";
+    let file = folder.path().join("deployment.toml");
+    std::fs::write(&file, deployment).expect("written");
+    deployix_core::load::load(&file).complete().expect("it loads").expect("a deployment")
+}
+
+#[test]
+fn in_the_example_a_commit_travels_from_the_repository_to_the_page() {
+    let files = support::files(example_on_one_machine());
+    let container = Container::start("hydra");
+    let settings = install(&Folder::new(&files), &container);
+    container.shell("printf 's3cr3t\\n' > /var/lib/deployix/secrets/hydra-db");
+    for (address, names) in settings["networking"]["hosts"].as_object().expect("hosts") {
+        for name in names.as_array().expect("names").iter().filter_map(Value::as_str) {
+            container.shell(&format!("echo {address} {name} >> /etc/hosts"));
+        }
+    }
+    container.shell("systemctl start git.service hydra-db.service hydra-web.service");
+    container.shell(
+        "systemctl start hydra-evaluator-evaluator.service hydra-evaluator-queue-runner.service",
+    );
+    container.shell(
+        "git init -q --initial-branch=main /work && cd /work && git -c user.name=a -c user.email=a@b \
+         commit -q --allow-empty -m 'a commit that travels' && \
+         git push -q git://127.0.0.1/zalora.git main",
+    );
+    container
+        .wait_for("curl --silent --fail http://127.0.0.1:3000/ | grep -F 'a commit that travels'");
+    container.shell("! systemctl list-units --failed --no-legend | grep -E 'git|hydra'");
+    // Nobody else reads what the services keep.
+    container.shell("test $(stat -c %U-%a /var/lib/hydra-db) = hydra-db-700");
+}
+
 #[test]
 fn nftables_takes_the_rules() {
     let files = support::files(support::sample::hydra(support::sample::targets()));
@@ -191,9 +240,16 @@ fn nftables_takes_the_rules() {
     {
         let settings = folder.settings(configuration).expect("evaluates");
         let rules = settings["networking"]["firewall"]["extraInputRules"].as_str().expect("rules");
+        let tables = settings["networking"]["nftables"]["tables"].as_object().expect("tables");
+        let own = tables.iter().map(|(name, table)| {
+            let text = |key: &str| table[key].as_str().expect("text");
+            format!("table {} {name} {{\n{}\n}}\n", text("family"), text("content"))
+        });
+        let own: String = own.collect();
+        assert!(own.contains("rt ipsec missing drop"), "{own}");
         let table = tempfile::tempdir().expect("a folder");
         let ruleset =
-            format!("table inet nixos-fw {{\n  chain input-allow {{\n{rules}\n  }}\n}}\n");
+            format!("table inet nixos-fw {{\n  chain input-allow {{\n{rules}\n  }}\n}}\n{own}");
         std::fs::write(table.path().join("rules.nft"), ruleset).expect("written");
         container.copy(table.path());
         container.shell("nft --check --file /rules.nft");

@@ -1,6 +1,8 @@
-//! What is generated evaluates under real Nix, against the options that NixOS declares, and every text arrives unchanged.
+//! What is generated evaluates under real Nix, against the options that NixOS declares, and every
+//! text arrives unchanged.
 //!
-//! With `DEPLOYIX_NIXPKGS_LIB` set to the folder of nixpkgs' `lib`, its `evalModules` does the evaluating.
+//! With `DEPLOYIX_NIXPKGS_LIB` set to the folder of nixpkgs' `lib`, its `evalModules` does the
+//! evaluating.
 
 mod support;
 
@@ -34,6 +36,20 @@ fn every_configuration_of_the_hydra_deployment_evaluates() {
             .settings(configuration)
             .unwrap_or_else(|error| panic!("{configuration}: {error}"));
         assert_eq!(settings["networking"]["nftables"]["enable"], true, "{configuration}");
+    }
+}
+
+#[test]
+fn every_configuration_of_the_example_evaluates() {
+    let files = support::files(support::example());
+    let folder = Folder::new(&files);
+    let configurations: Vec<&String> = files
+        .keys()
+        .filter(|path| path.contains("/configuration") && !path.starts_with("front/configuration."))
+        .collect();
+    assert_eq!(configurations.len(), 5, "{configurations:?}");
+    for configuration in configurations {
+        folder.settings(configuration).unwrap_or_else(|error| panic!("{configuration}: {error}"));
     }
 }
 
@@ -127,6 +143,26 @@ fn users_have_the_ids_of_their_names_and_the_sandbox_can_be_loosened() {
     assert_eq!(database["NoNewPrivileges"], true);
 }
 
+#[test]
+fn users_whose_ids_would_meet_get_different_ones() {
+    // Found by trying names: both hash to the same id.
+    let service = |user: &str| ServiceSpec::builder(["true"]).user(user);
+    let functionalities =
+        [functionality("one", service("u2064")), functionality("two", service("u2927"))];
+    let folder =
+        Folder::new(&support::files(deployment(functionalities, [machine("rack1", "10.0.0.1")])));
+    let settings = folder.settings("rack1/configuration.nix").expect("evaluates");
+    let id = |user: &str| {
+        (
+            settings["users"]["users"][user]["uid"].clone(),
+            settings["users"]["groups"][user]["gid"].clone(),
+        )
+    };
+    assert_eq!(id("u2064").0, id("u2064").1);
+    assert_eq!(id("u2927").0, id("u2927").1);
+    assert_ne!(id("u2064").0, id("u2927").0);
+}
+
 /// Texts that Nix, systemd, a shell and tmpfiles treat specially, and that all of them can carry.
 fn hostile_texts(count: usize) -> Vec<String> {
     let piece = prop_oneof![
@@ -149,7 +185,8 @@ fn escaped(text: &str) -> String {
     Template::literal(text).to_string()
 }
 
-/// What NixOS and then systemd make of a value in `environment`: a JSON string, whose `%` are specifiers.
+/// What NixOS and then systemd make of a value in `environment`: a JSON string, whose `%` are
+/// specifiers.
 fn environment(value: &Value) -> String {
     value.as_str().expect("text").replace("%%", "%")
 }

@@ -52,7 +52,8 @@ fn systemd_understands_every_unit() {
         let ours = complaints.lines().filter(|line| {
             line.contains(&*folder.path().to_string_lossy()) || line.contains(name.as_str())
         });
-        // Programs of the store do not exist here, and settings of newer systemds (NixOS 25.05 has 257) may not either.
+        // Programs of the store do not exist here, and settings of newer systemds (NixOS 25.05 has
+        // 257) may not either.
         let known = ["is not executable", "RestartMode", "RestartSteps", "RestartMaxDelaySec"];
         let complaints: Vec<&str> =
             ours.filter(|line| !known.iter().any(|known| line.contains(known))).collect();

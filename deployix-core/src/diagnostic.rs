@@ -72,6 +72,8 @@ pub enum Code {
     ResourceConflict,
     /// Something it depends on failed.
     Blocked,
+    /// A compiled file cannot be written.
+    FileNotWritten,
 }
 
 impl Code {
@@ -109,6 +111,7 @@ impl Code {
             Self::Noted => "noted",
             Self::ResourceConflict => "resource-conflict",
             Self::Blocked => "blocked",
+            Self::FileNotWritten => "file-not-written",
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod digest;
 pub mod history;
 pub mod load;
 pub mod name;
+pub mod output;
 pub mod plan;
 pub mod source;
 pub mod spec;

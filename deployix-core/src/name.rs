@@ -175,6 +175,13 @@ newtype! {
     AbsolutePath, "an absolute path", check_absolute_path
 }
 
+/// A backend's id keeps the rules of a name.
+impl From<&BackendId> for Name {
+    fn from(id: &BackendId) -> Self {
+        Self(id.0.clone())
+    }
+}
+
 impl RelativePath {
     /// The path `self/part`, where `part` is itself such a path.
     ///
@@ -182,6 +189,12 @@ impl RelativePath {
     /// Refuses a part that is not a relative path.
     pub fn join(&self, part: impl AsRef<str>) -> Result<Self, NameError> {
         Self::new(format!("{}/{}", self.0, part.as_ref()))
+    }
+
+    /// The path `folder/self`.
+    #[must_use]
+    pub fn below(&self, folder: &Name) -> Self {
+        Self(SmolStr::from(format!("{folder}/{}", self.0)))
     }
 
     /// The parts of the path.

@@ -2,8 +2,13 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -39,6 +44,27 @@ impl Image {
         Self(built.trim().to_owned())
     }
 
+    /// An image that holds one program and no shell: a static one that sleeps.
+    pub(crate) fn shell_less(name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("sleeper.c");
+        std::fs::write(&source, "#include <unistd.h>\nint main() { for (;;) pause(); }\n").unwrap();
+        let compiled = Command::new("cc")
+            .args(["-static", "-o"])
+            .arg(folder.path().join("sleeper"))
+            .arg(&source)
+            .status();
+        assert!(compiled.is_ok_and(|status| status.success()), "this test needs a C compiler");
+        std::fs::write(
+            folder.path().join("Dockerfile"),
+            "FROM scratch\nCOPY [\"sleeper\", \"/sleeper\"]\n",
+        )
+        .unwrap();
+        let name = format!("{name}-{}", std::process::id());
+        docker(&["build", "--quiet", "--tag", &name, folder.path().to_str().unwrap()]);
+        Self(name)
+    }
+
     pub(crate) fn id(&self) -> &str {
         &self.0
     }
@@ -63,13 +89,51 @@ impl Project {
         let file = self.0.to_str().unwrap();
         docker(&[&["compose", "--file", file], arguments].concat())
     }
+
+    /// Whether a Compose command succeeds.
+    pub(crate) fn try_compose(&self, arguments: &[&str]) -> bool {
+        let output = Command::new("docker")
+            .args(["compose", "--file", self.0.to_str().unwrap()])
+            .args(arguments)
+            .output();
+        output.unwrap().status.success()
+    }
 }
 
 impl Drop for Project {
     fn drop(&mut self) {
         let file = self.0.to_str().unwrap_or_default();
         let _ = Command::new("docker")
-            .args(["compose", "--file", file, "down", "--volumes", "--timeout", "1"])
+            .args([
+                "compose",
+                "--file",
+                file,
+                "down",
+                "--volumes",
+                "--timeout",
+                "1",
+                "--rmi",
+                "all",
+            ])
             .output();
+    }
+}
+
+/// Asks a server on this machine, again and again for as long as it takes to come up.
+pub(crate) fn get(port: u16) -> String {
+    let start = Instant::now();
+    loop {
+        let answer = TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| {
+            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        });
+        match answer {
+            Ok(answer) if !answer.is_empty() => return answer,
+            other => assert!(start.elapsed() < Duration::from_secs(30), "{other:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(300));
     }
 }

@@ -7,12 +7,12 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 use deployix_backend_docker::DockerBackend;
 use deployix_core::{
     BackendId, Name,
-    backend::Registry,
+    backend::{Guest, MemoryBackend, Registry, UserData},
     diagnostic::{Diagnostics, Staged},
     plan::{Compiled, compile},
     spec::{
-        Catalog, Deployment, FileContent, FunctionalitySpec, LoadBalancer, Service, ServiceSpec,
-        Target,
+        Catalog, Deployment, FileContent, FunctionalitySpec, LoadBalancer, Network, Service,
+        ServiceSpec, Target,
     },
     topology::{Assignments, connect, place, resolve},
 };
@@ -77,6 +77,33 @@ pub(crate) fn compiled_whole(deployment: Deployment) -> Compiled {
     let staged = compiled(deployment);
     assert!(!staged.diagnostics.has_errors(), "{}", staged.diagnostics);
     staged.value
+}
+
+/// What a machine is told that runs a page, whose database is on another one yet to be made.
+pub(crate) fn told(
+    web: deployix_core::spec::ServiceBuilder,
+) -> Result<UserData, deployix_core::backend::CompileError> {
+    let cloud = BackendId::new("cloud").unwrap();
+    let db = functionality("db", server(5432).build().unwrap(), &[]).target("left").unwrap();
+    let web = web.build().unwrap();
+    let web = functionality("web", web, &["db"]).target("right").unwrap();
+    let catalog = [db.shared(), web.shared()].into_iter().collect();
+    let mut deployment = Deployment::new(name("shop"), vec![catalog]);
+    deployment.infrastructure.networks.insert(name("rack"), Network::default());
+    for text in ["left", "right"] {
+        let mut target = Target::machine(name(text), cloud.clone());
+        target.network = Some(name("rack"));
+        deployment.infrastructure.targets.insert(name(text), target);
+    }
+    let registry = Registry::new().with(MemoryBackend::named(cloud));
+    let connected = resolve(deployment, &registry)
+        .then(|resolved| place(resolved, &Assignments::new(), &registry))
+        .then(|placed| connect(placed, &registry))
+        .complete()
+        .unwrap();
+    let here = |unit: &deployix_core::backend::Unit<'_>| unit.site.target.name.as_str() == "right";
+    let units: Vec<_> = connected.units().filter(here).collect();
+    DockerBackend::new().user_data(units[0].site, &units)
 }
 
 /// Every file of a target, by its path.

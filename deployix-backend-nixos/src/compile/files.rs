@@ -103,7 +103,8 @@ fn public(
     link(placed, member, path, Expr::var(name).into())
 }
 
-/// Has the file written at each start, by the service's own user, to a folder that only it can read.
+/// Has the file written at each start, by the service's own user, to a folder that only it can
+/// read.
 fn private(
     placed: &mut Placed,
     member: &Member<'_>,

@@ -7,8 +7,9 @@ use crate::syntax::Attrs;
 
 /// The settings that are the same for every service; `systemd-analyze security` rates them "OK".
 ///
-/// What many common programs need is left allowed: memory that is both writable and executable (just-in-time
-/// compilers), files of `/proc` (runtimes that size themselves), user ids of other services (peer credentials).
+/// What many common programs need is left allowed: memory that is both writable and executable
+/// (just-in-time compilers), files of `/proc` (runtimes that size themselves), user ids of other
+/// services (peer credentials).
 pub(super) fn sandbox() -> Attrs {
     let mut settings: Attrs = [
         ("AmbientCapabilities", ""),

@@ -19,7 +19,8 @@ pub(super) struct Member<'a> {
     pub(super) user: String,
     /// The folder with what it ships.
     pub(super) shipped: Option<Expr>,
-    /// The program that fills in secrets and private files and then becomes the program given to it.
+    /// The program that fills in secrets and private files and then becomes the program given to
+    /// it.
     pub(super) wrapper: Option<Expr>,
 }
 

@@ -15,17 +15,18 @@ use deployix_core::backend::{CompileError, Remark, Unit, Via};
 use deployix_core::spec::FileContent;
 
 use self::member::{Member, shell_template};
-pub(crate) use self::network::{address_variable, sources};
+pub(crate) use self::network::{address, address_variable, sources};
 use crate::extension::NixosFunctionality;
 use crate::identity;
 use crate::shell::Script;
 use crate::syntax::{Attrs, Expr, Part};
 
-/// Where the machine keeps the values of secrets, each in a file of its name that only root can read.
+/// Where the machine keeps the values of secrets, each in a file of its name that only root can
+/// read.
 pub(crate) const SECRETS: &str = "/var/lib/deployix/secrets";
 
-/// Names of units that a NixOS machine has by itself, besides `systemd-..`: a service or group of that name would become
-/// part of them.
+/// Names of units that a NixOS machine has by itself, besides `systemd-..`: a service or group of
+/// that name would become part of them.
 const RESERVED_UNITS: [&str; 27] = [
     "amazon-init",
     "basic",
@@ -61,7 +62,8 @@ const RESERVED_UNITS: [&str; 27] = [
 pub(crate) enum Form<'a> {
     /// A file of its own in `modules/`, with what it ships in a folder of this name beside it.
     Module(&'a str),
-    /// The one text that a machine is told at its first boot; addresses of machines that are not made yet are variables.
+    /// The one text that a machine is told at its first boot; addresses of machines that are not
+    /// made yet are variables.
     UserData,
 }
 
@@ -256,7 +258,8 @@ fn add_user(module: &mut Attrs, member: &Member<'_>) -> Result<(), Remark> {
     Ok(())
 }
 
-/// The program that puts secrets into files and the environment, then becomes the program that it is given.
+/// The program that puts secrets into files and the environment, then becomes the program that it
+/// is given.
 fn wrapper(member: &Member<'_>, files: Option<Script>) -> Result<Option<Expr>, Vec<Remark>> {
     let secret_env = member.spec.env.iter().filter(|(_, value)| value.as_literal().is_none());
     let mut reasons = Vec::new();

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deployix_core::backend::{Peer, PeerAddress, Remark, Unit, Via};
 
+use deployix_core::spec::{Protocol, TargetKind};
+
 use super::Form;
 use crate::nftables::{Opening, Source, Traffic};
 use crate::syntax::{Attrs, Expr, Part};
@@ -13,9 +15,34 @@ pub(crate) fn address_variable(target: &str, machine: u32) -> String {
     format!("address-{target}-{machine}")
 }
 
+/// Where a peer's machine is reached: from outside of its network by the address that is its own,
+/// where it is a single machine with one, else by that in the private network.
+pub(crate) fn address(peer: &Peer<'_>, machine: u32) -> PeerAddress {
+    let target = peer.site.target;
+    let outside = matches!((peer.via, target.kind), (Via::Ipsec, TargetKind::Machine));
+    let own = target.address.as_ref().filter(|_| outside).and_then(|text| text.parse().ok());
+    match own.or_else(|| target.private_address(machine)) {
+        Some(address) => PeerAddress::Known(address),
+        None => PeerAddress::Later { target: target.name.clone(), machine },
+    }
+}
+
 /// Where a peer is, or why that cannot be written down.
 pub(crate) fn sources(peer: &Peer<'_>, form: Form<'_>) -> Result<Vec<Source>, Remark> {
-    peer.addresses()
+    if peer.machines.is_empty() && matches!(form, Form::Module(_)) {
+        return Err(Remark::new(
+            ["upstream-hosts"],
+            format!(
+                "the address of `{}` is known to its own backend alone, and a NixOS configuration is \
+                 written before \
+                 anything is made",
+                peer.name
+            ),
+        )
+        .remedy("balance on a machine with a known address"));
+    }
+    let addresses = peer.machines.iter().map(|&machine| address(peer, machine));
+    addresses
         .map(|address| match (address, form) {
             (PeerAddress::Known(address), _) => Ok(Source::Net(address.into())),
             (PeerAddress::Later { target, machine }, Form::UserData) => {
@@ -24,7 +51,8 @@ pub(crate) fn sources(peer: &Peer<'_>, form: Form<'_>) -> Result<Vec<Source>, Re
             (PeerAddress::Later { target, machine }, Form::Module(_)) => Err(Remark::new(
                 ["upstream-hosts"],
                 format!(
-                    "the address of machine {machine} of target `{target}`, where `{}` runs, is not known, and a NixOS \
+                    "the address of machine {machine} of target `{target}`, where `{}` runs, is not \
+                     known, and a NixOS \
                      configuration is written before anything is made",
                     peer.name
                 ),
@@ -36,7 +64,8 @@ pub(crate) fn sources(peer: &Peer<'_>, form: Form<'_>) -> Result<Vec<Source>, Re
 
 /// Openings for exactly the declared consumers, and whoever the load balancer is open to.
 ///
-/// Connections over loopback need none: NixOS's firewall lets everything in that comes from the machine itself.
+/// Connections over loopback need none: NixOS's firewall lets everything in that comes from the
+/// machine itself.
 pub(super) fn openings(
     unit: &Unit<'_>,
     form: Form<'_>,
@@ -55,8 +84,8 @@ pub(super) fn openings(
             }
         };
         for source in sources {
-            // The address of a machine that needs this one to be made cannot be waited for; such machines have a
-            // firewall in front of them that lets in the declared consumers alone.
+            // The address of a machine that needs this one to be made cannot be waited for; such
+            // machines have a firewall in front of them that lets in the declared consumers alone.
             let source = match source {
                 Source::Variable(_) => Source::Anywhere,
                 known => known,
@@ -80,7 +109,7 @@ pub(super) fn openings(
             openings.insert(Opening {
                 comment: format!("{} is open to {net}", unit.name),
                 from: Source::Net(*net),
-                what: Traffic::Port(deployix_core::spec::Protocol::Tcp, balancer.source_port.get()),
+                what: Traffic::Port(Protocol::Tcp, balancer.source_port.get()),
             });
         }
     }

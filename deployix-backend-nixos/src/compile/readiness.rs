@@ -17,8 +17,9 @@ pub(super) fn limit(span: Span) -> String {
 
 /// Adds what a member's readiness comes to.
 ///
-/// A probe runs as `ExecStartPost`, again and again until it succeeds; until then the unit is "activating". The time
-/// limit of the start ends both the probe and the service that does not get there.
+/// A probe runs as `ExecStartPost`, again and again until it succeeds; until then the unit is
+/// "activating". The time limit of the start ends both the probe and the service that does not get
+/// there.
 pub(super) fn add(
     config: &mut Attrs,
     bindings: &mut Attrs,
@@ -49,7 +50,8 @@ pub(super) fn add(
             let scheme = if endpoint.scheme.as_deref() == Some("https") { "https" } else { "http" };
             let url = format!("{scheme}://127.0.0.1:{}{path}", endpoint.port);
             let curl = Word::value(Expr::var("pkgs").select(["curl"])).then_text("/bin/curl");
-            // A certificate names the fqdn and not the loopback address; readiness is asked for here, not identity.
+            // A certificate names the fqdn and not the loopback address; readiness is asked for
+            // here, not identity.
             let options = [
                 "--insecure",
                 "--noproxy",
@@ -71,8 +73,8 @@ pub(super) fn add(
     config.set(["Type"], "exec");
     let name = member.binding("ready");
     bindings.set([name.as_str()], script.program(&format!("{}-ready", member.unit)));
-    // A command may need the secrets of the environment; the other probes do not, and before version 255 systemd has no
-    // credentials for what runs after the start.
+    // A command may need the secrets of the environment; the other probes do not, and before
+    // version 255 systemd has no credentials for what runs after the start.
     let wrapper = member.wrapper.as_ref().filter(|_| matches!(readiness.probe, Probe::Command(_)));
     let words: Vec<unit::Word> = wrapper
         .into_iter()

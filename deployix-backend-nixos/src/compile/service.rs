@@ -140,7 +140,8 @@ fn sandboxed(service: Attrs) -> Attrs {
     service.with(["serviceConfig"], Expr::var(SANDBOX).then(Operator::Update, config))
 }
 
-/// What the service and its initializer have in common: who runs it, in what sandbox, with what environment.
+/// What the service and its initializer have in common: who runs it, in what sandbox, with what
+/// environment.
 fn common(
     member: &Member<'_>,
     placed: &Placed,
@@ -199,7 +200,8 @@ fn common(
     if reasons.is_empty() { Ok(service) } else { Err(reasons) }
 }
 
-/// Runs to its end before the service starts for the first time since boot, or since either changed.
+/// Runs to its end before the service starts for the first time since boot, or since either
+/// changed.
 ///
 /// Its failures are not passed on: the service waits while it is tried again, as long as it takes.
 fn initializer_unit(
@@ -245,7 +247,8 @@ fn timer(schedule: &Schedule, around: &Surroundings, part_of: &[&str]) -> Attrs 
     timer
 }
 
-/// One socket unit for each endpoint, since a socket's name for `sd_listen_fds_with_names(3)` belongs to its unit.
+/// One socket unit for each endpoint, since a socket's name for `sd_listen_fds_with_names(3)`
+/// belongs to its unit.
 fn sockets(member: &Member<'_>, around: &Surroundings, part_of: &[&str]) -> Vec<(String, Attrs)> {
     let alone = member.spec.endpoints.len() == 1;
     let endpoints = member.spec.endpoints.iter();

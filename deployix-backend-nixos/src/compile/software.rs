@@ -19,7 +19,8 @@ const BASE: [&str; 5] = ["bash", "coreutils", "findutils", "gnugrep", "gnused"];
 const BASE_PROGRAMS: [&str; 9] =
     ["bash", "cat", "echo", "env", "false", "sh", "sleep", "test", "true"];
 
-/// The folder of what a service ships, as a Nix value, and the files that have to lie beside the module for it.
+/// The folder of what a service ships, as a Nix value, and the files that have to lie beside the
+/// module for it.
 pub(super) struct Folder {
     pub(super) value: Expr,
     pub(super) files: BTreeMap<RelativePath, FileContent>,
@@ -45,23 +46,22 @@ pub(super) fn ship(shipped: &Shipped, name: &str, form: Form<'_>) -> Result<Fold
     }
 }
 
-/// A derivation that writes the files; copied and not linked, since programs look for others beside themselves.
+/// A derivation that writes the files; copied and not linked, since programs look for others beside
+/// themselves.
 fn inside(shipped: &Shipped, name: &str) -> Result<Expr, String> {
     let mut script = Script::new();
-    for (path, content) in &shipped.files {
+    let mut environment = Attrs::new();
+    for (index, (path, content)) in shipped.files.iter().enumerate() {
         let Some(text) = content.as_text().filter(|text| !text.contains('\0')) else {
             return Err(format!(
                 "`{path}` is not a text file, and a machine's first boot is told as text"
             ));
         };
-        let mode = if content.executable { "0555" } else { "0444" };
-        script = script.install(mode, write_text("file", text, false), path.as_str());
+        let variable = format!("file{index}");
+        script = script.install(if content.executable { "0555" } else { "0444" }, &variable, path);
+        environment.set([variable], write_text("file", text, false));
     }
-    Ok(Expr::var("pkgs")
-        .select(["runCommand"])
-        .apply(name)
-        .apply(Attrs::new())
-        .apply(script.text()))
+    Ok(Expr::var("pkgs").select(["runCommand"]).apply(name).apply(environment).apply(script.text()))
 }
 
 /// `pkgs.writeText name text`, or the same as a program.
@@ -100,8 +100,8 @@ pub(super) fn search_path(member: &Member<'_>) -> Result<Expr, Vec<Remark>> {
     Ok(Expr::concat(first).then(Operator::Add, packages))
 }
 
-/// Packages by their attribute paths. Those of one Python belong into one environment: only so does the interpreter find
-/// its libraries.
+/// Packages by their attribute paths. Those of one Python belong into one environment: only so does
+/// the interpreter find its libraries.
 ///
 /// # Errors
 /// The texts that are no attribute paths.
@@ -151,7 +151,8 @@ fn interpreter(set: &str) -> Option<&str> {
     })
 }
 
-/// The first word of a command line. A bare name is looked up on `ExecSearchPath` when the service starts.
+/// The first word of a command line. A bare name is looked up on `ExecSearchPath` when the service
+/// starts.
 pub(super) fn program(member: &Member<'_>, field: &str, name: &str) -> Result<Word, Remark> {
     let software = &member.spec.software;
     let ships =

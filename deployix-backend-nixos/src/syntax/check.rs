@@ -136,7 +136,8 @@ mod tests {
         let error = check(&attrs.into()).expect_err("NUL");
         assert_eq!(
             error.to_string(),
-            "at `systemd.services.\"web.1\".environment.KEY`: a NUL character cannot be part of a Nix string; ship \
+            "at `systemd.services.\"web.1\".environment.KEY`: a NUL character cannot be part of a \
+             Nix string; ship \
              such bytes as a file"
         );
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 /// A Nix expression.
 ///
-/// Only the forms that generated modules need; operators and function forms are parenthesised by the printer.
+/// Only the forms that generated modules need; operators and function forms are parenthesised by
+/// the printer.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Expr {
@@ -54,7 +55,8 @@ pub enum Part {
 pub enum Param {
     /// `name: ..`.
     Name(String),
-    /// `{ a, b, ... }: ..`: a set with these attributes and, because modules receive more than they name, any others.
+    /// `{ a, b, ... }: ..`: a set with these attributes and, because modules receive more than they
+    /// name, any others.
     Set(Vec<String>),
 }
 
@@ -103,7 +105,8 @@ impl Attrs {
 
     /// Sets the attribute that a path leads to, making the sets on the way.
     ///
-    /// Two sets at one path become one set with the attributes of both; any other value that was there is replaced.
+    /// Two sets at one path become one set with the attributes of both; any other value that was
+    /// there is replaced.
     pub fn set<K: Into<String>>(
         &mut self,
         path: impl IntoIterator<Item = K>,

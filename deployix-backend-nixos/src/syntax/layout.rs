@@ -70,7 +70,8 @@ fn param_text(param: &Param) -> String {
     }
 }
 
-/// Prints on one line, giving up (`false`) once the text is longer than `limit` or has to have lines.
+/// Prints on one line, giving up (`false`) once the text is longer than `limit` or has to have
+/// lines.
 fn inline(out: &mut String, expr: &Expr, place: Binding, limit: usize) -> bool {
     if strength(expr) < place {
         out.push('(');
@@ -132,7 +133,8 @@ fn inline(out: &mut String, expr: &Expr, place: Binding, limit: usize) -> bool {
     fits && out.len() <= limit
 }
 
-/// Prints as many lines as it takes; the first continues the current one, the others stand at `depth`.
+/// Prints as many lines as it takes; the first continues the current one, the others stand at
+/// `depth`.
 fn block(out: &mut String, expr: &Expr, place: Binding, depth: usize) {
     let start = out.len();
     let used = start - out.rfind('\n').map_or(0, |newline| newline + 1);

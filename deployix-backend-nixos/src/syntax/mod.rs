@@ -1,8 +1,9 @@
 //! A typed Nix expression tree and the one printer that turns it into text.
 //!
-//! Everything this crate emits in Nix goes through [`print`], so escaping is decided in one place. The printed text reads
-//! back to the same value under `nix-instantiate`, whatever the strings, keys and numbers are; what Nix cannot
-//! express (a NUL character, an infinite float) is refused with the attribute path where it stands, never altered.
+//! Everything this crate emits in Nix goes through [`print()`], so escaping is decided in one place.
+//! The printed text reads back to the same value under `nix-instantiate`, whatever the strings,
+//! keys and numbers are; what Nix cannot express (a NUL character, an infinite float) is refused
+//! with the attribute path where it stands, never altered.
 //!
 //! ```
 //! use deployix_backend_nixos::syntax::{Attrs, Expr, print};
@@ -38,7 +39,8 @@ pub use expr::{Attrs, Expr, Operator, Param, Part};
 ///
 /// # Errors
 ///
-/// [`PrintError`] names the first thing that has no Nix form, and the attribute path that leads to it.
+/// [`PrintError`] names the first thing that has no Nix form, and the attribute path that leads to
+/// it.
 pub fn print(expr: &Expr) -> Result<String, PrintError> {
     check::check(expr)?;
     let mut text = layout::lay_out(expr);
@@ -50,7 +52,7 @@ pub fn print(expr: &Expr) -> Result<String, PrintError> {
 ///
 /// # Errors
 ///
-/// As [`print`].
+/// As [`print()`].
 pub fn print_with_comment(comment: &str, expr: &Expr) -> Result<String, PrintError> {
     let body = print(expr)?;
     let mut text = String::with_capacity(comment.len() + body.len() + 16);

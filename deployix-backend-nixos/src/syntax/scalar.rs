@@ -2,7 +2,8 @@
 
 use super::string::quoted;
 
-/// Words that Nix reads as syntax; `or` is an operator only after a selection, but quoting it is never wrong.
+/// Words that Nix reads as syntax; `or` is an operator only after a selection, but quoting it is
+/// never wrong.
 const KEYWORDS: [&str; 10] =
     ["assert", "else", "if", "in", "inherit", "let", "or", "rec", "then", "with"];
 

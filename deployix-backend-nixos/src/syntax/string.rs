@@ -1,7 +1,8 @@
 //! Strings: the one place that escapes.
 //!
-//! Nix has two forms. `"…"` holds anything; `''…''` shows lines as lines, but strips common indentation and has
-//! escapes that depend on what stands before them, so it is used only for texts that survive it for certain.
+//! Nix has two forms. `"…"` holds anything; `''…''` shows lines as lines, but strips common
+//! indentation and has escapes that depend on what stands before them, so it is used only for texts
+//! that survive it for certain.
 
 use super::expr::{Expr, Part};
 
@@ -32,7 +33,8 @@ pub(super) fn quoted_parts(parts: &[Part], mut value: impl FnMut(&Expr, &mut Str
     out
 }
 
-/// Escapes for `"…"`. A dollar sign matters before `{`, which may also be that of a following interpolation.
+/// Escapes for `"…"`. A dollar sign matters before `{`, which may also be that of a following
+/// interpolation.
 fn push_escaped(out: &mut String, text: &str, interpolation_follows: bool) {
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -58,9 +60,9 @@ fn opens(next: Option<&char>, interpolation_follows: bool) -> bool {
 
 /// Tells whether parts are shown better, and come back unchanged, in the `''…''` form.
 ///
-/// It needs two lines or more; no carriage return, which Nix turns into a newline there; a line that starts with
-/// something else than a space, or the stripping of common indentation would eat into the text; and a last line
-/// that is not all spaces, which would be dropped.
+/// It needs two lines or more; no carriage return, which Nix turns into a newline there; a line
+/// that starts with something else than a space, or the stripping of common indentation would eat
+/// into the text; and a last line that is not all spaces, which would be dropped.
 pub(super) fn suits_indented(parts: &[Part]) -> bool {
     let (mut breaks_inside, mut anchored, mut line_start, mut only_spaces) =
         (false, false, true, true);
@@ -125,8 +127,9 @@ pub(super) fn indented(
                     at_line_start = false;
                     match c {
                         '$' if opens(chars.peek(), interpolation_follows) => out.push_str("''$"),
-                        // Two quotes end the string and three are two; a lone one may join with an escape or the
-                        // end. `''\` takes the next character as it is, wherever it stands.
+                        // Two quotes end the string and three are two; a lone one may join with an
+                        // escape or the end. `''\` takes the next character as it is, wherever it
+                        // stands.
                         '\'' if lone_quote_is_safe(&out, chars.peek()) => out.push('\''),
                         '\'' => out.push_str("''\\'"),
                         c => out.push(c),
@@ -142,7 +145,8 @@ pub(super) fn indented(
     out
 }
 
-/// A quote may stand alone between characters that are no quotes, and not before a dollar sign or the end.
+/// A quote may stand alone between characters that are no quotes, and not before a dollar sign or
+/// the end.
 fn lone_quote_is_safe(out: &str, next: Option<&char>) -> bool {
     !out.ends_with('\'') && next.is_some_and(|next| !matches!(next, '\'' | '$'))
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 const IMAGE: &str = "deployix-test-systemd";
@@ -14,22 +15,14 @@ pub(crate) struct Container {
 impl Container {
     /// Starts a machine of its own and waits until systemd answers.
     pub(crate) fn start(what: &str) -> Self {
-        let dockerfile = std::fs::File::open(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/support/systemd.Dockerfile"
-        ));
-        let built = Command::new("docker")
-            .args(["build", "--quiet", "--tag", IMAGE, "-"])
-            .env("DOCKER_BUILDKIT", "0")
-            .stdin(dockerfile.expect("the Dockerfile"))
-            .output()
-            .expect("docker is needed by this test: run scripts/test, which installs it");
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-
+        build();
         let container = Self { name: format!("deployix-test-{what}-{}", std::process::id()) };
-        // systemd needs its cgroups writable and, for credentials, mounts that are shared as on a real machine; it gets
-        // all capabilities but one that not every engine has to give.
-        let init = "mount --make-rshared /; for d in /sys /sys/fs/cgroup /sys/fs/cgroup/*; do mount -o remount,bind,rw $d; done; exec /sbin/init";
+        // systemd needs its cgroups writable and, for credentials, mounts that are shared as on a
+        // real machine; it gets all capabilities but one that not every engine has to give.
+        let init = "mount --make-rshared /; \
+                    for d in /sys /sys/fs/cgroup /sys/fs/cgroup/*; do \
+                    mount -o remount,bind,rw $d; done; \
+                    exec /sbin/init SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1";
         let started = Command::new("docker")
             .args(["run", "--detach", "--name", &container.name, "--cgroupns=private"])
             .args(["--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE"])
@@ -93,6 +86,21 @@ impl Container {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
+}
+
+/// Builds the image, once for all tests of the process that want it at the same time.
+fn build() {
+    static BUILT: Once = Once::new();
+    BUILT.call_once(|| {
+        let dockerfile = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/systemd.Dockerfile");
+        let built = Command::new("docker")
+            .args(["build", "--quiet", "--tag", IMAGE, "-"])
+            .env("DOCKER_BUILDKIT", "0")
+            .stdin(std::fs::File::open(dockerfile).expect("the Dockerfile"))
+            .output()
+            .expect("docker is needed by this test: run scripts/test, which installs it");
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    });
 }
 
 impl Drop for Container {

@@ -66,6 +66,12 @@ pub(crate) fn try_compile(deployment: Deployment) -> (Compiled, Vec<String>) {
     (staged.value, errors)
 }
 
+/// The example of the repository, for NixOS.
+pub(crate) fn example() -> Deployment {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/hydra/ops/deployment-nixos.toml");
+    deployix_core::load::load(file.as_ref()).complete().expect("it loads").expect("a deployment")
+}
+
 /// The files of a deployment that compiles, by target and path.
 pub(crate) fn files(deployment: Deployment) -> BTreeMap<String, FileContent> {
     let (compiled, errors) = try_compile(deployment);

@@ -42,6 +42,10 @@ in
       firewall.enable = flag;
       firewall.extraInputRules = mkOption { type = types.lines; default = ""; };
       nftables.enable = flag;
+      nftables.tables = setOf {
+        content = mkOption { type = types.lines; };
+        family = mkOption { type = types.enum [ "ip" "ip6" "inet" ]; };
+      };
     };
     nixpkgs.hostPlatform = text;
     services.strongswan-swanctl = {

@@ -6,11 +6,13 @@ let
   system = listToAttrs (map (name: { inherit name; value = "/usr"; }) names);
 in
 system // {
+  # Debian keeps the server's programs away from the others.
+  postgresql = "/usr/lib/postgresql/17";
   python3Packages.python.withPackages = libraries:
     assert libraries { psycopg2 = 1; flask = 2; } != [ ];
     "/usr";
   writeText = toFile;
   writeTextFile = { name, text, executable }: assert executable; toFile name text;
   writeShellScript = name: text: toFile name "#!/bin/bash\n${text}";
-  runCommand = name: _environment: text: toFile name text;
+  runCommand = name: environment: text: builtins.seq (toString (builtins.attrValues environment)) (toFile name text);
 }

@@ -1,8 +1,12 @@
+# A machine with the systemd of NixOS 25.05 (257), which is that of Debian 13; only the base image of Debian 12 is taken
+# for granted.
 FROM debian:bookworm-slim
-RUN apt-get update \
+RUN find /etc/apt -name '*.list' -o -name '*.sources' | xargs sed -i 's/bookworm/trixie/g' \
+ && apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-      curl dbus nftables procps python3 systemd systemd-sysv \
+      curl dbus git nftables postgresql procps python3-psycopg2 systemd systemd-sysv \
  && systemctl mask systemd-udevd.service systemd-udevd-kernel.socket systemd-udevd-control.socket \
-      systemd-logind.service getty.target console-getty.service getty@.service
+      systemd-logind.service getty.target console-getty.service getty@.service \
+      postgresql.service
 ENV container=docker
 STOPSIGNAL SIGRTMIN+3

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{OutputRef, PeerAddress, Resource};
-use crate::{name::RelativePath, spec::FileContent};
+use crate::{
+    name::{NameError, RelativePath},
+    spec::FileContent,
+};
 
 /// What a functionality or a target compiles to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -17,6 +20,22 @@ pub struct Artifact {
     pub resources: Vec<Resource>,
     /// What was compiled other than one might expect.
     pub remarks: Vec<Remark>,
+}
+
+impl Artifact {
+    /// Adds a file below the target's folder; one at the same path is replaced.
+    ///
+    /// # Errors
+    /// Refuses a path that is none, or that leads out of the folder.
+    pub fn add_file(
+        &mut self,
+        path: impl AsRef<str>,
+        content: FileContent,
+    ) -> Result<(), CompileError> {
+        let path = RelativePath::new(path)?;
+        self.files.insert(path, content);
+        Ok(())
+    }
 }
 
 /// Something that a backend has to say about one place in a spec.
@@ -57,9 +76,34 @@ pub struct CompileError {
     pub reasons: Vec<Remark>,
 }
 
+impl CompileError {
+    /// Goes on where there is no reason not to.
+    ///
+    /// ```
+    /// use deployix_core::backend::{CompileError, Remark};
+    ///
+    /// assert!(CompileError::check(vec![]).is_ok());
+    /// let reason = Remark::new(["service", "state"], "nothing on its disk survives");
+    /// assert!(CompileError::check(vec![reason]).is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// Where there are reasons.
+    pub fn check(reasons: Vec<Remark>) -> Result<(), Self> {
+        if reasons.is_empty() { Ok(()) } else { Err(Self { reasons }) }
+    }
+}
+
 impl From<Remark> for CompileError {
     fn from(reason: Remark) -> Self {
         Self { reasons: vec![reason] }
+    }
+}
+
+/// A name that a backend made of a functionality's or target's own is none.
+impl From<NameError> for CompileError {
+    fn from(error: NameError) -> Self {
+        Remark::new(["name"], error.to_string()).into()
     }
 }
 

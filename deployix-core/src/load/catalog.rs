@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, sync::Arc};
 
 use super::{
-    decode::{Fields, Reader, invalid},
+    decode::{Fields, Named, Reader, invalid},
     service::{self, member, service},
     tree::Node,
 };
@@ -15,16 +15,27 @@ use crate::{
 
 /// Reads the functionalities of a file.
 pub(super) fn catalog(reader: &mut Reader<'_>, fields: &mut Fields<'_, '_>) -> Catalog {
-    let mut catalog = Catalog::default();
-    if let Some(node) = fields.get("functionality") {
-        let named = reader.named(node, |reader, node, name| {
-            reader.about(&name.clone(), |reader| functionality(reader, node, name))
-        });
-        catalog.functionalities = named.read.into_values().collect();
-        catalog.unreadable = named.unreadable;
-        catalog.incomplete = named.nameless > 0;
+    let node = fields.get("functionality");
+    let named = match reader.kept() {
+        Some(named) => named,
+        None => node.map(|node| functionalities(reader, node)).unwrap_or_default(),
+    };
+    Catalog {
+        functionalities: named.read.into_values().collect(),
+        unreadable: named.unreadable,
+        incomplete: named.nameless > 0,
+        source: None,
     }
-    catalog
+}
+
+/// Reads functionalities by their names.
+pub(super) fn functionalities(
+    reader: &mut Reader<'_>,
+    node: &Node<'_>,
+) -> Named<Arc<dyn Functionality>> {
+    reader.named(node, |reader, node, name| {
+        reader.about(&name.clone(), |reader| functionality(reader, node, name))
+    })
 }
 
 fn functionality(

@@ -7,11 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    folder::Folder,
-    placed,
-    tree::{self, Tree},
-};
+use super::{folder::Folder, placed, tree};
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Place},
     source::Source,
@@ -64,11 +60,15 @@ const LARGEST: u64 = 256 << 20;
 impl SpecFile {
     /// A text as if it had been read from a file of that name.
     ///
-    /// A byte order mark at its start is passed over.
+    /// A byte order mark at its start is passed over, and lines may end as they do on Windows.
     #[must_use]
     pub fn new(name: &str, format: Format, mut text: String) -> Self {
         if text.starts_with('\u{feff}') {
             text.remove(0);
+        }
+        if text.contains("\r\n") {
+            // So that a text over several lines is the same wherever the file was checked out.
+            text = text.replace("\r\n", "\n");
         }
         Self { source: Arc::new(Source::new(name, text, tree::index(format))), format }
     }
@@ -86,12 +86,12 @@ impl SpecFile {
     pub(super) fn open(path: &Path, stem: &str) -> Result<(Self, Folder), Box<Diagnostic>> {
         let path = find(path, stem)?;
         let name = path.display().to_string();
+        let bytes = bytes(&path, &name, LARGEST)?;
         let Some(format) = Format::of(&path) else {
             let diagnostic = unreadable(format!("`{name}` is of no known format"));
             let remedy = "let its name end in .toml, .yaml, .yml or .json";
             return Err(diagnostic.remedy(remedy).into());
         };
-        let bytes = bytes(&path, &name, LARGEST)?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(error.as_bytes());
@@ -108,10 +108,6 @@ impl SpecFile {
     #[must_use]
     pub fn source(&self) -> &Arc<Source> {
         &self.source
-    }
-
-    pub(super) fn tree(&self) -> Tree<'_> {
-        Tree::parse(self.source.text(), self.format)
     }
 }
 

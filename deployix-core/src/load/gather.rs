@@ -1,9 +1,10 @@
 //! Gathers what a deployment file names: catalogs and infrastructure from other files.
 
-use std::{collections::BTreeMap, fs, num::NonZeroUsize, path::PathBuf, sync::Arc, thread};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
 use super::{
-    Central, Document, Folder, SpecFile, deployment::Reference, parse_catalog, parse_infrastructure,
+    Central, Document, Folder, SpecFile, deployment::Reference, parallel::in_parallel,
+    parse_catalog, parse_infrastructure,
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Staged},
@@ -32,7 +33,8 @@ pub(super) fn gather(
     if let Some(folder) = folder {
         let named = open(file, folder, &central.catalogs, "deployix", &mut diagnostics);
         let unread = named.len() < central.catalogs.len();
-        for read in read_all(&named) {
+        let read = in_parallel(&named, |(file, folder)| parse_catalog(file, Some(folder)));
+        for read in read {
             diagnostics.extend(read.diagnostics);
             catalogs.push(read.value);
         }
@@ -101,28 +103,6 @@ fn open(
         }
     }
     opened
-}
-
-/// Reads catalogs, several at a time; they come in the order of their files.
-fn read_all(files: &[(SpecFile, Folder)]) -> Vec<Staged<Catalog>> {
-    let read = |(file, folder): &(SpecFile, Folder)| parse_catalog(file, Some(folder));
-    let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let share = files.len().div_ceil(workers).max(1);
-    thread::scope(|scope| {
-        let mut shares = files.chunks(share);
-        let first = shares.next().unwrap_or_default();
-        let others: Vec<_> = shares
-            .map(|share| scope.spawn(move || share.iter().map(read).collect::<Vec<_>>()))
-            .collect();
-        let mut all: Vec<_> = first.iter().map(read).collect();
-        for other in others {
-            match other.join() {
-                Ok(share) => all.extend(share),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        all
-    })
 }
 
 /// Infrastructure of several files.

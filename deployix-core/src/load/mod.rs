@@ -34,6 +34,7 @@
 //! );
 //! ```
 
+mod bulk;
 mod catalog;
 mod decode;
 mod deployment;
@@ -41,15 +42,17 @@ mod file;
 mod folder;
 mod gather;
 mod infrastructure;
+mod parallel;
 mod service;
 mod tree;
 
 use std::{path::Path, sync::Arc};
 
 use self::{
+    bulk::Parts,
     decode::{Fields, Reader},
     deployment::Central,
-    tree::Value,
+    tree::{At, Node, Tree, Value},
 };
 pub use self::{
     file::{Format, SpecFile},
@@ -84,14 +87,16 @@ pub fn load_catalog(path: &Path) -> Staged<Catalog> {
 ///
 /// Without a folder it can name none.
 pub fn parse_deployment(file: &SpecFile, folder: Option<&Folder>) -> Staged<Option<Deployment>> {
-    let central = document(file, folder, "a deployment", deployment::central);
+    let parts = Parts::of(file);
+    let central = document(file, folder, "a deployment", parts, deployment::central);
     gather::gather(file, folder, central)
 }
 
 /// Reads a catalog from its text, and what it ships along from the folder.
 pub fn parse_catalog(file: &SpecFile, folder: Option<&Folder>) -> Staged<Catalog> {
+    let parts = Parts::of(file);
     let Document { content, complete, diagnostics } =
-        document(file, folder, "a catalog", catalog::catalog);
+        document(file, folder, "a catalog", parts, catalog::catalog);
     let mut catalog = content.unwrap_or_default();
     catalog.source = Some(Arc::clone(&file.source));
     catalog.incomplete |= !complete;
@@ -101,7 +106,7 @@ pub fn parse_catalog(file: &SpecFile, folder: Option<&Folder>) -> Staged<Catalog
 /// Reads infrastructure from its text.
 pub fn parse_infrastructure(file: &SpecFile) -> Staged<Infrastructure> {
     let Document { content, complete, diagnostics } =
-        document(file, None, "an infrastructure file", infrastructure::infrastructure);
+        document(file, None, "an infrastructure file", None, infrastructure::infrastructure);
     let mut infrastructure = content.unwrap_or_default();
     infrastructure.sources = vec![Arc::clone(&file.source)];
     infrastructure.incomplete |= !complete;
@@ -124,11 +129,24 @@ fn document<T>(
     file: &SpecFile,
     folder: Option<&Folder>,
     what: &'static str,
+    parts: Option<Parts>,
     read: impl FnOnce(&mut Reader<'_>, &mut Fields<'_, '_>) -> T,
 ) -> Document<T> {
-    let tree = file.tree();
-    let mut reader = Reader::new(&file.source, folder, tree.problems);
-    let content = tree.root.and_then(|root| {
+    let mut reader = Reader::new(&file.source, folder);
+    let text = file.source.text();
+    let in_parts = parts.and_then(|parts| Some((parts.rest(text)?, parts.read(text, &reader)?)));
+    let root = match in_parts {
+        Some((rest, bulk)) => {
+            reader.keep(bulk);
+            Some(Node { at: At::START, value: Value::Map(rest) })
+        }
+        None => {
+            let Tree { root, problems } = Tree::parse(text, file.format);
+            reader.add(problems);
+            root
+        }
+    };
+    let content = root.and_then(|root| {
         if let Value::Map(entries) = &root.value {
             let version = entries.iter().find(|entry| entry.key == "version");
             let at = version.map_or(root.at, |entry| entry.node.at);

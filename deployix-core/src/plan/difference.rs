@@ -7,8 +7,10 @@ use serde::Serialize;
 use super::Compiled;
 use crate::{
     backend::{Change, Input, Inputs, Owner, Registry, Resource},
+    diagnostic::{Code, Diagnostic, Diagnostics, Staged},
     history::Heads,
     name::{Name, ResourceId},
+    suggest::nearest,
 };
 
 /// Which functionalities a plan is about.
@@ -19,6 +21,30 @@ pub enum Only {
     All,
     /// These alone, and what they cannot be made without.
     Named(BTreeSet<Name>),
+}
+
+impl Only {
+    /// These functionalities and load balancers of what was compiled; a name that is none of them
+    /// is told and passed over.
+    pub fn named(names: impl IntoIterator<Item = Name>, compiled: &Compiled) -> Staged<Self> {
+        let graph = compiled.connected().graph();
+        let mut found = Diagnostics::new();
+        let mut known = BTreeSet::new();
+        for name in names {
+            if graph.knows(&name) || compiled.failed().contains(&name) {
+                known.insert(name);
+                continue;
+            }
+            let all = graph.names().chain(compiled.failed()).map(Name::as_str);
+            let remedy = match nearest(name.as_str(), all) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "name a functionality or load balancer of the deployment".to_owned(),
+            };
+            let message = format!("there is no functionality `{name}`");
+            found.push(Diagnostic::error(Code::ReferenceUnknown, message).remedy(remedy));
+        }
+        Staged::new(Self::Named(known), found)
+    }
 }
 
 /// What has to be done so that what is wanted stands.

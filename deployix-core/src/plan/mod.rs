@@ -1,8 +1,10 @@
 //! From connected functionalities to what has to be done: [`compile`] drives the backends, and
 //! [`plan`] compares what they give with what stands.
 
+mod anew;
 mod compile;
 mod difference;
 
+pub use anew::compile_anew;
 pub use compile::{Compiled, compile};
 pub use difference::{FieldChange, Only, Plan, PlannedAction, PlannedStep, plan};

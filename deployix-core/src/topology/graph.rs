@@ -52,6 +52,12 @@ impl DependencyGraph {
         self.names.iter()
     }
 
+    /// Whether a name is among them.
+    #[must_use]
+    pub fn knows(&self, name: &Name) -> bool {
+        self.index(name).is_some()
+    }
+
     /// What it needs directly, in order.
     pub fn upstreams_of<'g>(&'g self, name: &Name) -> impl Iterator<Item = &'g Name> + use<'g> {
         self.neighbours(name, Direction::Outgoing).into_iter()

@@ -5,6 +5,7 @@
 mod balancer;
 mod connect;
 mod graph;
+mod one_target;
 mod place;
 mod policy;
 mod resolve;
@@ -12,5 +13,6 @@ mod service_check;
 
 pub use connect::{Connected, Connection, connect};
 pub use graph::DependencyGraph;
+pub use one_target::on_one_target;
 pub use place::{Assignment, Assignments, Placed, place};
 pub use resolve::{Resolved, resolve};

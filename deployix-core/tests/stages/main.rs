@@ -3,6 +3,8 @@
 
 mod connections;
 mod diagnostics;
+mod documents;
+mod one_target;
 mod placement;
 mod planning;
 mod support;

@@ -9,9 +9,11 @@ mod values;
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
+    sync::Arc,
 };
 
 use super::{
+    bulk::Bulk,
     folder::{Folder, FolderError},
     tree::{At, Entry, Node, Problem, Value},
 };
@@ -19,22 +21,24 @@ use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics},
     name::Name,
     source::Source,
+    spec::Functionality,
     suggest::nearest,
 };
 
 /// Reads one text's tree.
-pub(in crate::load) struct Reader<'s> {
+pub(super) struct Reader<'s> {
     source: &'s Source,
     /// What lies beside the text, where there is anything.
-    pub(in crate::load) folder: Option<&'s Folder>,
+    pub(super) folder: Option<&'s Folder>,
     problems: Vec<Problem>,
     failures: usize,
     /// The functionality that is being read.
     subject: Option<Name>,
+    bulk: Option<Bulk>,
 }
 
 /// A map that is being read; it knows which keys it was asked for.
-pub(in crate::load) struct Fields<'n, 't> {
+pub(super) struct Fields<'n, 't> {
     entries: &'n [Entry<'t>],
     at: At,
     what: &'static str,
@@ -45,40 +49,63 @@ pub(in crate::load) struct Fields<'n, 't> {
 
 impl<'n, 't> Fields<'n, 't> {
     /// The value of a key.
-    pub(in crate::load) fn get(&mut self, key: &'static str) -> Option<&'n Node<'t>> {
+    pub(super) fn get(&mut self, key: &'static str) -> Option<&'n Node<'t>> {
         self.entry(key).map(|entry| &entry.node)
     }
 
     /// A key and its value.
-    pub(in crate::load) fn entry(&mut self, key: &'static str) -> Option<&'n Entry<'t>> {
+    pub(super) fn entry(&mut self, key: &'static str) -> Option<&'n Entry<'t>> {
         self.asked.push(key);
         self.entries.iter().find(|entry| entry.key == key)
     }
 
     /// A key that belongs elsewhere, for a finding that says where.
-    pub(in crate::load) fn misplaced(&mut self, key: &'static str) -> Option<&'n Entry<'t>> {
+    pub(super) fn misplaced(&mut self, key: &'static str) -> Option<&'n Entry<'t>> {
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         self.told.push(key);
         Some(entry)
     }
 
     /// Where the map is.
-    pub(in crate::load) fn at(&self) -> At {
+    pub(super) fn at(&self) -> At {
         self.at
     }
 }
 
 impl<'s> Reader<'s> {
-    pub(in crate::load) fn new(
-        source: &'s Source,
-        folder: Option<&'s Folder>,
-        found: Vec<Problem>,
-    ) -> Self {
-        Self { source, folder, problems: found, failures: 0, subject: None }
+    pub(super) fn new(source: &'s Source, folder: Option<&'s Folder>) -> Self {
+        Self { source, folder, problems: Vec::new(), failures: 0, subject: None, bulk: None }
+    }
+
+    /// Another reader of the same text, which has found nothing yet.
+    pub(super) fn another(&self) -> Self {
+        Self::new(self.source, self.folder)
+    }
+
+    /// Adds what was found by others.
+    pub(super) fn add(&mut self, problems: Vec<Problem>) {
+        self.problems.extend(problems);
+    }
+
+    /// Keeps functionalities that were read before the rest.
+    pub(super) fn keep(&mut self, bulk: Bulk) {
+        self.bulk = Some(bulk);
+    }
+
+    /// The functionalities that were read before the rest.
+    pub(super) fn kept(&mut self) -> Option<Named<Arc<dyn Functionality>>> {
+        let Bulk { named, problems } = self.bulk.take()?;
+        self.problems.extend(problems);
+        Some(named)
+    }
+
+    /// Everything that was found.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems
     }
 
     /// Everything that was found, each finding in its place.
-    pub(in crate::load) fn into_diagnostics(self) -> Diagnostics {
+    pub(super) fn into_diagnostics(self) -> Diagnostics {
         let source = self.source;
         let placed = self.problems.into_iter().map(|Problem { at, diagnostic, related }| {
             let diagnostic = diagnostic.at(source.at(at.range()));
@@ -93,18 +120,13 @@ impl<'s> Reader<'s> {
     }
 
     /// Tells an error.
-    pub(in crate::load) fn fail(&mut self, at: At, diagnostic: Diagnostic) {
+    pub(super) fn fail(&mut self, at: At, diagnostic: Diagnostic) {
         self.failures += 1;
         self.tell(at, diagnostic);
     }
 
     /// Tells an error with another place that belongs to it.
-    pub(in crate::load) fn fail_twice(
-        &mut self,
-        at: At,
-        diagnostic: Diagnostic,
-        first: (&'static str, At),
-    ) {
+    pub(super) fn fail_twice(&mut self, at: At, diagnostic: Diagnostic, first: (&'static str, At)) {
         self.fail(at, diagnostic);
         if let Some(problem) = self.problems.last_mut() {
             problem.related = Some(first);
@@ -112,17 +134,14 @@ impl<'s> Reader<'s> {
     }
 
     /// Tells a remark.
-    pub(in crate::load) fn tell(&mut self, at: At, mut diagnostic: Diagnostic) {
+    pub(super) fn tell(&mut self, at: At, mut diagnostic: Diagnostic) {
         diagnostic.functionality.clone_from(&self.subject);
         self.problems.push(Problem::new(at, diagnostic));
     }
 
     /// Reads something that is good only as a whole: `None` where anything in it is wrong. That
     /// is then no failure of what it is in.
-    pub(in crate::load) fn whole<T>(
-        &mut self,
-        read: impl FnOnce(&mut Self) -> Option<T>,
-    ) -> Option<T> {
+    pub(super) fn whole<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         let before = self.failures;
         let value = read(self).filter(|_| self.failures == before);
         self.failures = before;
@@ -130,7 +149,7 @@ impl<'s> Reader<'s> {
     }
 
     /// Reads something of a functionality; findings are about it.
-    pub(in crate::load) fn about<T>(
+    pub(super) fn about<T>(
         &mut self,
         functionality: &Name,
         read: impl FnOnce(&mut Self) -> T,
@@ -142,13 +161,13 @@ impl<'s> Reader<'s> {
     }
 
     /// Whether anything failed outside of what is good only as a whole.
-    pub(in crate::load) fn failed(&self) -> bool {
+    pub(super) fn failed(&self) -> bool {
         self.failures > 0
     }
 
     /// Reads a map whose keys are known: those that `read` asks for. It must ask for all of them,
     /// whatever it finds.
-    pub(in crate::load) fn table<'n, 't, T>(
+    pub(super) fn table<'n, 't, T>(
         &mut self,
         node: &'n Node<'t>,
         what: &'static str,
@@ -180,7 +199,7 @@ impl<'s> Reader<'s> {
     }
 
     /// The value of a key that has to be there.
-    pub(in crate::load) fn required<'n, 't>(
+    pub(super) fn required<'n, 't>(
         &mut self,
         fields: &mut Fields<'n, 't>,
         key: &'static str,
@@ -194,7 +213,7 @@ impl<'s> Reader<'s> {
     }
 
     /// Reads things by their names, each good only as a whole.
-    pub(in crate::load) fn named<'n, 't, T>(
+    pub(super) fn named<'n, 't, T>(
         &mut self,
         node: &'n Node<'t>,
         mut read: impl FnMut(&mut Self, &'n Node<'t>, Name) -> Option<T>,
@@ -214,7 +233,7 @@ impl<'s> Reader<'s> {
     }
 
     /// Reads a map whose keys are names that the user chooses.
-    pub(in crate::load) fn map<'n, 't, K: Ord, V, E: Error>(
+    pub(super) fn map<'n, 't, K: Ord, V, E: Error>(
         &mut self,
         node: &'n Node<'t>,
         key: impl Fn(&str) -> Result<K, E>,
@@ -230,7 +249,7 @@ impl<'s> Reader<'s> {
     }
 
     /// Parses a key.
-    pub(in crate::load) fn key<K, E: Error>(
+    pub(super) fn key<K, E: Error>(
         &mut self,
         entry: &Entry<'_>,
         parse: impl FnOnce(&str) -> Result<K, E>,
@@ -239,7 +258,7 @@ impl<'s> Reader<'s> {
     }
 
     /// Reads something that lies beside the text.
-    pub(in crate::load) fn beside<T>(
+    pub(super) fn beside<T>(
         &mut self,
         node: &Node<'_>,
         read: impl FnOnce(&Folder) -> Result<T, FolderError>,
@@ -286,12 +305,12 @@ impl<'s> Reader<'s> {
 }
 
 /// Things by their names.
-pub(in crate::load) struct Named<T> {
-    pub(in crate::load) read: BTreeMap<Name, T>,
+pub(super) struct Named<T> {
+    pub(super) read: BTreeMap<Name, T>,
     /// The names of those that could not be read.
-    pub(in crate::load) unreadable: BTreeSet<Name>,
+    pub(super) unreadable: BTreeSet<Name>,
     /// How many there are whose names are none.
-    pub(in crate::load) nameless: usize,
+    pub(super) nameless: usize,
 }
 
 impl<T> Default for Named<T> {
@@ -301,12 +320,12 @@ impl<T> Default for Named<T> {
 }
 
 /// That a value has the wrong type or form.
-pub(in crate::load) fn invalid(message: impl Into<String>) -> Diagnostic {
+pub(super) fn invalid(message: impl Into<String>) -> Diagnostic {
     Diagnostic::error(Code::ValueInvalid, message)
 }
 
 /// Keeps a message readable when the text in it is not.
-pub(in crate::load) fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     const SHOWN: usize = 80;
     let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN).is_some() {
@@ -317,7 +336,7 @@ pub(in crate::load) fn shown(text: &str) -> String {
 }
 
 /// An error and its sources on one line.
-pub(in crate::load) fn chain(error: &dyn Error) -> String {
+pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

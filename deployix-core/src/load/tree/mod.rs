@@ -14,7 +14,7 @@ use std::{borrow::Cow, ops::Range};
 
 use serde_json::{Number, Value as Json};
 
-pub(super) use self::places::index;
+pub(super) use self::{places::index, toml::parse_part};
 use super::Format;
 use crate::diagnostic::{Code, Diagnostic};
 

@@ -24,7 +24,7 @@ pub(super) fn parse(text: &str) -> Tree<'_> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str_with_options(text, options) {
         let problem = match event {
-            Ok((event, span)) => builder.event(event, range(&span)).err(),
+            Ok((event, span)) => builder.event(event, &span).err(),
             Err(error) => {
                 let at = error.marker().byte_offset().unwrap_or_default();
                 Some(syntax(at..at + 1, error.info()))
@@ -72,17 +72,18 @@ enum Content<'t> {
 
 impl<'t> Builder<'t> {
     /// Takes in an event; `Err` is the end.
-    fn event(&mut self, event: Event<'t>, at: At) -> Result<(), Box<Problem>> {
+    fn event(&mut self, event: Event<'t>, span: &Span) -> Result<(), Box<Problem>> {
+        let at = range(span);
         match event {
             Event::DocumentStart(..) if self.root.is_some() => {
                 return Err(syntax(at, "a second document starts here: one is expected"));
             }
             Event::SequenceStart(_, anchor, tag) => {
-                untagged(tag.as_deref(), at)?;
+                untagged(tag.as_deref(), span)?;
                 self.open(at, anchor, Content::List(Vec::new()))?;
             }
             Event::MappingStart(_, anchor, tag) => {
-                untagged(tag.as_deref(), at)?;
+                untagged(tag.as_deref(), span)?;
                 self.open(at, anchor, Content::Map { entries: Vec::new(), key: None })?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -95,7 +96,7 @@ impl<'t> Builder<'t> {
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let quoted = style != ScalarStyle::Plain || untagged(tag.as_deref(), at)?;
+                let quoted = style != ScalarStyle::Plain || untagged(tag.as_deref(), span)?;
                 if self.awaits_key() {
                     if text == "<<" && !quoted {
                         return Err(syntax(
@@ -188,11 +189,12 @@ impl<'t> Builder<'t> {
 }
 
 /// Refuses tags, but for the one that says "a string"; tells whether it is there.
-fn untagged(tag: Option<&Tag>, at: At) -> Result<bool, Box<Problem>> {
+fn untagged(tag: Option<&Tag>, span: &Span) -> Result<bool, Box<Problem>> {
     match tag {
         None => Ok(false),
         Some(tag) if tag.is_yaml_core_schema_tag("str") => Ok(true),
         Some(tag) => {
+            let at = range(&span.tag_span().unwrap_or(*span));
             Err(syntax(at, format!("the tag `{}` means nothing here: remove it", tag.original())))
         }
     }

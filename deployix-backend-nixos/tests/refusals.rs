@@ -1,0 +1,164 @@
+//! What NixOS cannot honour is refused with what to do, and nothing is dropped without a word.
+
+mod support;
+
+use deployix_backend_nixos::{NixosFunctionality, NixosTarget};
+use deployix_core::spec::{Deployment, ServiceBuilder, ServiceSpec, Template};
+use support::{deployment, functionality, machine, module_of, name, refusal_of, try_compile};
+
+fn service() -> ServiceBuilder {
+    ServiceSpec::builder(["web"]).nix(["hydra"])
+}
+
+#[test]
+fn every_refusal_says_what_and_what_to_do() {
+    let noncharacter = Template::literal("\u{FDD0}").to_string();
+    let long = "x".repeat(200_000);
+    let cases: [(ServiceBuilder, &[&str]); 15] = [
+        (ServiceSpec::builder(["web"]), &["where `web` comes from", "software.nix"]),
+        (
+            ServiceSpec::builder(["bin/web"]).nix(["hydra"]),
+            &["`bin/web` is neither", "found on PATH"],
+        ),
+        (ServiceSpec::builder(["-web"]).nix(["hydra"]), &["\"-web\"", "absolute path"]),
+        (ServiceSpec::builder(["web"]).nix(["a..b"]), &["\"a..b\" is not an attribute path"]),
+        (service().env("KEY", &noncharacter), &["U+FDD0", "file"]),
+        (service().env("KEY", &long), &["200004 bytes", "file"]),
+        (ServiceSpec::builder(["web", long.as_str()]).nix(["hydra"]), &["200000 bytes", "file"]),
+        (service().state("/tmp/x"), &["`/tmp/x` does not survive", "/var/lib"]),
+        (service().state("/run/x"), &["`/run/x` does not survive"]),
+        (service().file("/nix/store/x", "text"), &["no file can be put there", "/etc"]),
+        (service().user("nobody"), &["`nobody` is a user or group of NixOS itself"]),
+        (service().schedule("hourly").ready_by_notify(), &["never ready", "remove `readiness`"]),
+        (service().image("registry/web:1"), &[]),
+        (service().env("PATH", "/opt/bin"), &[]),
+        (service().user("root"), &[]),
+    ];
+    for (service, expected) in cases {
+        let shown = format!("{service:?}").chars().take(300).collect::<String>();
+        if expected.is_empty() {
+            module_of(service);
+            continue;
+        }
+        let refusal = refusal_of(service);
+        for part in expected {
+            assert!(refusal.contains(part), "{part:?} is not in {refusal:?} for {shown}");
+        }
+    }
+}
+
+#[test]
+fn all_reasons_are_told_at_once() {
+    let refusal = refusal_of(service().state("/tmp/x").user("nobody").file("/proc/x", "text"));
+    for part in ["/tmp/x", "nobody", "no file can be put there"] {
+        assert!(refusal.contains(part), "{part:?} is not in {refusal:?}");
+    }
+}
+
+#[test]
+fn an_own_path_is_where_programs_are_looked_up() {
+    let module = module_of(service().env("PATH", "/opt/100%/bin"));
+    assert!(module.contains("ExecSearchPath = \"/opt/100%%/bin\";"), "{module}");
+    assert!(module.contains("environment.PATH = lib.mkForce \"/opt/100%%/bin\";"), "{module}");
+}
+
+#[test]
+fn root_is_not_made_anew() {
+    let module = module_of(service().user("root"));
+    assert!(module.contains("User = \"root\";") && !module.contains("users.root"), "{module}");
+}
+
+fn both_on_one(first: ServiceBuilder, second: ServiceBuilder) -> (Deployment, String) {
+    let make = || {
+        deployment(
+            [functionality("one", first.clone()), functionality("two", second.clone())],
+            [machine("rack1", "10.0.0.1")],
+        )
+    };
+    (make(), try_compile(make()).1.join("\n"))
+}
+
+#[test]
+fn what_cannot_stand_side_by_side_is_told_for_the_target() {
+    let file = |text: &str| service().file("/etc/shared.conf", text);
+    let (_, errors) = both_on_one(file("a"), file("b"));
+    assert!(errors.contains("put different files at `/etc/shared.conf`"), "{errors}");
+    let (_, errors) = both_on_one(file("a"), file("a"));
+    assert_eq!(errors, "");
+    let state = || service().state("/var/lib/shared");
+    let (_, errors) = both_on_one(state(), state());
+    assert!(
+        errors.contains("keep their state in `/var/lib/shared` as different users"),
+        "{errors}"
+    );
+    let (_, errors) = both_on_one(state().user("shared"), state().user("shared"));
+    assert_eq!(errors, "");
+}
+
+#[test]
+fn names_of_units_that_nixos_has_are_refused() {
+    for taken in ["sshd", "nftables", "systemd-networkd"] {
+        let (_, errors) = try_compile(deployment(
+            [functionality(taken, service())],
+            [machine("rack1", "10.0.0.1")],
+        ));
+        let expected = format!("NixOS itself has a systemd unit called `{taken}`");
+        assert!(errors.join("\n").contains(&expected), "{errors:?}");
+    }
+}
+
+#[test]
+fn ids_that_meet_are_told_apart_and_told() {
+    // Found by trying names: both hash to the same id.
+    let (first, second) = ("u2064", "u2927");
+    let functionalities =
+        [functionality("one", service().user(first)), functionality("two", service().user(second))];
+    let (compiled, errors) =
+        try_compile(deployment(functionalities, [machine("rack1", "10.0.0.1")]));
+    assert_eq!(errors, [""; 0]);
+    let assembled = &compiled.assembled()[&name("rack1")];
+    let remarks: Vec<&str> =
+        assembled.remarks.iter().map(|remark| remark.message.as_str()).collect();
+    assert!(remarks.iter().any(|remark| remark.contains("give the same user id")), "{remarks:?}");
+    let configuration = assembled
+        .files
+        .iter()
+        .find(|(path, _)| path.as_str() == "configuration.nix")
+        .expect("a file");
+    let text = configuration.1.as_text().expect("text");
+    assert!(
+        text.contains(&format!("users.{second}.uid = "))
+            && text.contains(&format!("groups.{second}.gid = ")),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_machine_without_modules_of_its_own_is_remarked_on() {
+    let remarks = |target| {
+        let (compiled, _) = try_compile(deployment([functionality("web", service())], [target]));
+        compiled.assembled()[&name("rack1")].remarks.len()
+    };
+    assert_eq!(remarks(machine("rack1", "10.0.0.1")), 1);
+    let mut target = machine("rack1", "10.0.0.1");
+    let modules = vec![deployix_core::RelativePath::new("hardware.nix").expect("a path")];
+    target.extensions.insert(&NixosTarget { modules, ..NixosTarget::default() }).expect("JSON");
+    assert_eq!(remarks(target), 0);
+}
+
+#[test]
+fn settings_over_the_sandbox_that_nix_cannot_hold_are_refused() {
+    let settings =
+        NixosFunctionality { service_config: [("TasksMax".to_owned(), u64::MAX.into())].into() };
+    let web = functionality("web", service()).extension(&settings).expect("JSON");
+    let (_, errors) = try_compile(deployment([web], [machine("rack1", "10.0.0.1")]));
+    assert!(errors.join("\n").contains("no integers over 64 bits"), "{errors:?}");
+}
+
+#[test]
+fn equal_specs_in_any_order_give_equal_bytes() {
+    let files = || support::files(support::sample::hydra(support::sample::targets()));
+    let mut shuffled = support::sample::hydra(support::sample::targets());
+    shuffled.catalogs[0].functionalities.reverse();
+    assert_eq!(support::files(shuffled), files());
+}

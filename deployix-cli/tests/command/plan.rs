@@ -1,0 +1,84 @@
+//! `deployix plan`.
+
+use serde_json::json;
+
+use crate::support::{Folder, SHOP, SHUFFLED, codes, keys};
+
+#[test]
+fn against_nothing_everything_is_made() {
+    let ran = Folder::with(SHOP).run("plan").done();
+    let text = &ran.stdout;
+    for line in ["db", "page", "page → db", "  + create docker/box/image/page"] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    let created = text.matches("+ create").count();
+    let last = text.lines().last().unwrap();
+    assert_eq!(
+        last,
+        format!("{created} to create, 0 to update, 0 to replace, 0 to remove; 0 unchanged")
+    );
+}
+
+#[test]
+fn the_document_is_the_plan() {
+    let (document, code) = Folder::with(SHOP).json("plan");
+    assert_eq!(code, Some(0));
+    assert_eq!(keys(&document), ["diagnostics", "generation", "kept", "left", "steps"]);
+    let steps = document["steps"].as_array().unwrap();
+    assert_eq!(keys(&steps[0]), ["action", "after", "changes", "owner", "resource"]);
+    assert!(steps.iter().all(|step| step["action"] == "create"));
+    // Every step comes after what it needs.
+    for (at, step) in steps.iter().enumerate() {
+        for before in step["after"].as_array().unwrap() {
+            assert!(steps[..at].iter().any(|earlier| earlier["resource"] == *before), "{step}");
+        }
+    }
+    assert_eq!(Folder::with(SHUFFLED).json("plan").0, document);
+}
+
+#[test]
+fn changes_show_in_the_exit_code_where_that_is_asked_for() {
+    let folder = Folder::with(SHOP);
+    assert_eq!(folder.run("plan --exit-code").code, Some(3));
+    assert_eq!(folder.json("plan --exit-code").1, Some(3));
+    folder.write("deployment.toml", "version = 1\nname = \"empty\"\n");
+    let ran = folder.run("plan --exit-code");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "no changes; 0 unchanged\n"), "{ran:?}");
+    // What is invalid weighs more than what changes.
+    folder.write("deployment.toml", &SHOP.replace("service.start = [\"db\"]", "strat = 1"));
+    folder.run("plan --exit-code").failed();
+}
+
+#[test]
+fn only_what_is_named_and_what_it_needs_is_planned() {
+    let folder = Folder::with(SHOP);
+    let all = folder.json("plan").0["steps"].as_array().unwrap().len();
+    let (document, _) = folder.json("plan --only db");
+    let steps = document["steps"].as_array().unwrap();
+    assert!(!steps.is_empty() && steps.len() < all, "{document}");
+    let page = json!({"functionality": "page"});
+    assert!(steps.iter().all(|step| step["owner"] != page), "{document}");
+    let (both, _) = folder.json("plan --only db --only page");
+    assert!(both["steps"].as_array().unwrap().len() > steps.len());
+}
+
+#[test]
+fn a_name_that_nothing_has_is_told_with_the_nearest() {
+    let folder = Folder::with(SHOP);
+    let ran = folder.run("plan --only pgae").failed();
+    assert_eq!(ran.stdout, "");
+    assert!(ran.stderr.contains("did you mean `page`?"), "{}", ran.stderr);
+    let (document, code) = folder.json("plan --only pgae");
+    assert_eq!((codes(&document), code), (vec!["reference-unknown"], Some(1)));
+    folder.run("plan --only Not/a/name").wrong_usage();
+}
+
+#[test]
+fn what_failed_is_named_as_left() {
+    let text = SHOP.replace("[\"db.example.com\"", "[\"cb.example.com\"");
+    let folder = Folder::with(&text);
+    let ran = folder.run("plan").failed();
+    assert!(ran.stdout.contains("docker/box/image/db"), "{}", ran.stdout);
+    assert!(ran.stdout.ends_with("left as it is, since it failed: page\n"), "{}", ran.stdout);
+    assert_eq!(folder.json("plan --only page").0["left"], json!(["page"]));
+}

@@ -1,0 +1,181 @@
+//! A folder of its own for each test, and the program run in it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A page and the database it needs.
+pub(crate) const SHOP: &str = r#"
+version = 1
+name = "shop"
+
+[functionality.page]
+fqdn = "page.example.com"
+upstream-hosts = ["db.example.com"]
+service.start = ["page"]
+service.software.debian = ["page"]
+service.software.nix = ["page"]
+service.endpoints.http.port = 8000
+
+[functionality.db]
+fqdn = "db.example.com"
+service.start = ["db"]
+service.software.debian = ["db"]
+service.software.nix = ["db"]
+service.state = ["/var/lib/db"]
+service.endpoints.sql.port = 5432
+
+[target.box]
+backend = "docker"
+"#;
+
+/// The same, with the tables in another order.
+pub(crate) const SHUFFLED: &str = r#"
+name = "shop"
+version = 1
+
+[target.box]
+backend = "docker"
+
+[functionality.db]
+service.endpoints.sql.port = 5432
+service.state = ["/var/lib/db"]
+service.software.nix = ["db"]
+service.software.debian = ["db"]
+service.start = ["db"]
+fqdn = "db.example.com"
+
+[functionality.page]
+service.endpoints.http.port = 8000
+service.software.nix = ["page"]
+service.software.debian = ["page"]
+service.start = ["page"]
+upstream-hosts = ["db.example.com"]
+fqdn = "page.example.com"
+"#;
+
+/// A folder for one test.
+pub(crate) struct Folder(TempDir);
+
+/// What the program did.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// A folder with a deployment.
+    pub(crate) fn with(text: &str) -> Self {
+        let folder = Self::new();
+        folder.write("deployment.toml", text);
+        folder
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path().join(path)).unwrap()
+    }
+
+    /// The program, to be run in the folder.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_deployix"));
+        command.args(arguments).current_dir(self.path());
+        for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+            command.env_remove(variable);
+        }
+        command
+    }
+
+    /// Runs the program with arguments that are separated by blanks.
+    pub(crate) fn run(&self, arguments: &str) -> Ran {
+        let arguments: Vec<_> = arguments.split_whitespace().collect();
+        Ran::from(self.command(&arguments).output().unwrap())
+    }
+
+    /// Runs the program with `--json` and gives its document and exit code.
+    pub(crate) fn json(&self, arguments: &str) -> (Value, Option<i32>) {
+        let ran = self.run(&format!("{arguments} --json"));
+        let value = serde_json::from_str(&ran.stdout);
+        (value.unwrap_or_else(|error| panic!("{error}: {ran:?}")), ran.code)
+    }
+
+    /// Every file below a folder with its content.
+    pub(crate) fn files(&self, below: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+        let root = self.path().join(below);
+        let mut found = BTreeMap::new();
+        let mut open = vec![root.clone()];
+        while let Some(folder) = open.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    open.push(path);
+                } else {
+                    let content = fs::read(&path).unwrap();
+                    found.insert(path.strip_prefix(&root).unwrap().to_owned(), content);
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Ran {
+    pub(crate) fn done(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self
+    }
+
+    pub(crate) fn failed(self) -> Self {
+        assert_eq!(self.code, Some(1), "{self:?}");
+        self
+    }
+
+    pub(crate) fn wrong_usage(self) -> Self {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(2), ""), "{self:?}");
+        self
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// The keys of an object, in order.
+pub(crate) fn keys(value: &Value) -> Vec<&str> {
+    let mut keys: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
+/// The codes of a document's findings.
+pub(crate) fn codes(document: &Value) -> Vec<&str> {
+    let findings = document["diagnostics"].as_array().unwrap();
+    findings.iter().map(|finding| finding["code"].as_str().unwrap()).collect()
+}
