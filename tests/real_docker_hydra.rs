@@ -162,7 +162,7 @@ impl Drop for Project {
             let text = logs.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
             eprintln!("{}", text.unwrap_or_default());
         }
-        let down = ["down", "--volumes", "--rmi", "local", "--timeout", "5"];
+        let down = ["down", "--volumes", "--rmi", "all", "--timeout", "5"];
         let _ = self.compose_command(&down).output();
     }
 }

@@ -70,7 +70,8 @@ fn another_user_data_gives_the_launch_template_another_name() {
 fn no_secret_is_in_user_data_and_units_read_it_from_its_file() {
     let (compiled, _) = compiled(support::hydra());
     let text = file(&compiled, "ec2-singapore", "user-data/ec2-singapore-0");
-    assert!(text.contains("LoadCredential=hydra-db:/var/lib/deployix/secrets/hydra-db\n"));
+    assert!(text.contains("secret1=$(cat -- /var/lib/deployix/secrets/hydra-db)\n"));
+    assert!(text.contains("EnvironmentFile=-/run/deployix/hydra-db.env\n"));
     assert!(!text.contains("${secret:"));
 }
 

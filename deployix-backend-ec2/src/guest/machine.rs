@@ -100,7 +100,12 @@ pub(crate) fn cloud_config(machine: &Machine<'_, '_>) -> Result<Text, CompileErr
     }
     for program in programs {
         directories(&program, machine.state_disk.is_some(), &mut config.commands)?;
-        config.files.extend(program.files);
+        for file in program.files {
+            // Programs that ship the same share it.
+            if !config.files.contains(&file) {
+                config.files.push(file);
+            }
+        }
         units.extend(program.units);
     }
     config.commands.push(words(["systemctl", "daemon-reload"]));

@@ -2,8 +2,8 @@
 //!
 //! cloud-init installs the packages, writes files and units, makes users and directories, and starts
 //! everything. Secrets are never in user data, which every program on the machine can read from the
-//! metadata service: units take them with `LoadCredential=` from `/var/lib/deployix/secrets`, where
-//! they are put by other means.
+//! metadata service: units take them from `/var/lib/deployix/secrets`, one file each, where they are
+//! put by other means.
 //!
 //! * [`service`]: one program as its units;
 //! * [`script`]: the shell scripts that it starts with;
@@ -76,6 +76,9 @@ const HOME: &str = "/usr/local/lib/deployix";
 
 /// Where secrets are put, one file each.
 const SECRETS: &str = "/var/lib/deployix/secrets";
+
+/// Where what has secrets in it is kept while a machine runs, in memory only.
+const RUNTIME: &str = "/run/deployix";
 
 /// Where the disk for state is mounted.
 const STATE: &str = "/srv/deployix";

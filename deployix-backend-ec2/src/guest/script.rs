@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use deployix_core::{
-    AbsolutePath, SecretName,
+    AbsolutePath,
     spec::{EnvName, FileSpec, Part, Template},
 };
 
@@ -28,47 +28,74 @@ pub(super) const QUIET_PACKAGES: &str = "systemctl list-unit-files --state=enabl
 /// Debian's maintainer scripts ask this before they start a service (invoke-rc.d(8)); 101 is no.
 pub(super) const POLICY: &str = "#!/bin/sh\nexit 101\n";
 
-/// The start of each script: stop at the first failure.
-const PREAMBLE: &str = "#!/bin/sh\nset -eu\n";
+/// The start of a script that fills secrets in: it stops at the first failure, and what it writes is
+/// nobody else's. `variable` prints a line of an environment file (systemd.exec(5),
+/// `EnvironmentFile=`), in whose double quotes these four characters have a meaning.
+const PREAMBLE: &str = r#"#!/bin/sh
+set -eu
+umask 077
+variable() {
+  printf '%s="' "$1"
+  printf %s "$2" | sed 's/[\\"$`]/\\&/g'
+  printf '"\n'
+}
+"#;
 
-/// A script that fills secrets into variables and then becomes what it is told to run.
-///
-/// The secrets are read from the folder that systemd gives the service, which only it can read. Line
-/// ends at the end of a secret are dropped, as they are from any file that a person writes.
-pub(super) fn with_environment<'a>(
-    variables: impl Iterator<Item = (&'a EnvName, &'a Template)>,
-) -> String {
-    let mut script = PREAMBLE.to_owned();
-    for (name, value) in variables {
-        let text = assigned(&mut script, "$CREDENTIALS_DIRECTORY", value);
-        // Writing to a string cannot fail, here and below.
-        let _ = writeln!(script, "{name}={text}\nexport {name}");
-    }
-    script.push_str("exec \"$@\"\n");
-    script
+/// What has secrets in it.
+#[derive(Debug, Default)]
+pub(super) struct Secret<'a> {
+    /// Environment variables.
+    pub(super) variables: Vec<(&'a EnvName, &'a Template)>,
+    /// Files.
+    pub(super) files: Vec<(&'a AbsolutePath, &'a FileSpec, &'a Template)>,
 }
 
-/// A script that writes files with secrets in them, as root, before the service starts.
-///
-/// Whatever their mode says, nobody reads them but their owner and its group.
-pub(super) fn secret_files<'a>(
-    files: impl Iterator<Item = (&'a AbsolutePath, &'a FileSpec, &'a Template)>,
-    owner: &str,
-) -> String {
-    let mut script = format!("{PREAMBLE}umask 077\n");
-    for (path, file, text) in files {
-        let content = assigned(&mut script, super::SECRETS, text);
-        let (folder, _) = path.as_str().rsplit_once('/').unwrap_or_default();
-        let folder = shell::word(if folder.is_empty() { "/" } else { folder });
-        // The new content is complete and has its owner before anybody sees it.
-        let (path, new) = (shell::word(path.as_str()), shell::word(&format!("{path}.deployix")));
-        let _ = writeln!(script, "install -d -- {folder}");
-        let _ = writeln!(script, "printf %s {content} > {new}");
-        let _ =
-            writeln!(script, "chown -- {owner} {new}\nchmod -- {:04o} {new}", file.mode & !0o007);
-        let _ = writeln!(script, "mv -fT -- {new} {path}");
+impl Secret<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.variables.is_empty() && self.files.is_empty()
     }
-    script
+
+    /// A script that fills the secrets in, as root, before the service starts: the variables into a
+    /// file that only root and systemd read, the files in their places.
+    ///
+    /// Line ends at the end of a secret are dropped, as they are from any file that a person writes.
+    /// Whatever the mode of a file says, nobody reads it but its owner and its group.
+    ///
+    /// This is not left to `LoadCredential=`: with Debian 12's systemd, a service that is kept from
+    /// anything sees its credentials in some of its commands and not in others (systemd's issues
+    /// 27275 and 32583).
+    pub(super) fn script(&self, folder: &str, environment: &str, owner: &str) -> String {
+        let mut script = PREAMBLE.to_owned();
+        // Writing to a string cannot fail, here and below.
+        if !self.variables.is_empty() {
+            let (runtime, _) = environment.rsplit_once('/').unwrap_or_default();
+            let (runtime, new) = (shell::word(runtime), format!("{environment}.new"));
+            let (environment, new) = (shell::word(environment), shell::word(&new));
+            let _ = writeln!(script, "install -d -m 0700 -- {runtime}\n: > {new}");
+            for (name, value) in &self.variables {
+                let text = assigned(&mut script, folder, value);
+                let _ = writeln!(script, "variable {name} {text} >> {new}");
+            }
+            let _ = writeln!(script, "mv -fT -- {new} {environment}");
+        }
+        for (path, file, text) in &self.files {
+            let content = assigned(&mut script, folder, text);
+            let (above, _) = path.as_str().rsplit_once('/').unwrap_or_default();
+            let above = shell::word(if above.is_empty() { "/" } else { above });
+            // The new content is complete and has its owner before anybody sees it.
+            let new = shell::word(&format!("{path}.deployix"));
+            let path = shell::word(path.as_str());
+            let _ = writeln!(script, "install -d -m 0755 -- {above}");
+            let _ = writeln!(script, "printf %s {content} > {new}");
+            let _ = writeln!(
+                script,
+                "chown -- {owner} {new}\nchmod -- {:04o} {new}",
+                file.mode & !0o007
+            );
+            let _ = writeln!(script, "mv -fT -- {new} {path}");
+        }
+        script
+    }
 }
 
 /// Assigns each secret to a variable of its own, since the shell notices a failure to read one only
@@ -81,7 +108,8 @@ fn assigned(script: &mut String, folder: &str, template: &Template) -> String {
             Part::Literal(text) => word.push_str(&shell::word(text)),
             Part::Secret(name) => {
                 count += 1;
-                let _ = writeln!(script, "secret{count}=$(cat -- \"{folder}/{name}\")");
+                let path = shell::word(&format!("{folder}/{name}"));
+                let _ = writeln!(script, "secret{count}=$(cat -- {path})");
                 let _ = write!(word, "\"${{secret{count}}}\"");
             }
             // The core refuses lookups and has filled in the rest.
@@ -96,46 +124,53 @@ pub(super) fn has_secret(template: &Template) -> bool {
     template.secrets().next().is_some()
 }
 
-/// Every secret of some templates, in order and once.
-pub(super) fn secrets<'a>(
-    templates: impl Iterator<Item = &'a Template>,
-) -> std::collections::BTreeSet<&'a SecretName> {
-    templates.flat_map(Template::secrets).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::{fs, process::Command};
 
     use super::*;
 
-    #[test]
-    fn secrets_are_filled_in_where_the_program_sees_them() {
+    /// Runs the script with one secret, and gives what the variable and the file then are. An
+    /// environment file is read by systemd as the shell would read it.
+    fn run(secret: &str, value: &str) -> (String, String) {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("db"), "p'a\"$s`s\\\n").unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        fs::write(path("db"), secret).unwrap();
         let name = EnvName::new("DBI").unwrap();
-        let value: Template = "it's ${secret:db};$$x".parse().unwrap();
-        let script = with_environment([(&name, &value)].into_iter());
-        let output = Command::new("sh")
-            .args(["-c", &script, "sh", "sh", "-c", "printf %s \"$DBI\""])
-            .env("CREDENTIALS_DIRECTORY", folder.path())
-            .output()
-            .unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), "it's p'a\"$s`s\\;$x");
+        let value: Template = value.parse().unwrap();
+        let at = AbsolutePath::new(path("sub/file")).unwrap();
+        let file = FileSpec::text(value.clone());
+        let what = Secret { variables: vec![(&name, &value)], files: vec![(&at, &file, &value)] };
+        let script = what.script(&path(""), &path("run/x.env"), "root:root");
+        // Not everybody who runs the tests is root.
+        let script = script.replace("chown ", ": ");
+        assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+        let read = format!(". '{}'; printf %s \"$DBI\"", path("run/x.env"));
+        let output = Command::new("sh").args(["-c", &read]).output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), fs::read_to_string(path("sub/file")).unwrap())
+    }
+
+    #[test]
+    fn secrets_are_filled_in_byte_for_byte() {
+        for secret in
+            ["s", "p'a\"$s`s\\", "$(id) ${HOME} %h", "two\nlines", "é\u{1f600}", " a  b ", "-n"]
+        {
+            let (variable, file) = run(&format!("{secret}\n"), "it's \"${secret:db}\";$$x\n");
+            let expected = format!("it's \"{secret}\";$x\n");
+            assert_eq!((variable.as_str(), file.as_str()), (expected.as_str(), expected.as_str()));
+        }
     }
 
     #[test]
     fn a_missing_secret_stops_the_start() {
         let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
         let name = EnvName::new("DBI").unwrap();
-        let value: Template = "${secret:gone}x${secret:gone-too}".parse().unwrap();
-        let script = with_environment([(&name, &value)].into_iter());
-        let output = Command::new("sh")
-            .args(["-c", &script, "sh", "echo", "started"])
-            .env("CREDENTIALS_DIRECTORY", folder.path())
-            .output()
-            .unwrap();
-        assert!(!output.status.success());
-        assert!(output.stdout.is_empty());
+        let value: Template = "${secret:gone}x".parse().unwrap();
+        let what = Secret { variables: vec![(&name, &value)], files: vec![] };
+        let script = what.script(path, &format!("{path}/run/x.env"), "root:root");
+        let status = Command::new("sh").args(["-c", &script]).status().unwrap();
+        assert!(!status.success());
+        assert!(!folder.path().join("run/x.env").exists());
     }
 }

@@ -3,10 +3,10 @@
 use deployix_core::{
     AbsolutePath, Digest, Name,
     backend::{CompileError, Remark, Unit},
-    spec::{FileBody, Probe, Protocol, ServiceSpec, Template},
+    spec::{FileBody, Probe, Protocol, ServiceSpec, Shipped, Template},
 };
 
-use super::{HOME, SECRETS, STATE, script};
+use super::{HOME, RUNTIME, SECRETS, STATE, script};
 use crate::user_data::{
     cloud_config::{Content, WriteFile},
     text::Text,
@@ -100,6 +100,18 @@ impl Builder<'_, '_> {
                  or `nixos`",
             ));
         }
+        for path in self.service.files.keys() {
+            let inside = |folder: &&AbsolutePath| path.as_str().starts_with(&format!("{folder}/"));
+            if let Some(folder) = self.service.state.iter().find(inside) {
+                let message = format!(
+                    "{path} is below {folder}, whose contents come from a disk of their own"
+                );
+                reasons.push(
+                    Remark::new(self.keys(&["files", path.as_str()]), message)
+                        .remedy("put the file elsewhere, such as below /etc"),
+                );
+            }
+        }
         reasons
     }
 
@@ -163,17 +175,19 @@ impl Builder<'_, '_> {
         format!("{HOME}/{}", self.name)
     }
 
-    fn secret_variables(&self) -> impl Iterator<Item = (&deployix_core::spec::EnvName, &Template)> {
-        self.service.env.iter().filter(|(_, value)| script::has_secret(value))
-    }
-
-    fn secret_files(
-        &self,
-    ) -> impl Iterator<Item = (&AbsolutePath, &deployix_core::spec::FileSpec, &Template)> {
-        self.service.files.iter().filter_map(|(path, file)| match &file.body {
+    /// What of it has secrets in it.
+    fn secret(&self) -> script::Secret<'_> {
+        let variables = self.service.env.iter().filter(|(_, value)| script::has_secret(value));
+        let files = self.service.files.iter().filter_map(|(path, file)| match &file.body {
             FileBody::Text(text) if script::has_secret(text) => Some((path, file, text)),
             _ => None,
-        })
+        });
+        script::Secret { variables: variables.collect(), files: files.collect() }
+    }
+
+    /// The file with the variables that have secrets in them.
+    fn environment_file(&self) -> String {
+        format!("{RUNTIME}/{}.env", self.name)
     }
 
     fn files(&self, program: &mut Program) -> Result<(), CompileError> {
@@ -193,19 +207,16 @@ impl Builder<'_, '_> {
         if let Some(shipped) = &self.service.software.path {
             for (path, file) in &shipped.files {
                 let mode = if file.executable { 0o755 } else { 0o644 };
-                let path = absolute(&format!("{home}/files/{path}"))?;
+                let path = absolute(&format!("{}/{path}", shipped_at(shipped)?))?;
                 let content = Content::from(&*file.bytes);
                 program.files.push(WriteFile { path, mode, append: false, content });
             }
         }
-        if self.secret_variables().next().is_some() {
-            let text = script::with_environment(self.secret_variables());
-            program.files.push(text_file(&format!("{home}/environment"), 0o755, text)?);
-        }
-        if self.secret_files().next().is_some() {
+        let secret = self.secret();
+        if !secret.is_empty() {
             let owner = format!("{0}:{0}", program.user);
-            let text = script::secret_files(self.secret_files(), &owner);
-            program.files.push(text_file(&format!("{home}/secret-files"), 0o700, text)?);
+            let text = secret.script(SECRETS, &self.environment_file(), &owner);
+            program.files.push(text_file(&format!("{home}/secrets"), 0o700, text)?);
         }
         Ok(())
     }
@@ -222,7 +233,7 @@ impl Builder<'_, '_> {
         }
         let mut printed = UnitFile::default()
             .section("Unit", unit)
-            .section("Service", [self.process()?, self.surroundings(user)].concat());
+            .section("Service", [self.process()?, self.surroundings(user)?].concat());
         if self.service.schedule.is_none() && !self.service.on_demand {
             let wanted = Setting::word("multi-user.target");
             printed = printed.section("Install", [("WantedBy", wanted)]);
@@ -245,8 +256,8 @@ impl Builder<'_, '_> {
         };
         settings.push(("Type", Setting::word(kind)));
         let home = self.home();
-        if self.secret_files().next().is_some() {
-            let command = self.command(&["secret-files"], [format!("{home}/secret-files")])?;
+        if !self.secret().is_empty() {
+            let command = self.command(&["env"], [format!("{home}/secrets")])?;
             settings.push(("ExecStartPre", Setting::Command(command.privileged())));
         }
         if !self.service.initializer.is_empty() {
@@ -306,9 +317,6 @@ impl Builder<'_, '_> {
     /// A command of the spec, with its environment.
     fn program_command(&self, key: &str, words: &[Template]) -> Result<Command, CompileError> {
         let mut command = Vec::new();
-        if self.secret_variables().next().is_some() {
-            command.push(format!("{}/environment", self.home()));
-        }
         let words: Vec<_> =
             words.iter().map(|word| word.as_literal().unwrap_or_default().to_owned()).collect();
         // systemd itself looks for a bare name in a few folders of its own, and not on `PATH`.
@@ -331,12 +339,12 @@ impl Builder<'_, '_> {
     }
 
     /// Its user, environment, limits, and all that it is kept from.
-    fn surroundings(&self, user: &str) -> Settings {
+    fn surroundings(&self, user: &str) -> Result<Settings, CompileError> {
         let word = |key, value: &str| (key, Setting::word(value));
         let mut settings: Settings = vec![word("User", user), word("Group", user)];
         settings.push((
             "Environment",
-            Setting::Environment { name: "PATH".into(), value: self.path() },
+            Setting::Environment { name: "PATH".into(), value: self.path()? },
         ));
         for (name, value) in &self.service.env {
             if let Some(text) = value.as_literal() {
@@ -344,9 +352,10 @@ impl Builder<'_, '_> {
                 settings.push(("Environment", Setting::Environment { name, value }));
             }
         }
-        for secret in script::secrets(self.secret_variables().map(|(_, value)| value)) {
-            let (name, path) = (secret.to_string(), format!("{SECRETS}/{secret}"));
-            settings.push(("LoadCredential", Setting::NamedPath { name, path }));
+        if !self.secret().variables.is_empty() {
+            // Not there yet for the first command, which makes it; that fails where a secret does.
+            let file = format!("-{}", self.environment_file());
+            settings.push(("EnvironmentFile", Setting::Word(file)));
         }
         if self.state_disk {
             let bind = |path: &AbsolutePath| format!("{STATE}{path}:{path}");
@@ -371,15 +380,23 @@ impl Builder<'_, '_> {
         settings.push(word("CapabilityBoundingSet", capabilities));
         settings.push(word("AmbientCapabilities", capabilities));
         settings.extend(HARDENING.iter().map(|(key, value)| word(key, value)));
-        settings
+        Ok(settings)
     }
 
-    fn path(&self) -> String {
-        let Some(shipped) = &self.service.software.path else { return PATH.to_owned() };
-        let files = format!("{}/files", self.home());
+    fn path(&self) -> Result<String, CompileError> {
+        let Some(shipped) = &self.service.software.path else { return Ok(PATH.to_owned()) };
+        let files = shipped_at(shipped)?;
         let bin = shipped.files.keys().any(|path| path.as_str().starts_with("bin/"));
-        if bin { format!("{files}/bin:{files}:{PATH}") } else { format!("{files}:{PATH}") }
+        Ok(if bin { format!("{files}/bin:{files}:{PATH}") } else { format!("{files}:{PATH}") })
     }
+}
+
+/// Where shipped files are. The folder is named by what is in it, so programs of one repository,
+/// which often ship the same, share it.
+fn shipped_at(shipped: &Shipped) -> Result<String, CompileError> {
+    let digest = Digest::of(shipped)
+        .map_err(|error| Remark::new(["service", "software", "path"], error.to_string()))?;
+    Ok(format!("{HOME}/files/{}", digest.short()))
 }
 
 /// Where it listens, for people and tools that look at the machine; systemd passes over sections

@@ -78,7 +78,7 @@ macro_rules! inputs {
         #[expect(missing_docs, reason = "each variant is the input of its operation")]
         #[non_exhaustive]
         pub enum Input {
-            $($operation($api::$module::$input),)*
+            $($operation(Box<$api::$module::$input>),)*
         }
 
         /// A request as the SDK's input, once every output in it is filled in.
@@ -87,7 +87,9 @@ macro_rules! inputs {
         /// Names what is missing; see [`InputError`].
         pub fn input(request: &Request) -> Result<Input, InputError> {
             match request {
-                $(Request::$operation(request) => request.to_sdk().map(Input::$operation),)*
+                $(Request::$operation(request) => {
+                    request.to_sdk().map(|input| Input::$operation(Box::new(input)))
+                })*
                 Request::RenderUserData(_) => Err(InputError::Local(request.operation())),
             }
         }

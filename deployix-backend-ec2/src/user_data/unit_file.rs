@@ -38,13 +38,6 @@ pub enum Setting {
     },
     /// A list of paths or of pairs of paths `from:to`; each is one item, whatever is in it.
     Paths(Vec<String>),
-    /// A name and a path, with a colon between them.
-    NamedPath {
-        /// The name.
-        name: String,
-        /// The path.
-        path: String,
-    },
 }
 
 /// A command line.
@@ -139,7 +132,6 @@ impl Setting {
             }
             Self::Environment { name, value } => item(&format!("{name}={value}")),
             Self::Paths(paths) => paths.iter().map(|path| item(path)).collect::<Vec<_>>().join(" "),
-            Self::NamedPath { name, path } => format!("{name}:{}", path.replace('%', "%%")),
         }
     }
 }

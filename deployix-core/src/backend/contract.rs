@@ -24,7 +24,8 @@ use crate::{
 /// * [`apply`](Self::apply) is idempotent: a step may repeat after a crash, in whole or in part.
 /// * No method has a default, so that a backend decides each.
 ///
-/// [`crate::conformance`] holds a backend to it.
+/// The kit in `deployix_core::conformance`, which the feature of that name turns on, holds a backend
+/// to it.
 #[async_trait]
 pub trait Backend: Any + fmt::Debug + Send + Sync {
     /// The id under which specs name it.

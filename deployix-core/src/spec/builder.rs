@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use super::{
     Bytes, Endpoint, EnvName, FileBody, FileContent, FileSpec, MilliCpus, Probe, Protocol,
     Readiness, Schedule, ServicePatch, ServiceSpec, Shipped, Signal, Span, SpecError, Template,
-    UserName,
+    UserName, problems::Problems,
 };
 use crate::name::{AbsolutePath, BackendId, Name, RelativePath};
 
@@ -28,7 +28,7 @@ use crate::name::{AbsolutePath, BackendId, Name, RelativePath};
 #[must_use]
 pub struct ServiceBuilder {
     spec: ServiceSpec,
-    problems: Vec<String>,
+    problems: Problems,
 }
 
 impl ServiceSpec {
@@ -93,7 +93,7 @@ impl ServiceBuilder {
     /// Puts a file in place, its bytes as they are.
     pub fn file_bytes(mut self, path: &str, content: FileContent, mode: u32) -> Self {
         if mode > 0o7777 {
-            self.problems.push(format!("files: {mode:o} is no file mode"));
+            self.problems.add("files", format_args!("{mode:o} is no file mode"));
         }
         if let Some(path) = self.parsed("files", AbsolutePath::new(path)) {
             self.spec.files.insert(path, FileSpec { body: FileBody::Bytes(content), mode });
@@ -110,11 +110,20 @@ impl ServiceBuilder {
     pub fn endpoint_over(mut self, name: &str, port: u16, protocol: Protocol) -> Self {
         let name = self.parsed("endpoints", Name::new(name));
         match NonZeroU16::new(port) {
-            None => self.problems.push("endpoints: a port is at least 1".to_owned()),
+            None => self.problems.add("endpoints", "a port is at least 1"),
             Some(port) => {
                 let endpoint = Endpoint { port, protocol, scheme: None };
                 self.spec.endpoints.extend(name.map(|name| (name, endpoint)));
             }
+        }
+        self
+    }
+
+    /// Sets what is spoken over an endpoint, such as `https`; to be said after the endpoint.
+    pub fn scheme(mut self, endpoint: &str, scheme: impl Into<String>) -> Self {
+        match self.spec.endpoints.get_mut(endpoint) {
+            Some(endpoint) => endpoint.scheme = Some(scheme.into()),
+            None => self.problems.add("endpoints", format_args!("say first where `{endpoint}` is")),
         }
         self
     }
@@ -159,7 +168,7 @@ impl ServiceBuilder {
     pub fn ready_within(mut self, within: Span) -> Self {
         match &mut self.spec.readiness {
             Some(readiness) => readiness.within = within,
-            None => self.problems.push("readiness: say first how to tell".to_owned()),
+            None => self.problems.add("readiness", "say first how to tell"),
         }
         self
     }
@@ -194,6 +203,19 @@ impl ServiceBuilder {
         self
     }
 
+    /// Sets another command line for one backend.
+    pub fn start_on<S: AsRef<str>>(
+        mut self,
+        backend: &str,
+        argv: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let argv = self.argv("overrides", argv);
+        if let Some(backend) = self.parsed("overrides", BackendId::new(backend)) {
+            self.spec.overrides.entry(backend).or_default().start = Some(argv);
+        }
+        self
+    }
+
     /// Sets what is different for one backend.
     pub fn for_backend(mut self, backend: &str, patch: ServicePatch) -> Self {
         let backend = self.parsed("overrides", BackendId::new(backend));
@@ -206,7 +228,7 @@ impl ServiceBuilder {
     /// # Errors
     /// Every text that was not what it had to be.
     pub fn build(self) -> Result<ServiceSpec, SpecError> {
-        if self.problems.is_empty() { Ok(self.spec) } else { Err(SpecError::new(self.problems)) }
+        self.problems.none(self.spec)
     }
 
     fn ready(mut self, probe: Option<Probe>) -> Self {
@@ -226,20 +248,8 @@ impl ServiceBuilder {
     }
 
     fn parsed<T, E: std::error::Error>(&mut self, field: &str, result: Result<T, E>) -> Option<T> {
-        result.map_err(|error| self.problems.push(format!("{field}: {}", chain(&error)))).ok()
+        self.problems.parsed(field, result)
     }
-}
-
-/// An error and its sources on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

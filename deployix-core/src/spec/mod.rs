@@ -6,9 +6,12 @@
 
 mod builder;
 mod deployment;
+mod deployment_builder;
 mod extension;
 mod functionality;
 mod infrastructure;
+mod infrastructure_builder;
+mod problems;
 mod quantity;
 mod recipe;
 mod schedule;
@@ -17,6 +20,7 @@ mod template;
 
 pub use builder::ServiceBuilder;
 pub use deployment::{Catalog, CertificateAuthority, DefaultBackend, Deployment};
+pub use deployment_builder::DeploymentBuilder;
 pub use extension::{
     Extension, ExtensionDecl, ExtensionError, ExtensionSite, Extensions, IfUnsupported,
 };
@@ -24,6 +28,7 @@ pub use functionality::{Functionality, FunctionalitySpec, MachineWishes};
 pub use infrastructure::{
     Capacity, Infrastructure, LoadBalancer, Location, Network, Target, TargetKind,
 };
+pub use infrastructure_builder::{InfrastructureBuilder, InfrastructurePart};
 pub use ipnet::IpNet;
 pub use quantity::{Bytes, MilliCpus, QuantityError, Span};
 pub use recipe::{Group, Lowered, RunPeriodically, Service, SpecError};

@@ -3,9 +3,12 @@
 use std::{fs, path::Path};
 
 use deployix_core::{
+    BackendId,
+    backend::{MemoryBackend, Registry},
     diagnostic::{Code, Severity},
     load::{load, load_catalog, parse_deployment},
     spec::Deployment,
+    topology::{Assignments, place, resolve},
 };
 use tempfile::TempDir;
 
@@ -178,6 +181,29 @@ fn infrastructure_that_cannot_be_read_is_not_taken_for_none() {
         let (deployment, found) = read(folder.path());
         assert!(deployment.unwrap().infrastructure.incomplete, "{text}");
         assert!(!found.is_empty());
+    }
+}
+
+#[test]
+fn nothing_runs_on_this_machine_because_infrastructure_could_not_be_read() {
+    let registry = Registry::new().with(MemoryBackend::named(BackendId::new("docker").unwrap()));
+    let placed = |infrastructure: &str| {
+        let folder = folder(&[
+            (
+                "deployment.toml",
+                "version = 1\nname = \"x\"\ncatalogs = [\"c.toml\"]\ninfrastructure = [\"i.toml\"]\n",
+            ),
+            ("c.toml", WEB),
+            ("i.toml", infrastructure),
+        ]);
+        let deployment = load(folder.path()).value.unwrap();
+        let staged = resolve(deployment, &registry)
+            .then(|resolved| place(resolved, &Assignments::default(), &registry));
+        staged.value.assignments().len()
+    };
+    assert_eq!(placed("version = 1\n"), 1);
+    for unreadable in ["version = 1\n[target.a]\n", "version = 1\n[targets.a]\n", "version = "] {
+        assert_eq!(placed(unreadable), 0, "{unreadable}");
     }
 }
 

@@ -68,7 +68,10 @@ impl<'r> Ground<'r> {
             let of_default = ground.default.as_ref().map(|d| d.backend == target.backend);
             ground.add(target.clone(), false, of_default.unwrap_or(true));
         }
-        let nothing = infrastructure.targets.is_empty() && ground.unusable.is_empty();
+        // Infrastructure that could not be read is not none.
+        let nothing = infrastructure.targets.is_empty()
+            && ground.unusable.is_empty()
+            && !infrastructure.incomplete;
         if nothing && ground.default.is_none() {
             // The shortest way to something that runs: the Docker engine of this machine.
             if let (Ok(name), Ok(docker)) = (Name::new("local"), BackendId::new("docker")) {

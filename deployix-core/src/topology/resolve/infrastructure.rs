@@ -99,6 +99,8 @@ pub(super) fn check(ties: &mut Ties, registry: &Registry, found: &mut Diagnostic
         ties.infrastructure.targets.remove(&name);
         ties.unusable.insert(name);
     }
+    // What could not be read has been told, and is no reason to call it unknown.
+    ties.unusable.extend(ties.infrastructure.unreadable.iter().cloned());
 }
 
 fn check_target<'a>(
