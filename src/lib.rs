@@ -43,7 +43,8 @@ pub fn registry() -> Registry {
     #[cfg(feature = "docker")]
     let registry = registry.with(docker::DockerBackend::new());
     #[cfg(feature = "ec2")]
-    let registry = registry.with(ec2::Ec2::new()).with_guest(id("native"), ec2::PlainGuest::new());
+    let registry =
+        registry.with(ec2::Ec2Backend::new()).with_guest(id("native"), ec2::PlainGuest::new());
     #[cfg(feature = "nixos")]
     let registry = registry
         .with(nixos::NixosBackend::new())

@@ -118,7 +118,7 @@ fn check_image(texts: &[String], words: std::ops::Range<usize>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 40, ..ProptestConfig::default() })]
 
     #[test]
     fn compose_reads_back_every_byte(texts in hostile::texts(1..150)) {
@@ -126,7 +126,7 @@ proptest! {
     }
 
     #[test]
-    fn the_builder_reads_back_every_byte(texts in hostile::texts(1..20)) {
+    fn the_builder_reads_back_every_byte(texts in hostile::texts(1..12)) {
         check_image(&texts, 0..texts.len());
     }
 }
@@ -136,7 +136,7 @@ fn values_of_100_kb_survive() {
     let texts = hostile::long(100_000);
     check_config(&texts);
     // The classic builder takes a second for each word of this length: the worst one is enough.
-    check_image(&texts, 1..2);
+    check_image(&texts[1..5], 0..1);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! [`Ec2`]: the backend.
+//! [`Ec2Backend`]: the backend.
 
 use async_trait::async_trait;
 use deployix_core::{
@@ -15,25 +15,25 @@ use crate::{assemble, change, compile, extension};
 /// Compiles for Amazon EC2, without asking AWS anything.
 ///
 /// ```
-/// use deployix_backend_ec2::Ec2;
+/// use deployix_backend_ec2::Ec2Backend;
 /// use deployix_core::backend::{Backend, Registry};
 ///
-/// let registry = Registry::new().with(Ec2::new());
+/// let registry = Registry::new().with(Ec2Backend::new());
 /// assert!(registry.backend_named("ec2").is_some());
 /// ```
 #[derive(Debug)]
-pub struct Ec2 {
+pub struct Ec2Backend {
     id: BackendId,
     declarations: Vec<ExtensionDecl>,
 }
 
-impl Default for Ec2 {
+impl Default for Ec2Backend {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Ec2 {
+impl Ec2Backend {
     /// The backend, with the id `ec2`.
     #[must_use]
     pub fn new() -> Self {
@@ -44,7 +44,7 @@ impl Ec2 {
 }
 
 #[async_trait]
-impl Backend for Ec2 {
+impl Backend for Ec2Backend {
     fn id(&self) -> &BackendId {
         &self.id
     }

@@ -15,7 +15,7 @@ pub mod request;
 pub mod resource;
 pub mod user_data;
 
-pub use backend::Ec2;
+pub use backend::Ec2Backend;
 use deployix_core::{
     backend::{CompileError, Remark},
     spec::{Extension, Extensions},

@@ -1,6 +1,6 @@
 //! What talks to AWS: so far, requests as the inputs of AWS's SDK.
 //!
-//! One file for each file of [`crate::request`], and one implementation of [`ToSdk`] for each type
+//! One file for each file of [`crate::request`], and one implementation of `ToSdk` for each type
 //! there, so that the compiler holds the two together.
 
 mod balancer;

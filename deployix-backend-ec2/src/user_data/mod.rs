@@ -1,7 +1,7 @@
 //! What a machine does at its first boot, as typed trees with one printer each.
 //!
 //! * [`text`]: text with holes that are filled in once addresses are known;
-//! * [`yaml`]: the only place that writes YAML;
+//! * `yaml`: the only place that writes YAML;
 //! * [`cloud_config`]: cloud-init's `#cloud-config`;
 //! * [`unit_file`]: systemd units;
 //! * [`shell`]: words of the shell;

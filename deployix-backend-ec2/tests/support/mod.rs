@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, num::NonZeroU16, num::NonZeroU32};
 
 use deployix_backend_ec2::{
-    Ec2, PlainGuest,
+    Ec2Backend, PlainGuest,
     extension::{LocationSettings, TargetSettings},
 };
 use deployix_core::{
@@ -32,7 +32,7 @@ pub fn ec2() -> BackendId {
 
 pub fn registry() -> Registry {
     let native = BackendId::new("native").unwrap();
-    Registry::new().with(Ec2::new()).with_guest(native, PlainGuest::new())
+    Registry::new().with(Ec2Backend::new()).with_guest(native, PlainGuest::new())
 }
 
 /// A functionality that listens on one port, with the fqdn `NAME.example.com`.
