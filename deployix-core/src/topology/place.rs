@@ -154,7 +154,7 @@ impl Turn {
         beside: Option<Name>,
         ground: &mut Ground<'_>,
     ) -> Option<Placement> {
-        let demand = || Demand::of(&node.service, node.functionality.machine());
+        let demand = || Demand::of(node.service(), &node.functionality.machine);
         match self {
             Self::Asked => {
                 let (target, place) = asked(node, ties)?;
@@ -189,7 +189,7 @@ fn asked<'a>(node: &'a Node, ties: &'a Ties) -> Option<(&'a Name, Box<Asker<'a>>
         let place = || ties.source.as_ref()?.place(&["place", name.as_str()]);
         return Some((target, Box::new(place)));
     }
-    let target = node.functionality.machine().target.as_ref()?;
+    let target = node.functionality.machine.target.as_ref()?;
     Some((target, Box::new(|| node.place(["machine", "target"]))))
 }
 
@@ -225,7 +225,7 @@ impl Ground<'_> {
 
     /// Places anew: where the most room is among the targets that fit the wishes.
     fn place_new(&mut self, node: &Node, demand: &Demand) -> Placement {
-        let location = node.functionality.machine().location.as_ref();
+        let location = node.functionality.machine.location.as_ref();
         let place = || node.place(["machine", "location"]);
         if let Some(location) = location
             && !self.knows_location(location)
@@ -260,7 +260,7 @@ impl Ground<'_> {
         pick: Pick,
         place: &Asker<'_>,
     ) -> (Assignment, Option<Diagnostic>) {
-        let asked = node.functionality.replicas();
+        let asked = node.functionality.replicas;
         let assignment = self.occupy(index, node.name(), demand, &pick.machines);
         let remark = (pick.replicas < asked.get()).then(|| {
             Diagnostic::warning(

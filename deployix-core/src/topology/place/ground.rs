@@ -162,7 +162,7 @@ impl<'r> Ground<'r> {
         node: &Node,
         demand: &Demand,
     ) -> Result<Pick, Misfit> {
-        let asked = node.functionality.replicas().get();
+        let asked = node.functionality.replicas.get();
         let plot = &self.plots[index];
         let demand = plot.of_machine(demand);
         let mut fitting = Vec::new();
@@ -240,7 +240,7 @@ impl<'r> Ground<'r> {
             self.make(location)?;
         }
         let index = self.index(&before.target)?;
-        let wished = node.functionality.machine().location.as_ref();
+        let wished = node.functionality.machine.location.as_ref();
         let plot = &mut self.plots[index];
         if wished.is_some() && wished != plot.location.as_ref() {
             return None;
@@ -254,7 +254,7 @@ impl<'r> Ground<'r> {
             }
         }
         let plot = &self.plots[index];
-        let asked = if plot.spreads() { node.functionality.replicas().get() as usize } else { 1 };
+        let asked = if plot.spreads() { node.functionality.replicas.get() as usize } else { 1 };
         let possible = if plot.grows { asked } else { asked.min(plot.rooms.len()) };
         let here = plot.of_machine(demand);
         let fits = |machine: &u32| {
@@ -273,7 +273,7 @@ impl<'r> Ground<'r> {
         demand: &Demand,
         location: Option<&Name>,
     ) -> Result<(usize, Pick), Option<(Name, Misfit)>> {
-        let asked = node.functionality.replicas().get();
+        let asked = node.functionality.replicas.get();
         let key = location.cloned();
         let mut fitting: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
         let mut misfit = None;
