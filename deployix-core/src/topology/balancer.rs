@@ -1,7 +1,7 @@
 //! Load balancers as functionalities: each becomes a node between an fqdn's consumers and its
 //! provider, and runs HAProxy where the backend has no load balancer of its own.
 
-use std::{fmt::Write, net::IpAddr, num::NonZeroU16};
+use std::{fmt::Write, net::IpAddr, num::NonZeroU16, sync::Arc};
 
 use crate::{
     name::{Fqdn, Name, NameError},
@@ -60,16 +60,16 @@ pub(crate) enum Servers {
 }
 
 impl Service for HaProxy {
-    fn lower(&self) -> Result<Lowered, SpecError> {
+    fn lower(&self) -> Result<Arc<Lowered>, SpecError> {
         const CONFIG: &str = "/etc/deployix-load-balancer/haproxy.cfg";
-        ServiceSpec::builder(["haproxy", "-db", "-f", CONFIG])
+        let service = ServiceSpec::builder(["haproxy", "-db", "-f", CONFIG])
             .nix(["haproxy"])
             .debian(["haproxy"])
             .file(CONFIG, &Template::literal(self.config()).to_string())
             .endpoint(ENDPOINT, self.source_port.get())
             .ready_over_tcp(ENDPOINT)
-            .build()?
-            .lower()
+            .build()?;
+        Ok(Arc::new(service.into()))
     }
 }
 
