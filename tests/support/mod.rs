@@ -5,19 +5,20 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use deployix::core::{
     Name,
     load::load,
-    plan::{Compiled, compile},
-    topology::{Assignments, connect, place, resolve},
+    plan::{Compiled, compile_anew},
+    spec::Deployment,
 };
+
+/// Loads a deployment, which gives no diagnostic.
+pub(crate) fn loaded(deployment: &Path) -> Deployment {
+    let loaded = load(deployment);
+    assert!(loaded.diagnostics.is_empty(), "{}", loaded.diagnostics);
+    loaded.value.unwrap()
+}
 
 /// Compiles a deployment, which gives no diagnostic.
 pub(crate) fn compiled(deployment: &Path) -> Compiled {
-    let registry = deployix::registry();
-    let loaded = load(deployment);
-    assert!(loaded.diagnostics.is_empty(), "{}", loaded.diagnostics);
-    let compiled = resolve(loaded.value.unwrap(), &registry)
-        .then(|resolved| place(resolved, &Assignments::new(), &registry))
-        .then(|placed| connect(placed, &registry))
-        .then(|connected| compile(connected, &registry, None));
+    let compiled = compile_anew(loaded(deployment), &deployix::registry());
     assert!(compiled.diagnostics.is_empty(), "{}", compiled.diagnostics);
     compiled.value
 }
