@@ -110,7 +110,7 @@ fn a_deployment_runs_confined() {
         .member("back", server(&["8002"]).build().unwrap())
         .unwrap();
     let outward = ServiceSpec::builder(["sleep", "infinity"]).build().unwrap();
-    let outward = functionality("outward", outward, &["db"]).upstream("deb.debian.org").unwrap();
+    let outward = functionality("outward", outward, &["db"]).upstream("world.example.org").unwrap();
     let job = ServiceSpec::builder(["echo", "it ran"]).schedule("daily 03:30").build().unwrap();
     let shared = [
         outward.shared(),
@@ -121,7 +121,7 @@ fn a_deployment_runs_confined() {
         functionality("pair", pair, &["other"]).shared(),
     ];
     let mut deployment = deployment("confined", "10.214.0.0/20", shared.into_iter().collect());
-    deployment.external_hosts.insert(deployix_core::Fqdn::new("deb.debian.org").unwrap());
+    deployment.external_hosts.insert(deployix_core::Fqdn::new("world.example.org").unwrap());
     let published = free_port();
     balance(&mut deployment, "web", published, 80);
     let (folder, project) = written(deployment);
@@ -161,10 +161,15 @@ fn a_deployment_runs_confined() {
     let block: ipnet::Ipv4Net = format!("{web}/29").parse().unwrap();
     let gateway = std::net::Ipv4Addr::from(u32::from(block.network()) + 1).to_string();
     assert!(!can(&project, "web_1", &connect(&gateway, host_port)), "the host");
-    assert!(!can(&project, "web_1", &connect("deb.debian.org", 80)), "the world");
+    // This machine at an address outside of the deployment's networks stands for the world.
+    let bridge = docker_json(&["network", "inspect", "bridge"]);
+    let subnet: ipnet::Ipv4Net =
+        bridge[0]["IPAM"]["Config"][0]["Subnet"].as_str().unwrap().parse().unwrap();
+    let world = &subnet.hosts().next().unwrap().to_string();
+    assert!(!can(&project, "web_1", &connect(world, host_port)), "the world");
 
     // Who declared a host outside reaches the world, and within the deployment its upstreams alone.
-    assert!(can(&project, "outward", &connect("deb.debian.org", 80)));
+    assert!(can(&project, "outward", &connect(world, host_port)));
     assert!(can(&project, "outward", &connect("db.example.com", 5432)));
     assert!(!can(&project, "outward", &connect("db.example.com", 9999)));
     assert!(!can(&project, "outward", &connect(&other, 5432)));

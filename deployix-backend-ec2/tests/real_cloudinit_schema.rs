@@ -34,7 +34,6 @@ fn everything() -> CloudConfig {
     CloudConfig {
         hostname: Some("epsilon1-0".into()),
         early_commands: vec![vec!["true".into()]],
-        package_mirror: Some("https://cdn-aws.deb.debian.org".into()),
         packages: vec!["postgresql".into()],
         files: vec![
             file("/etc/a", false, Content::Bytes(vec![0, 255])),

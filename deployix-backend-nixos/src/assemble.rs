@@ -273,15 +273,13 @@ fn clashes(units: &[Unit<'_>]) -> Vec<Remark> {
             reasons.push(Remark::new(["name"], message).remedy(remedy));
         };
         for &machine in unit.machines {
-            let members = unit.service.members().zip(unit_names(unit)).zip(users(unit));
-            for (((_, spec), service), user) in members {
-                if let Some(with) = names.insert((machine, service.clone()), unit.name.as_str()) {
-                    clash(
-                        with,
-                        format!("both have a service called `{service}`"),
-                        "rename one of them",
-                    );
+            for service in unit_names(unit) {
+                let what = format!("both have a service called `{service}`");
+                if let Some(with) = names.insert((machine, service), unit.name.as_str()) {
+                    clash(with, what, "rename one of them");
                 }
+            }
+            for ((_, spec), user) in unit.service.members().zip(users(unit)) {
                 for (path, file) in &spec.files {
                     match files.insert((machine, path), (unit.name.as_str(), file)) {
                         Some((with, other)) if other != file => {

@@ -41,7 +41,12 @@ fn every_configuration_of_the_hydra_deployment_evaluates() {
 
 #[test]
 fn every_configuration_of_the_example_evaluates() {
-    let files = support::files(support::example());
+    let mut files = support::files(support::example());
+    // Whoever owns the machines describes their hardware.
+    for target in ["vault", "workshop", "front", "gate"] {
+        let path = format!("{target}/hardware-configuration.nix");
+        assert_eq!(files.insert(path, FileContent::plain("{ }\n")), None);
+    }
     let folder = Folder::new(&files);
     let configurations: Vec<&String> = files
         .keys()

@@ -2,8 +2,13 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use deployix_backend_nixos::{NixosFunctionality, NixosTarget};
-use deployix_core::spec::{Deployment, ServiceBuilder, ServiceSpec, Template};
+use deployix_core::spec::{
+    CertificateAuthority, Deployment, FunctionalitySpec, Group, Service, ServiceBuilder,
+    ServiceSpec, Template,
+};
 use support::{deployment, functionality, machine, module_of, name, refusal_of, try_compile};
 
 fn service() -> ServiceBuilder {
@@ -131,6 +136,38 @@ fn ids_that_meet_are_told_apart_and_told() {
             && text.contains(&format!("groups.{second}.gid = ")),
         "{text}"
     );
+}
+
+#[test]
+fn across_networks_a_machine_needs_an_address_and_not_only_a_name() {
+    let make = |address: &str| {
+        let db = functionality("db", service().endpoint("db", 5432));
+        let web = functionality("web", service()).upstream("db.example.com").expect("a name");
+        let db = db.fqdn("db.example.com").expect("a name");
+        let targets = [machine("one", "10.0.0.1"), machine("two", address)];
+        let mut deployment = deployment([web, db], targets);
+        deployment.place.insert(name("web"), name("one"));
+        deployment.place.insert(name("db"), name("two"));
+        deployment.certificate_authority = Some(CertificateAuthority {
+            certificate: Some("a certificate".to_owned()),
+            key: "ca.key".into(),
+        });
+        try_compile(deployment).1.join("\n")
+    };
+    assert_eq!(make("10.1.0.1"), "");
+    let errors = make("two.example.com");
+    assert!(errors.contains("give target `two` an IP address as its `address`"), "{errors}");
+}
+
+#[test]
+fn services_that_would_have_one_name_are_told() {
+    let member = || service().build().expect("a service");
+    let group = Group::new().member("b", member()).expect("a name");
+    let group: Arc<dyn Service> = Arc::new(group);
+    let group = FunctionalitySpec::new("a", group).expect("a name");
+    let other = functionality("a-b", service());
+    let (_, errors) = try_compile(deployment([group, other], [machine("rack1", "10.0.0.1")]));
+    assert!(errors.join("\n").contains("both have a service called `a-b`"), "{errors:?}");
 }
 
 #[test]

@@ -185,9 +185,9 @@ pub(super) fn rules(unit: &Unit<'_>) -> Result<Vec<Rule>, CompileError> {
 const ANYONE: &str = "anyone";
 
 /// What a machine needs to get its software: HTTPS to anywhere, since package mirrors and
-/// registries are content delivery networks without fixed addresses. Names, time and metadata need
-/// no rule: security groups do not filter what goes to AWS's own services on the machine's link
-/// (Amazon VPC User Guide, "Security groups").
+/// registries are content delivery networks without fixed addresses; Debian's images for AWS name
+/// mirrors that speak it. Names, time and metadata need no rule: security groups do not filter what
+/// goes to AWS's own services on the machine's link (Amazon VPC User Guide, "Security groups").
 fn software(unit: &Unit<'_>) -> Rule {
     Rule {
         key: Key {

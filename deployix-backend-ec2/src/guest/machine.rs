@@ -21,9 +21,6 @@ use crate::{
     },
 };
 
-/// Debian's own mirror inside AWS, which speaks HTTPS (Debian wiki, "Cloud/AmazonEC2Image").
-const MIRROR: &str = "https://cdn-aws.deb.debian.org";
-
 /// One machine.
 #[derive(Debug, Default)]
 pub(crate) struct Machine<'a, 'b> {
@@ -67,7 +64,6 @@ pub(crate) fn cloud_config(machine: &Machine<'_, '_>) -> Result<Text, CompileErr
     }
     let mut config = CloudConfig {
         hostname: machine.hostname.clone(),
-        package_mirror: Some(MIRROR.to_owned()),
         packages: packages.into_iter().collect(),
         ..CloudConfig::default()
     };

@@ -15,9 +15,8 @@ pub struct CloudConfig {
     pub hostname: Option<String>,
     /// Commands to run at every boot before anything else.
     pub early_commands: Vec<Vec<String>>,
-    /// Where Debian packages come from, instead of what the image says.
-    pub package_mirror: Option<String>,
-    /// Debian packages to install, without those that they only recommend.
+    /// Debian packages to install from where the image gets its own, without those that they only
+    /// recommend.
     pub packages: Vec<String>,
     /// Files to write, owned by root.
     pub files: Vec<WriteFile>,
@@ -61,7 +60,7 @@ impl CloudConfig {
             entries.push(("bootcmd", commands(&self.early_commands)));
         }
         if !self.packages.is_empty() {
-            entries.push(("apt", apt(self.package_mirror.as_deref())));
+            entries.push(("apt", apt()));
             entries.push(("package_update", Node::Bool(true)));
             let packages = self.packages.iter().map(|package| Node::text(package));
             entries.push(("packages", Node::List(packages.collect())));
@@ -85,15 +84,8 @@ fn commands(commands: &[Vec<String>]) -> Node {
     Node::List(commands.iter().map(command).collect())
 }
 
-fn apt(mirror: Option<&str>) -> Node {
-    let mut entries = vec![("conf", Node::text("APT::Install-Recommends \"false\";"))];
-    for (key, archive) in [("primary", "debian"), ("security", "debian-security")] {
-        let Some(mirror) = mirror else { continue };
-        let uri = Node::Text(Text::from(format!("{mirror}/{archive}")));
-        let arches = Node::List(vec![Node::text("default")]);
-        entries.push((key, Node::List(vec![Node::Map(vec![("arches", arches), ("uri", uri)])])));
-    }
-    Node::Map(entries)
+fn apt() -> Node {
+    Node::Map(vec![("conf", Node::text("APT::Install-Recommends \"false\";"))])
 }
 
 impl WriteFile {
@@ -138,7 +130,6 @@ mod tests {
         let config = CloudConfig {
             hostname: Some("epsilon1".into()),
             early_commands: Vec::new(),
-            package_mirror: Some("https://mirror.example".into()),
             packages: vec!["git".into()],
             files: vec![
                 WriteFile {
@@ -161,14 +152,6 @@ hostname: "epsilon1"
 manage_etc_hosts: false
 apt:
   conf: "APT::Install-Recommends \"false\";"
-  primary:
-    - arches:
-        - "default"
-      uri: "https://mirror.example/debian"
-  security:
-    - arches:
-        - "default"
-      uri: "https://mirror.example/debian-security"
 package_update: true
 packages:
   - "git"

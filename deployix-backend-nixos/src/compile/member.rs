@@ -39,6 +39,11 @@ impl Member<'_> {
         Remark::new(place, message)
     }
 
+    /// The stem of the name of the unit that runs its initializer.
+    pub(super) fn initializer(&self) -> String {
+        format!("{}-initializer", self.unit)
+    }
+
     /// The name of a value that the module binds for it.
     pub(super) fn binding(&self, what: &str) -> String {
         match self.name {

@@ -8,11 +8,11 @@ mod readiness;
 mod service;
 mod software;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use deployix_core::RelativePath;
 use deployix_core::backend::{CompileError, Remark, Unit, Via};
-use deployix_core::spec::FileContent;
+use deployix_core::spec::{FileContent, ServiceSpec};
+use deployix_core::{Name, RelativePath};
 
 use self::member::{Member, shell_template};
 pub(crate) use self::network::{address, address_variable, sources};
@@ -84,13 +84,20 @@ struct Surroundings {
     title: String,
     /// The target that ties a group's members together.
     group_target: Option<String>,
-    /// Units of upstreams on the same machine, which start first.
+    /// What starts first: the network, and upstreams on the same machine.
     after: Vec<String>,
     /// Settings that its owner put over the sandbox's.
     loosened: Attrs,
 }
 
 impl Surroundings {
+    /// Makes a unit stop and start again with its group.
+    fn bind_to_group(&self, unit: &mut Attrs) {
+        if let Some(target) = &self.group_target {
+            unit.set(["partOf"], [target.as_str()]);
+        }
+    }
+
     fn description(&self, member: &Member<'_>) -> String {
         match member.name {
             None => self.title.clone(),
@@ -99,12 +106,17 @@ impl Surroundings {
     }
 }
 
-/// The stems of the names of a functionality's services.
+/// The stems of the names of a functionality's services, those of initializers among them.
 pub(crate) fn unit_names(unit: &Unit<'_>) -> Vec<String> {
-    unit.service.members().map(|(member, _)| unit_name(unit, member)).collect()
+    let names = unit.service.members().flat_map(|(member, spec)| {
+        let name = unit_name(unit, member);
+        let initializer = (!spec.initializer.is_empty()).then(|| format!("{name}-initializer"));
+        std::iter::once(name).chain(initializer)
+    });
+    names.collect()
 }
 
-fn unit_name(unit: &Unit<'_>, member: Option<&deployix_core::Name>) -> String {
+fn unit_name(unit: &Unit<'_>, member: Option<&Name>) -> String {
     match member {
         None => unit.name.to_string(),
         Some(member) => format!("{}-{member}", unit.name),
@@ -113,7 +125,7 @@ fn unit_name(unit: &Unit<'_>, member: Option<&deployix_core::Name>) -> String {
 
 /// The users that a functionality's services run as.
 pub(crate) fn users(unit: &Unit<'_>) -> Vec<String> {
-    let user = |spec: &deployix_core::spec::ServiceSpec| match &spec.user {
+    let user = |spec: &ServiceSpec| match &spec.user {
         Some(user) => user.to_string(),
         None => identity::user_for(unit.name.as_str()),
     };
@@ -218,14 +230,13 @@ fn surroundings(unit: &Unit<'_>, reasons: &mut Vec<Remark>) -> Surroundings {
     }
     // An upstream that needs this functionality as well cannot be waited for.
     let local = unit.upstreams.iter().filter(|peer| peer.via == Via::Loopback && !peer.mutual);
-    let mut after: Vec<String> = local
+    let units: BTreeSet<String> = local
         .map(|peer| match peer.endpoints.iter().any(|endpoint| endpoint.member.is_some()) {
             true => format!("{}.target", peer.name),
             false => format!("{}.service", peer.name),
         })
         .collect();
-    after.sort();
-    after.dedup();
+    let after = [service::NETWORK.to_owned()].into_iter().chain(units).collect();
     let grouped = unit.service.members().any(|(name, _)| name.is_some());
     Surroundings {
         name: unit.name.to_string(),

@@ -57,7 +57,10 @@ pub(crate) fn sources(peer: &Peer<'_>, form: Form<'_>) -> Result<Vec<Source>, Re
                     peer.name
                 ),
             )
-            .remedy(format!("give target `{target}` its `private-addresses`"))),
+            .remedy(match peer.via {
+                Via::Ipsec => format!("give target `{target}` an IP address as its `address`"),
+                _ => format!("give target `{target}` its `private-addresses`"),
+            })),
         })
         .collect()
 }

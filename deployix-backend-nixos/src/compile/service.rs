@@ -1,5 +1,7 @@
 //! A member's systemd units: the service, what runs before it, what starts it.
 
+use std::collections::BTreeSet;
+
 use deployix_core::backend::Remark;
 use deployix_core::spec::{Protocol, Schedule};
 
@@ -13,6 +15,9 @@ use crate::unit;
 /// The name of the sandbox's settings in a module.
 pub(super) const SANDBOX: &str = "sandbox";
 
+/// The target that is reached when the machine's network is there.
+pub(super) const NETWORK: &str = "network-online.target";
+
 /// The target that everything that runs all the time belongs to.
 const MULTI_USER: &str = "multi-user.target";
 
@@ -25,110 +30,68 @@ pub(super) fn add(
     around: &Surroundings,
     reasons: &mut Vec<Remark>,
 ) {
-    let mut refuse = |remark: Remark| reasons.push(remark);
-    let common = match common(member, placed, around) {
-        Ok(common) => common,
-        Err(remarks) => return remarks.into_iter().for_each(refuse),
-    };
-    let mut after = vec!["network-online.target".to_owned()];
-    after.extend(around.after.iter().cloned());
+    let spec = member.spec;
+    let common = common(member, placed, around, reasons);
+    let mut service = common.clone().with(["description"], around.description(member));
+    let mut after = around.after.clone();
+    let mut requires = Vec::new();
 
-    let mut service = common.clone();
-    let initializer = format!("{}-initializer.service", member.unit);
-    if !member.spec.initializer.is_empty() {
-        match member.exec("initializer", &member.spec.initializer) {
+    if !spec.initializer.is_empty() {
+        match member.exec("initializer", &spec.initializer) {
             Ok(command) => {
-                let unit = initializer_unit(common, command, member, around, &after);
-                module.set(
-                    ["systemd", "services", &format!("{}-initializer", member.unit)],
-                    sandboxed(unit),
-                );
+                let unit = initializer(common, command, member, around);
+                module.set(["systemd", "services", &member.initializer()], sandboxed(unit));
             }
-            Err(remark) => refuse(remark),
+            Err(remark) => reasons.push(remark),
         }
-        after.push(initializer.clone());
-        service.set(["requires"], [initializer]);
+        let unit = format!("{}.service", member.initializer());
+        after.push(unit.clone());
+        requires.push(unit);
     }
-    service.set(["description"], around.description(member));
-    service.set(["after"], after);
-    service.set(["wants"], ["network-online.target"]);
-    if member.spec.start.is_empty() {
-        refuse(
-            member
-                .remark(
-                    ["start"],
-                    "there is no command to start; only a ready image knows one by itself",
-                )
-                .remedy("give the command in `start`"),
-        );
+    if spec.start.is_empty() {
+        let what = "there is no command to start; only a ready image knows one by itself";
+        reasons.push(member.remark(["start"], what).remedy("give the command in `start`"));
     } else {
-        match member.exec("start", &member.spec.start) {
+        match member.exec("start", &spec.start) {
             Ok(command) => service.set(["serviceConfig", "ExecStart"], command),
-            Err(remark) => refuse(remark),
+            Err(remark) => reasons.push(remark),
         }
     }
-    let mut config = Attrs::new();
-    config.set(["KillMode"], "mixed");
-    config.set(["KillSignal"], member.spec.stop.signal.as_str());
-    config.set(["TimeoutStopSec"], limit(member.spec.stop.within));
+    let mut config = Attrs::new()
+        .with(["KillMode"], "mixed")
+        .with(["KillSignal"], spec.stop.signal.as_str())
+        .with(["TimeoutStopSec"], limit(spec.stop.within));
     if let Err(remark) = readiness::add(&mut config, bindings, member) {
-        refuse(remark);
+        reasons.push(remark);
     }
-
-    let target = around.group_target.as_deref();
-    let part_of: Vec<&str> = target.into_iter().collect();
-    if !part_of.is_empty() {
-        service.set(["partOf"], part_of.clone());
-    }
-    match (&member.spec.schedule, member.spec.on_demand) {
-        (Some(_), true) => refuse(
-            member
-                .remark(["on-demand"], "a service runs either on demand or on a schedule")
-                .remedy("remove `on-demand` or `schedule`"),
-        ),
-        (Some(schedule), false) => {
-            config.set(["Type"], "oneshot");
-            module.set(["systemd", "timers", &member.unit], timer(schedule, around, &part_of));
-        }
-        (None, true) => {
+    if let Some(schedule) = &spec.schedule {
+        config.set(["Type"], "oneshot");
+        module.set(["systemd", "timers", &member.unit], timer(schedule, around));
+    } else {
+        if spec.on_demand {
             config.set(["Restart"], "on-failure");
-            let sockets = sockets(member, around, &part_of);
-            if sockets.is_empty() {
-                refuse(
-                    member
-                        .remark(
-                            ["on-demand"],
-                            "there is no endpoint for a first connection to come in by",
-                        )
-                        .remedy("declare the endpoint"),
-                );
-            }
-            let units: Vec<String> =
-                sockets.iter().map(|(name, _)| format!("{name}.socket")).collect();
-            match service.get("requires") {
-                Some(Expr::List(required)) => {
-                    let all =
-                        required.iter().cloned().chain(units.into_iter().map(Expr::from)).collect();
-                    service.set(["requires"], Expr::List(all));
-                }
-                _ => service.set(["requires"], units),
-            }
-            for (name, socket) in sockets {
+            for (name, socket) in sockets(member, around) {
+                requires.push(format!("{name}.socket"));
                 module.set(["systemd", "sockets", &name], socket);
             }
-        }
-        (None, false) => {
+        } else {
             config.set(["Restart"], "always");
-            service.set(["wantedBy"], [target.unwrap_or(MULTI_USER)]);
+            service.set(["wantedBy"], [around.group_target.as_deref().unwrap_or(MULTI_USER)]);
         }
-    }
-    if member.spec.schedule.is_none() {
         // Trying again never ends, but soon takes its time.
-        config.set(["RestartSec"], "1s");
-        config.set(["RestartSteps"], 6_i64);
-        config.set(["RestartMaxDelaySec"], "1min");
+        config.merge(
+            Attrs::new()
+                .with(["RestartSec"], "1s")
+                .with(["RestartSteps"], 6_i64)
+                .with(["RestartMaxDelaySec"], "1min"),
+        );
         service.set(["startLimitIntervalSec"], 0_i64);
     }
+    service.set(["after"], after);
+    if !requires.is_empty() {
+        service.set(["requires"], requires);
+    }
+    around.bind_to_group(&mut service);
     service.set(["serviceConfig"], config);
     service.set(["serviceConfig"], around.loosened.clone());
     module.set(["systemd", "services", &member.unit], sandboxed(service));
@@ -140,15 +103,15 @@ fn sandboxed(service: Attrs) -> Attrs {
     service.with(["serviceConfig"], Expr::var(SANDBOX).then(Operator::Update, config))
 }
 
-/// What the service and its initializer have in common: who runs it, in what sandbox, with what
-/// environment.
+/// What the service and its initializer have in common: who runs it, after what, in what sandbox,
+/// with what environment.
 fn common(
     member: &Member<'_>,
     placed: &Placed,
     around: &Surroundings,
-) -> Result<Attrs, Vec<Remark>> {
+    reasons: &mut Vec<Remark>,
+) -> Attrs {
     let spec = member.spec;
-    let mut reasons = Vec::new();
     let mut config = hardening::exceptions(spec);
     config.set(["User"], member.user.as_str());
     config.set(["Group"], member.user.as_str());
@@ -165,14 +128,14 @@ fn common(
     if let Some(memory) = spec.limits.memory {
         config.set(["MemoryMax"], memory.0.to_string());
     }
-    let secrets: std::collections::BTreeSet<&str> =
+    let secrets: BTreeSet<&str> =
         spec.templates().flat_map(|(_, template)| template.secrets()).map(AsRef::as_ref).collect();
     if !secrets.is_empty() {
         let load = |name: &&str| Expr::from(format!("{name}:{}/{name}", super::SECRETS));
         config.set(["LoadCredential"], Expr::List(secrets.iter().map(load).collect()));
     }
 
-    let mut service = Attrs::new();
+    let mut service = Attrs::new().with(["after"], around.after.clone()).with(["wants"], [NETWORK]);
     for (name, value) in &spec.env {
         let Some(value) = value.as_literal() else { continue };
         match unit::environment(name.as_str(), value) {
@@ -196,28 +159,18 @@ fn common(
         service.set(["restartTriggers"], Expr::List(placed.triggers.clone()));
     }
     config.merge(around.loosened.clone());
-    service.set(["serviceConfig"], config);
-    if reasons.is_empty() { Ok(service) } else { Err(reasons) }
+    service.with(["serviceConfig"], config)
 }
 
 /// Runs to its end before the service starts for the first time since boot, or since either
 /// changed.
 ///
 /// Its failures are not passed on: the service waits while it is tried again, as long as it takes.
-fn initializer_unit(
-    common: Attrs,
-    command: Expr,
-    member: &Member<'_>,
-    around: &Surroundings,
-    after: &[String],
-) -> Attrs {
-    let mut unit = common;
-    unit.set(["description"], format!("{}, initializer", around.description(member)));
-    unit.set(["after"], after.to_vec());
-    unit.set(["wants"], ["network-online.target"]);
-    unit.set(["startLimitIntervalSec"], 0_i64);
-    unit.merge(
-        Attrs::new().with(
+fn initializer(common: Attrs, command: Expr, member: &Member<'_>, around: &Surroundings) -> Attrs {
+    common
+        .with(["description"], format!("{}, initializer", around.description(member)))
+        .with(["startLimitIntervalSec"], 0_i64)
+        .with(
             ["serviceConfig"],
             Attrs::new()
                 .with(["Type"], "oneshot")
@@ -227,13 +180,11 @@ fn initializer_unit(
                 .with(["RestartMode"], "direct")
                 .with(["RestartSec"], "2s")
                 .with(["TimeoutStartSec"], "infinity"),
-        ),
-    );
-    unit
+        )
 }
 
 /// Runs the service when it is time, and once after a time that was missed.
-fn timer(schedule: &Schedule, around: &Surroundings, part_of: &[&str]) -> Attrs {
+fn timer(schedule: &Schedule, around: &Surroundings) -> Attrs {
     let mut timer = Attrs::new()
         .with(["description"], format!("{}, {schedule}", around.name))
         .with(["wantedBy"], [around.group_target.as_deref().unwrap_or("timers.target")])
@@ -241,15 +192,13 @@ fn timer(schedule: &Schedule, around: &Surroundings, part_of: &[&str]) -> Attrs 
         .with(["timerConfig", "Persistent"], true)
         // The default is a minute, which is too coarse for what runs every minute.
         .with(["timerConfig", "AccuracySec"], "1s");
-    if !part_of.is_empty() {
-        timer.set(["partOf"], part_of.to_vec());
-    }
+    around.bind_to_group(&mut timer);
     timer
 }
 
 /// One socket unit for each endpoint, since a socket's name for `sd_listen_fds_with_names(3)`
 /// belongs to its unit.
-fn sockets(member: &Member<'_>, around: &Surroundings, part_of: &[&str]) -> Vec<(String, Attrs)> {
+fn sockets(member: &Member<'_>, around: &Surroundings) -> Vec<(String, Attrs)> {
     let alone = member.spec.endpoints.len() == 1;
     let endpoints = member.spec.endpoints.iter();
     endpoints
@@ -265,9 +214,7 @@ fn sockets(member: &Member<'_>, around: &Surroundings, part_of: &[&str]) -> Vec<
                 .with([listen], [endpoint.port.to_string()])
                 .with(["socketConfig", "FileDescriptorName"], name.as_str())
                 .with(["socketConfig", "Service"], format!("{}.service", member.unit));
-            if !part_of.is_empty() {
-                socket.set(["partOf"], part_of.to_vec());
-            }
+            around.bind_to_group(&mut socket);
             (unit, socket)
         })
         .collect()
