@@ -47,7 +47,7 @@ impl Faulty {
     fn spoil(&self, resource: &Resource) -> Resource {
         let mut id = resource.id().clone();
         let mut inputs = resource.inputs().clone();
-        let mut after: Vec<ResourceId> = resource.after().iter().cloned().collect();
+        let mut after: Vec<ResourceId> = resource.after().to_vec();
         let own = matches!(resource.owner(), Owner::Functionality(_));
         match self.fault {
             Fault::ForgetsEnv if own => {

@@ -211,7 +211,7 @@ impl ServiceBuilder {
     ) -> Self {
         let argv = self.argv("overrides", argv);
         if let Some(backend) = self.parsed("overrides", BackendId::new(backend)) {
-            self.spec.overrides.entry(backend).or_default().start = Some(argv);
+            self.spec.overrides.get_or_default(backend).start = Some(argv);
         }
         self
     }
