@@ -53,9 +53,9 @@ impl Backend for Heroku {
         });
         let (yml, json) = (serde_saphyr::to_string(&yml), format!("{app:#}\n"));
         let yml = yml.map_err(|error| Remark::new(["service"], error.to_string()))?;
-        let mut inputs = Inputs::from([("domain".into(), unit.fqdn.map(|f| f.to_string()).into())]);
+        let mut inputs = Inputs::from([("domain", unit.fqdn.map(|f| f.to_string()).into())]);
         for (name, text) in [("Dockerfile", dockerfile), ("heroku.yml", yml), ("app.json", json)] {
-            inputs.insert(name.into(), text.as_str().into());
+            inputs.insert(name, text.as_str().into());
             artifact.add_file(format!("{}/{name}", unit.name), FileContent::plain(text))?;
         }
         let id = ResourceId::new(format!("{}/{}", self.0, unit.name))?;

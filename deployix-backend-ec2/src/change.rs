@@ -83,7 +83,7 @@ pub(crate) fn change(from: &Resource, to: &Resource) -> Change {
     let in_place = row.map_or(&[][..], |(_, parameters)| parameters);
     let keys = from.inputs().keys().chain(to.inputs().keys());
     let mut different = keys.filter(|key| from.inputs().get(*key) != to.inputs().get(*key));
-    if different.all(|key| in_place.contains(&key.as_str())) {
+    if different.all(|key| in_place.contains(&key.as_ref())) {
         Change::Update
     } else {
         Change::Replace

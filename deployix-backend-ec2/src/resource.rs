@@ -51,9 +51,9 @@ pub(crate) fn resource(
         Json::Object(map) => map.into_iter().map(|(key, json)| (key, input(json))).collect(),
         _ => Inputs::new(),
     };
-    inputs.insert(OPERATION.to_owned(), request.operation().into());
+    inputs.insert(OPERATION, request.operation().into());
     if let Some(region) = region {
-        inputs.insert(REGION.to_owned(), region.into());
+        inputs.insert(REGION, region.into());
     }
     Ok(Resource::new(id, owner, inputs, after))
 }
@@ -75,7 +75,7 @@ pub fn request(inputs: &Inputs) -> Result<Request, ReadError> {
 #[must_use]
 pub fn parameters(inputs: &Inputs) -> serde_json::Map<String, Json> {
     let own = inputs.iter().filter(|(key, _)| key.starts_with(|c: char| c.is_ascii_uppercase()));
-    own.map(|(key, input)| (key.clone(), json(input))).collect()
+    own.map(|(key, input)| (key.to_string(), json(input))).collect()
 }
 
 fn input(json: Json) -> Input {
@@ -87,7 +87,7 @@ fn input(json: Json) -> Input {
         Json::String(text) => Input::Text(text),
         Json::Array(items) => Input::List(items.into_iter().map(input).collect()),
         Json::Object(mut map) => match map.remove(OUTPUT_KEY).and_then(output) {
-            Some(output) => Input::Output(output),
+            Some(output) => Input::Output(output.into()),
             None => Input::Map(map.into_iter().map(|(key, json)| (key, input(json))).collect()),
         },
     }

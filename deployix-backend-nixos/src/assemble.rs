@@ -1,6 +1,6 @@
 //! One target becomes a flake: a configuration for each of its machines.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use deployix_core::backend::{
     Artifact, Assembly, CompileError, Input, Inputs, Owner, Remark, Resource, Unit,
@@ -8,10 +8,10 @@ use deployix_core::backend::{
 use deployix_core::spec::{FileContent, TargetKind};
 use deployix_core::{Digest, RelativePath, ResourceId};
 
-use crate::compile::{Form, SECRETS, unit_names, users};
+use crate::compile::{Form, unit_names, users};
 use crate::extension::NixosTarget;
 use crate::syntax::{Attrs, Expr, print_with_comment};
-use crate::{identity, ipsec};
+use crate::{ipsec, machine};
 
 /// One machine of a target.
 struct Machine {
@@ -26,11 +26,7 @@ struct Machine {
 pub(crate) fn assemble(assembly: &Assembly<'_>) -> Result<Artifact, CompileError> {
     let target = assembly.site.target;
     let mut reasons = clashes(assembly.units);
-    let settings = target.extensions.get::<NixosTarget>().unwrap_or_else(|error| {
-        reasons.push(Remark::new(["extensions", "nixos"], error.reason()));
-        None
-    });
-    let settings = settings.unwrap_or_default();
+    let settings = machine::extension(target, &mut reasons);
     if target.guest.is_some() {
         reasons.push(
             Remark::new(
@@ -41,9 +37,10 @@ pub(crate) fn assemble(assembly: &Assembly<'_>) -> Result<Artifact, CompileError
         );
     }
     let machines = machines(assembly, &mut reasons);
-    let mut artifact = Artifact::default();
+    let (shared, remarks) = machine::base(&settings, assembly.units);
+    let shared_imports: Vec<String> = settings.modules.iter().map(ToString::to_string).collect();
+    let mut artifact = Artifact { remarks, ..Artifact::default() };
     let mut parts = Vec::new();
-    let (shared, shared_imports) = shared(assembly, &settings, &mut artifact.remarks);
     for machine in &machines {
         match own(assembly, machine) {
             Ok(own) => parts.push((machine, own)),
@@ -141,41 +138,6 @@ fn machines(assembly: &Assembly<'_>, reasons: &mut Vec<Remark>) -> Vec<Machine> 
         );
     }
     machines
-}
-
-/// What is the same on all machines of a target, and what it imports.
-fn shared(
-    assembly: &Assembly<'_>,
-    settings: &NixosTarget,
-    remarks: &mut Vec<Remark>,
-) -> (Attrs, Vec<String>) {
-    let mut shared = Attrs::new()
-        .with(["networking", "firewall", "enable"], true)
-        // The rules of the modules are in nftables' language; see `Opening`.
-        .with(["networking", "nftables", "enable"], true)
-        .with(["nixpkgs", "hostPlatform"], settings.system.as_str())
-        .with(["system", "stateVersion"], settings.state_version.as_str())
-        .with(
-            ["systemd", "tmpfiles", "rules"],
-            [
-                "d /var/lib/deployix 0755 root root -".to_owned(),
-                format!("d {SECRETS} 0700 root root -"),
-            ],
-        );
-    let all: BTreeSet<String> = assembly.units.iter().flat_map(users).collect();
-    for moved in identity::settle(all.iter().map(String::as_str)) {
-        shared.set(["users", "users", moved.user, "uid"], moved.id);
-        shared.set(["users", "groups", moved.user, "gid"], moved.id);
-        remarks.push(Remark::new(
-            ["name"],
-            format!(
-                "the names `{}` and `{}` give the same user id, so `{}` has {} here and another id \
-                 elsewhere",
-                moved.met, moved.user, moved.user, moved.id
-            ),
-        ));
-    }
-    (shared, settings.modules.iter().map(ToString::to_string).collect())
 }
 
 /// What is a machine's own, and what it imports.

@@ -7,10 +7,9 @@ use deployix_core::backend::{
     CompileError, PeerAddress, Remark, Site, Unit, UserData, UserDataPart, Via,
 };
 
-use crate::compile::{self, Form, SECRETS, address_variable, users};
-use crate::extension::NixosTarget;
-use crate::syntax::{Attrs, Expr, Part, print};
-use crate::{identity, ipsec};
+use crate::compile::{self, Form, address_variable};
+use crate::syntax::{Expr, Part, print};
+use crate::{ipsec, machine};
 
 /// Where a machine that is told of its units by user data keeps the certificate of the deployment's
 /// CA.
@@ -23,11 +22,7 @@ const AUTHORITY: &str = "/var/lib/deployix/pki/ca.crt";
 pub(crate) fn user_data(site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, CompileError> {
     let target = site.target;
     let mut reasons = Vec::new();
-    let settings = target.extensions.get::<NixosTarget>().unwrap_or_else(|error| {
-        reasons.push(Remark::new(["extensions", "nixos"], error.reason()));
-        None
-    });
-    let settings = settings.unwrap_or_default();
+    let settings = machine::extension(target, &mut reasons);
     if !settings.modules.is_empty() {
         reasons.push(
             Remark::new(
@@ -47,23 +42,7 @@ pub(crate) fn user_data(site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, 
             Err(error) => reasons.extend(error.reasons),
         }
     }
-    let mut own = Attrs::new()
-        .with(["networking", "firewall", "enable"], true)
-        .with(["networking", "nftables", "enable"], true)
-        .with(["nixpkgs", "hostPlatform"], settings.system.as_str())
-        .with(["system", "stateVersion"], settings.state_version.as_str())
-        .with(
-            ["systemd", "tmpfiles", "rules"],
-            [
-                "d /var/lib/deployix 0755 root root -".to_owned(),
-                format!("d {SECRETS} 0700 root root -"),
-            ],
-        );
-    let all: BTreeSet<String> = units.iter().flat_map(users).collect();
-    for moved in identity::settle(all.iter().map(String::as_str)) {
-        own.set(["users", "users", moved.user, "uid"], moved.id);
-        own.set(["users", "groups", moved.user, "gid"], moved.id);
-    }
+    let (mut own, _) = machine::base(&settings, units);
     if let Some(unit) = units.first() {
         let here = ipsec::Here {
             identity: ipsec::identity(unit.deployment, &target.name, target.kind, 0),

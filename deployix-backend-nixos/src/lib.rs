@@ -28,6 +28,7 @@ mod extension;
 mod guest;
 mod identity;
 mod ipsec;
+mod machine;
 mod nftables;
 mod shell;
 pub mod syntax;

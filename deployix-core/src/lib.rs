@@ -8,6 +8,7 @@ pub mod digest;
 pub mod history;
 pub mod load;
 pub mod name;
+pub mod ordered;
 pub mod output;
 pub mod plan;
 pub mod source;
@@ -19,3 +20,4 @@ pub use digest::Digest;
 pub use name::{
     AbsolutePath, BackendId, Fqdn, LookupKey, Name, Namespace, RelativePath, ResourceId, SecretName,
 };
+pub use ordered::OrderedMap;

@@ -30,7 +30,7 @@ let
     id = text;
   };
   seconds = mkOption { type = types.strMatching "[0-9]+[smhd]?"; default = "0s"; };
-  action = mkOption { type = types.enum [ "none" "clear" "trap" "start" "restart" ]; default = "none"; };
+  action = values: mkOption { type = types.enum values; default = builtins.head values; };
 in
 {
   options = {
@@ -52,11 +52,11 @@ in
       enable = flag;
       swanctl.connections = setOf {
         children = setOf {
-          close_action = action;
-          dpd_action = action;
+          close_action = action [ "none" "trap" "start" ];
+          dpd_action = action [ "clear" "trap" "restart" ];
           esp_proposals = strings;
           mode = mkOption { type = types.enum [ "tunnel" "transport" ]; };
-          start_action = action;
+          start_action = action [ "none" "trap" "start" ];
         };
         dpd_delay = seconds;
         keyingtries = mkOption { type = types.int; default = 1; };

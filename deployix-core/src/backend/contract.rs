@@ -5,7 +5,7 @@ use std::{any::Any, collections::BTreeMap, error::Error, fmt};
 use async_trait::async_trait;
 use serde::Serialize;
 
-use super::{Artifact, Assembly, CompileError, Input, Resource, Site, Unit, UserData};
+use super::{Artifact, Assembly, CompileError, Inputs, Resource, Site, Unit, UserData};
 use crate::{
     digest::Digest,
     name::{BackendId, Name, ResourceId},
@@ -181,7 +181,7 @@ pub struct Step<'a> {
     /// What to do with it.
     pub action: Action<'a>,
     /// Its settings with every output filled in.
-    pub inputs: &'a BTreeMap<String, Input>,
+    pub inputs: &'a Inputs,
 }
 
 impl<'a> Step<'a> {

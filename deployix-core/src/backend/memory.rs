@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -64,8 +65,8 @@ impl MemoryBackend {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn resource_id(&self, kind: &str, name: &str) -> Result<ResourceId, CompileError> {
-        ResourceId::new(format!("{}/{kind}/{name}", self.id))
+    fn resource_id(&self, path: fmt::Arguments<'_>) -> Result<ResourceId, CompileError> {
+        ResourceId::new(format!("{}/{path}", self.id))
             .map_err(|error| super::Remark::new(["name"], error.to_string()).into())
     }
 }
@@ -98,36 +99,34 @@ impl Backend for MemoryBackend {
         self.compiled.fetch_add(1, Ordering::Relaxed);
         let target = &unit.site.target.name;
         let mut resources = Vec::with_capacity(1 + unit.upstreams.len());
-        let mut after = Vec::new();
+        let mut after = Vec::with_capacity(unit.upstreams.len());
         for upstream in &unit.upstreams {
-            let id = self.resource_id("edge", &format!("{}/{}", unit.name, upstream.name))?;
+            let id = self.resource_id(format_args!("edge/{}/{}", unit.name, upstream.name))?;
             let inputs = Inputs::from([
-                ("fqdn".to_owned(), upstream.fqdn.as_str().into()),
-                ("via".to_owned(), upstream.via.as_str().into()),
-                (
-                    "endpoints".to_owned(),
-                    Input::list(upstream.endpoints.iter().map(ToString::to_string)),
-                ),
+                ("fqdn", upstream.fqdn.as_str().into()),
+                ("via", upstream.via.as_str().into()),
+                ("endpoints", Input::list(upstream.endpoints.iter().map(ToString::to_string))),
             ]);
             let owner =
                 Owner::Edge { consumer: unit.name.clone(), provider: upstream.name.clone() };
             resources.push(Resource::new(id.clone(), owner, inputs, []));
             after.push(id);
         }
-        let service = serde_json::to_string(unit.service)
+        let mut service = serde_json::to_string(unit.service)
             .map_err(|error| super::Remark::new(["service"], error.to_string()))?;
+        service.shrink_to_fit();
         let mut inputs = Inputs::from([
-            ("service".to_owned(), service.into()),
-            ("target".to_owned(), target.into()),
-            ("machines".to_owned(), Input::list(unit.machines.iter().copied())),
-            ("replicas".to_owned(), unit.replicas.get().into()),
+            ("service", service.into()),
+            ("target", target.into()),
+            ("machines", Input::list(unit.machines.iter().copied())),
+            ("replicas", unit.replicas.get().into()),
         ]);
         if !unit.extensions.is_empty() {
             let extensions = serde_json::to_string(unit.extensions)
                 .map_err(|error| super::Remark::new(["extensions"], error.to_string()))?;
-            inputs.insert("extensions".to_owned(), extensions.into());
+            inputs.insert("extensions", extensions.into());
         }
-        let id = self.resource_id("functionality", unit.name.as_str())?;
+        let id = self.resource_id(format_args!("functionality/{}", unit.name))?;
         let owner = Owner::Functionality(unit.name.clone());
         resources.push(Resource::new(id, owner, inputs, after));
         Ok(Artifact { resources, ..Artifact::default() })
@@ -140,8 +139,8 @@ impl Backend for MemoryBackend {
             .iter()
             .flat_map(|artifact| &artifact.resources)
             .map(|resource| resource.id().clone());
-        let id = self.resource_id("target", target.name.as_str())?;
-        let inputs = Inputs::from([("machines".to_owned(), target.kind.machines().into())]);
+        let id = self.resource_id(format_args!("target/{}", target.name))?;
+        let inputs = Inputs::from([("machines", target.kind.machines().into())]);
         let resource = Resource::new(id, Owner::Target(target.name.clone()), inputs, after);
         Ok(Artifact { resources: vec![resource], ..Artifact::default() })
     }

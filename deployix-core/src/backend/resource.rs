@@ -1,33 +1,38 @@
 //! [`Resource`]: what a backend compiles to and later makes real.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
     digest::Digest,
     name::{Name, ResourceId, SecretName},
+    ordered::OrderedMap,
 };
 
 /// One thing that a backend makes real, as it is wanted.
 ///
 /// Invariants: the first segment of the id is the id of the backend that compiled it; `after` holds
 /// every resource whose output is among the inputs; the digest is that of the inputs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+///
+/// Cheap to clone: clones share one allocation, as an artifact, what is wanted and what stands
+/// often hold the same resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Resource(Arc<Content>);
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Resource {
+struct Content {
     id: ResourceId,
     owner: Owner,
     inputs: Inputs,
-    after: BTreeSet<ResourceId>,
+    after: Arc<[ResourceId]>,
     digest: Digest,
 }
 
 /// The settings of a resource, by name.
-pub type Inputs = BTreeMap<String, Input>;
+pub type Inputs = OrderedMap<Cow<'static, str>, Input>;
 
 /// On whose account a resource stands: where that fails, the resource is left as it last was.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -77,11 +82,11 @@ pub enum Input {
     /// A list.
     List(Vec<Input>),
     /// Settings by name.
-    Map(BTreeMap<String, Input>),
+    Map(Inputs),
     /// The value of a secret, filled in on the target only.
     Secret(SecretName),
     /// An output of another resource, known once that is made.
-    Output(OutputRef),
+    Output(Box<OutputRef>),
 }
 
 /// An output of a resource.
@@ -102,59 +107,66 @@ impl Resource {
         inputs: Inputs,
         after: impl IntoIterator<Item = ResourceId>,
     ) -> Self {
-        let mut after: BTreeSet<_> = after.into_iter().collect();
+        let mut after: Vec<_> = after.into_iter().collect();
         for input in inputs.values() {
-            input.visit_outputs(&mut |output| {
-                after.insert(output.resource.clone());
-            });
+            input.visit_outputs(&mut |output| after.push(output.resource.clone()));
         }
-        after.remove(&id);
+        after.retain(|before| *before != id);
+        after.sort();
+        after.dedup();
         // Inputs are a map of strings to JSON-like data, which always serializes.
         let bytes = serde_json::to_vec(&inputs).unwrap_or_default();
-        Self { id, owner, inputs, after, digest: Digest::of_bytes(&bytes) }
+        let digest = Digest::of_bytes(&bytes);
+        let after = if after.is_empty() { Arc::default() } else { after.into() };
+        Self(Arc::new(Content { id, owner, inputs, after, digest }))
     }
 
     /// Its id.
     #[must_use]
     pub fn id(&self) -> &ResourceId {
-        &self.id
+        &self.0.id
     }
 
     /// The id of the backend that compiled it.
     #[must_use]
     pub fn backend(&self) -> &str {
-        self.id.as_str().split('/').next().unwrap_or_default()
+        self.0.id.as_str().split('/').next().unwrap_or_default()
     }
 
     /// On whose account it stands.
     #[must_use]
     pub fn owner(&self) -> &Owner {
-        &self.owner
+        &self.0.owner
     }
 
     /// Its settings.
     #[must_use]
     pub fn inputs(&self) -> &Inputs {
-        &self.inputs
+        &self.0.inputs
     }
 
-    /// What has to be made before it.
+    /// What has to be made before it, in order, each once.
     #[must_use]
-    pub fn after(&self) -> &BTreeSet<ResourceId> {
-        &self.after
+    pub fn after(&self) -> &[ResourceId] {
+        &self.0.after
+    }
+
+    /// The same, to be shared.
+    pub(crate) fn shared_after(&self) -> Arc<[ResourceId]> {
+        Arc::clone(&self.0.after)
     }
 
     /// The digest of its settings.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        self.digest
+        self.0.digest
     }
 }
 
 impl Input {
     /// An output of another resource.
     pub fn output(resource: ResourceId, output: impl Into<String>) -> Self {
-        Self::Output(OutputRef { resource, output: output.into() })
+        Self::Output(Box::new(OutputRef { resource, output: output.into() }))
     }
 
     /// A list.
@@ -164,7 +176,8 @@ impl Input {
 
     /// Settings by name.
     pub fn map<K: Into<String>, I: Into<Self>>(entries: impl IntoIterator<Item = (K, I)>) -> Self {
-        Self::Map(entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+        let entry = |(key, value): (K, I)| (Cow::Owned(key.into()), value.into());
+        Self::Map(entries.into_iter().map(entry).collect())
     }
 
     /// Shows every output in it.
@@ -287,7 +300,7 @@ mod tests {
     #[test]
     fn a_resource_comes_after_all_whose_outputs_it_reads() {
         let deep = Input::map([("list", Input::list([Input::output(id("m/a"), "address")]))]);
-        let inputs = Inputs::from([("peer".to_owned(), deep)]);
+        let inputs = Inputs::from([("peer", deep)]);
         let owner = Owner::Functionality(Name::new("web").unwrap());
         let resource = Resource::new(id("m/b"), owner, inputs, [id("m/c")]);
         let after: Vec<_> = resource.after().iter().map(ResourceId::as_str).collect();

@@ -30,7 +30,7 @@ pub(super) fn functionality(
     service: ServiceBuilder,
     upstreams: &[&str],
 ) -> Option<FunctionalitySpec<Lowered>> {
-    let service = Lowered::One(Box::new(service.build().ok()?));
+    let service = Lowered::from(service.build().ok()?);
     let mut spec = FunctionalitySpec::new(name, service).ok()?;
     spec.fqdn = Some(fqdn(name)?);
     spec.upstream_hosts = upstreams.iter().filter_map(|name| fqdn(name)).collect();

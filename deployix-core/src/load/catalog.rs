@@ -89,9 +89,9 @@ pub(super) fn name(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Name> {
     reader.parse(node, |text| Name::new(text))
 }
 
-fn lowered(reader: &mut Reader<'_>, fields: &mut Fields<'_, '_>) -> Option<Lowered> {
+fn lowered(reader: &mut Reader<'_>, fields: &mut Fields<'_, '_>) -> Option<Arc<Lowered>> {
     match (fields.entry("service"), fields.entry("group")) {
-        (Some(one), None) => service(reader, &one.node).map(|one| Lowered::One(Box::new(one))),
+        (Some(one), None) => service(reader, &one.node).map(|one| Arc::new(one.into())),
         (None, Some(group)) => {
             let members = reader.map(
                 &group.node,
@@ -101,7 +101,7 @@ fn lowered(reader: &mut Reader<'_>, fields: &mut Fields<'_, '_>) -> Option<Lower
             if members.is_empty() {
                 reader.fail(group.key_at, invalid("the group has no members"));
             }
-            Some(Lowered::Group(members))
+            Some(Arc::new(Lowered::Group(members.into_iter().collect())))
         }
         (Some(_), Some(group)) => {
             let message = "a functionality has either a `service` or a `group`, and this has both";

@@ -68,7 +68,7 @@ pub(super) fn central(reader: &mut Reader<'_>, fields: &mut Fields<'_, '_>) -> C
         deployment.external_hosts.extend(external_hosts.into_iter().flatten());
         deployment.secrets = secrets;
         deployment.history = history;
-        deployment.place = place.unwrap_or_default();
+        deployment.place = place.into_iter().flatten().collect();
         deployment.default_backend = default_backend;
     }
     Central {

@@ -122,10 +122,13 @@ pub(super) fn text(path: &Path) -> Result<String, Box<Diagnostic>> {
 fn bytes(path: &Path, name: &str, largest: u64) -> Result<Vec<u8>, Box<Diagnostic>> {
     let failed = |error: io::Error| Box::new(unreadable(format!("cannot read `{name}`: {error}")));
     // Asked before it is opened: opening a pipe would wait for its other end.
-    if !fs::metadata(path).map_err(failed)?.is_file() {
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
         return Err(unreadable(format!("`{name}` is no file")).into());
     }
-    let mut bytes = Vec::new();
+    // Texts are kept, so they get the room they need and no more.
+    let length = metadata.len().min(largest);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
     let file = File::open(path).map_err(failed)?;
     file.take(largest + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > largest { Err(too_large(name).into()) } else { Ok(bytes) }

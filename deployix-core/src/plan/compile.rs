@@ -113,10 +113,13 @@ pub fn compile(
     for (at, unit) in units.iter().enumerate().filter(|(at, _)| artifacts[*at].is_some()) {
         by_target.entry(&unit.site.target.name).or_default().push(at);
     }
+    let before = previous.map(Compiled::by_target).unwrap_or_default();
     let sites: Vec<_> = connected.sites().collect();
     let assemblies = in_parallel(&sites, |site| {
         let here = by_target.get(&site.target.name).map_or(&[][..], Vec::as_slice);
-        let job = Job { site: *site, here, units: &units, artifacts: &artifacts, fresh: &fresh };
+        let before = before.get(&site.target.name).copied().unwrap_or_default();
+        let units = &units;
+        let job = Job { site: *site, here, before, units, artifacts: &artifacts, fresh: &fresh };
         assemble_one(&job, &connected, registry, previous)
     });
     let mut assembled = BTreeMap::new();
@@ -232,7 +235,7 @@ fn check_possible(
 ) {
     let capabilities = backend.capabilities();
     let place = |keys: &[String]| connected.place(unit.name, keys);
-    let upstreams = vec!["upstream-hosts".to_owned()];
+    let upstreams = || place(&["upstream-hosts".to_owned()]);
     for (member, service) in unit.service.members() {
         for (field, template) in service.templates() {
             let Some(key) = template.lookups().next().filter(|_| !capabilities.lookups) else {
@@ -260,7 +263,7 @@ fn check_possible(
         for target in [unit.site.target, peer.site.target] {
             let Some(other) = registry.backend(&target.backend) else { continue };
             if let Some(diagnostic) = unreachable(unit, peer, target, other) {
-                found.push(diagnostic.about(unit.name).at(place(&upstreams)));
+                found.push(diagnostic.about(unit.name).at(upstreams()));
             }
         }
         if peer.via == Via::Ipsec
@@ -276,7 +279,7 @@ fn check_possible(
                     ),
                 )
                 .about(unit.name)
-                .at(place(&upstreams))
+                .at(upstreams())
                 .remedy("name one in the deployment: `ca = { certificate = .., key = .. }`"),
             );
         }
@@ -291,11 +294,12 @@ fn unreachable(
     backend: &dyn Backend,
 ) -> Option<Diagnostic> {
     let capabilities = backend.capabilities();
-    let edge = format!("`{}` reaches `{}`", unit.name, peer.name);
+    let edge = || format!("`{}` reaches `{}`", unit.name, peer.name);
     if peer.via == Via::Ipsec && !capabilities.ipsec {
         let message = format!(
-            "{edge} over IPsec, since their targets share no network, and backend `{}` of `{}` \
+            "{} over IPsec, since their targets share no network, and backend `{}` of `{}` \
              has no IPsec",
+            edge(),
             backend.id(),
             target.name
         );
@@ -317,7 +321,7 @@ fn unreachable(
         return None;
     }
     let message =
-        format!("{edge} over the network, and the address of `{}` is not known", target.name);
+        format!("{} over the network, and the address of `{}` is not known", edge(), target.name);
     let remedy = match target.kind.machines() {
         1 => format!("give target `{}` its `{key}`", target.name),
         _ => format!("give target `{}` its `{key}es`, one for each machine", target.name),
@@ -361,6 +365,8 @@ fn block_dependents(
 struct Job<'a> {
     site: crate::backend::Site<'a>,
     here: &'a [usize],
+    /// How many functionalities were compiled for it before.
+    before: usize,
     units: &'a [Unit<'a>],
     artifacts: &'a [Option<Artifact>],
     fresh: &'a [bool],
@@ -375,10 +381,10 @@ fn assemble_one(
     let target = job.site.target;
     if let Some(before) = previous
         && let Some(artifact) = before.assembled.get(&target.name)
-        && before.connected.sites().any(|site| site == job.site)
+        && before.connected.site(&target.name) == Some(job.site)
         && before.connected.certificate_authority() == connected.certificate_authority()
         && job.here.iter().all(|&at| !job.fresh[at])
-        && job.here.len() == before.compiled_on(&target.name)
+        && job.here.len() == job.before
     {
         return OneCompiled { artifact: Some(artifact.clone()), found: Vec::new(), fresh: false };
     }
@@ -420,10 +426,13 @@ fn assemble_one(
 }
 
 impl Compiled {
-    /// How many functionalities were compiled for a target.
-    fn compiled_on(&self, target: &Name) -> usize {
-        let here = self.connected.units().filter(|unit| unit.site.target.name == *target);
-        here.filter(|unit| self.artifacts.contains_key(unit.name)).count()
+    /// How many functionalities were compiled for each target.
+    fn by_target(&self) -> BTreeMap<&Name, usize> {
+        let mut counts = BTreeMap::new();
+        for (name, target) in self.connected.located() {
+            *counts.entry(target).or_default() += usize::from(self.artifacts.contains_key(name));
+        }
+        counts
     }
 }
 
@@ -433,28 +442,31 @@ fn merge(
     assembled: &BTreeMap<Name, Artifact>,
     found: &mut Diagnostics,
 ) -> BTreeMap<ResourceId, Resource> {
-    let mut all: BTreeMap<ResourceId, Resource> = BTreeMap::new();
-    for resource in artifacts.values().chain(assembled.values()).flat_map(|a| &a.resources) {
-        match all.get(resource.id()) {
-            Some(other) if other.digest() != resource.digest() => found.push(
+    let artifacts = artifacts.values().chain(assembled.values());
+    let mut all: Vec<(ResourceId, Resource)> = artifacts
+        .flat_map(|artifact| &artifact.resources)
+        .map(|resource| (resource.id().clone(), resource.clone()))
+        .collect();
+    // Stable, so the first one of an id stays the first.
+    all.sort_by(|(left, _), (right, _)| left.cmp(right));
+    all.dedup_by(|(id, resource), (first_id, first)| {
+        let same = id == first_id;
+        if same && resource.digest() != first.digest() {
+            found.push(
                 Diagnostic::error(
                     Code::ResourceConflict,
                     format!(
-                        "{} is compiled differently for {} and for {}",
-                        resource.id(),
-                        other.owner(),
+                        "{id} is compiled differently for {} and for {}",
+                        first.owner(),
                         resource.owner()
                     ),
                 )
                 .remedy("this is a fault of the backend; tell its authors"),
-            ),
-            Some(_) => {}
-            None => {
-                all.insert(resource.id().clone(), resource.clone());
-            }
+            );
         }
-    }
-    all
+        same
+    });
+    all.into_iter().collect()
 }
 
 /// Does independent work on several threads; results come in the order of the items.

@@ -1,6 +1,10 @@
 //! Plan: what is wanted against what stands.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap},
+    sync::Arc,
+};
 
 use serde::Serialize;
 
@@ -78,8 +82,8 @@ pub struct PlannedStep {
     pub action: PlannedAction,
     /// The settings that differ, as the reason; none where it is made or removed.
     pub changes: Vec<FieldChange>,
-    /// Resources of this plan that have to be done first.
-    pub after: BTreeSet<ResourceId>,
+    /// Resources of this plan that have to be done first, in order, each once.
+    pub after: Arc<[ResourceId]>,
 }
 
 /// What to do with a resource.
@@ -128,43 +132,47 @@ pub struct FieldChange {
 #[must_use]
 pub fn plan(compiled: &Compiled, heads: &Heads, registry: &Registry, only: &Only) -> Plan {
     let wanted = compiled.resources();
-    let mut changed: BTreeMap<&ResourceId, PlannedStep> = BTreeMap::new();
-    let mut kept = 0;
-    for (id, resource) in wanted {
-        match step(resource, heads.resources.get(id), registry) {
-            Some(step) => {
-                changed.insert(id, step);
-            }
-            None => kept += 1,
-        }
-    }
+    let mut changed: Vec<Draft<'_>> = wanted
+        .iter()
+        .filter_map(|(id, resource)| draft(resource, heads.resources.get(id), registry))
+        .collect();
+    let mut kept = wanted.len() - changed.len();
     kept -= follow_replacements(wanted, &mut changed);
 
     let left = |owner: &Owner| is_left(owner, compiled);
-    let gone: Vec<_> = heads
+    let mut gone: Vec<_> = heads
         .resources
         .values()
         .filter(|resource| !wanted.contains_key(resource.id()) && !left(resource.owner()))
         .collect();
 
-    let chosen = chosen(only, wanted, &changed);
-    let is_chosen = |id: &ResourceId, owner: &Owner| match &chosen {
-        None => true,
-        Some(ids) => ids.contains(id) || (!wanted.contains_key(id) && names(owner, only)),
-    };
-    changed.retain(|id, step| is_chosen(id, &step.owner));
-    let ids: BTreeSet<ResourceId> = changed.keys().map(|id| (*id).clone()).collect();
-    for step in changed.values_mut() {
-        step.after.retain(|id| ids.contains(id));
+    if let Some(chosen) = chosen(only, wanted, &changed) {
+        changed.retain(|draft| chosen.contains(draft.resource.id()));
+        gone.retain(|resource| names(resource.owner(), only));
     }
-    let removals = removals(gone.into_iter().filter(|r| is_chosen(r.id(), r.owner())).collect());
     let mut steps = in_order(changed);
-    steps.extend(removals);
+    steps.extend(in_order(removals(&gone)));
     Plan { generation: heads.generation, steps, kept, left: compiled.failed().clone() }
 }
 
+/// A step that has no place in the order yet.
+struct Draft<'a> {
+    resource: &'a Resource,
+    action: PlannedAction,
+    changes: Vec<FieldChange>,
+    after: Arc<[ResourceId]>,
+}
+
+impl Draft<'_> {
+    fn planned(self) -> PlannedStep {
+        let Self { resource, action, changes, after } = self;
+        let (id, owner) = (resource.id().clone(), resource.owner().clone());
+        PlannedStep { resource: id, owner, action, changes, after }
+    }
+}
+
 /// What has to be done with one resource, if anything.
-fn step(to: &Resource, from: Option<&Resource>, registry: &Registry) -> Option<PlannedStep> {
+fn draft<'a>(to: &'a Resource, from: Option<&Resource>, registry: &Registry) -> Option<Draft<'a>> {
     let (action, changes) = match from {
         None => (PlannedAction::Create, Vec::new()),
         Some(from) if from.digest() == to.digest() => return None,
@@ -180,32 +188,26 @@ fn step(to: &Resource, from: Option<&Resource>, registry: &Registry) -> Option<P
             (action, differences(from.inputs(), to.inputs()))
         }
     };
-    Some(PlannedStep {
-        resource: to.id().clone(),
-        owner: to.owner().clone(),
-        action,
-        changes,
-        after: to.after().clone(),
-    })
+    Some(Draft { resource: to, action, changes, after: to.shared_after() })
 }
 
 /// What reads an output of something made anew has to be changed as well; tells how many of these
 /// would have stayed as they are.
 fn follow_replacements<'w>(
     wanted: &'w BTreeMap<ResourceId, Resource>,
-    changed: &mut BTreeMap<&'w ResourceId, PlannedStep>,
+    changed: &mut Vec<Draft<'w>>,
 ) -> usize {
-    let replaced: BTreeSet<ResourceId> = changed
-        .values()
-        .filter(|step| step.action == PlannedAction::Replace)
-        .map(|step| step.resource.clone())
+    let replaced: BTreeSet<&ResourceId> = changed
+        .iter()
+        .filter(|draft| draft.action == PlannedAction::Replace)
+        .map(|draft| draft.resource.id())
         .collect();
-    let mut followed = 0;
     if replaced.is_empty() {
-        return followed;
+        return 0;
     }
+    let mut followers = Vec::new();
     for (id, resource) in wanted {
-        if changed.contains_key(id) {
+        if find(changed, id).is_some() {
             continue;
         }
         let mut changes = Vec::new();
@@ -214,22 +216,25 @@ fn follow_replacements<'w>(
             input.visit_outputs(&mut |output| reads |= replaced.contains(&output.resource));
             if reads {
                 let value = Some(input.clone());
-                changes.push(FieldChange { field: field.clone(), from: value.clone(), to: value });
+                let field = field.clone().into_owned();
+                changes.push(FieldChange { field, from: value.clone(), to: value });
             }
         }
         if !changes.is_empty() {
-            followed += 1;
-            let step = PlannedStep {
-                resource: id.clone(),
-                owner: resource.owner().clone(),
-                action: PlannedAction::Update,
-                changes,
-                after: resource.after().clone(),
-            };
-            changed.insert(id, step);
+            let (action, after) = (PlannedAction::Update, resource.shared_after());
+            followers.push(Draft { resource, action, changes, after });
         }
     }
+    let followed = followers.len();
+    changed.extend(followers);
+    changed.sort_by_key(|draft| draft.resource.id());
     followed
+}
+
+/// The draft about a resource, of drafts in the order of their ids.
+fn find<'d, 'w>(drafts: &'d [Draft<'w>], id: &ResourceId) -> Option<&'d Draft<'w>> {
+    let at = drafts.binary_search_by(|draft| draft.resource.id().cmp(id)).ok()?;
+    Some(&drafts[at])
 }
 
 /// The settings that differ, each by the keys that lead to it.
@@ -240,10 +245,10 @@ fn differences(from: &Inputs, to: &Inputs) -> Vec<FieldChange> {
 }
 
 fn compare(prefix: &str, from: &Inputs, to: &Inputs, changes: &mut Vec<FieldChange>) {
-    let fields: BTreeSet<&String> = from.keys().chain(to.keys()).collect();
+    let fields: BTreeSet<&str> = from.keys().chain(to.keys()).map(AsRef::as_ref).collect();
     for field in fields {
         let (before, after) = (from.get(field), to.get(field));
-        let path = if prefix.is_empty() { field.clone() } else { format!("{prefix}.{field}") };
+        let path = if prefix.is_empty() { field.into() } else { format!("{prefix}.{field}") };
         match (before, after) {
             (Some(before), Some(after)) if before == after => {}
             (Some(Input::Map(before)), Some(Input::Map(after))) => {
@@ -284,7 +289,7 @@ fn names(owner: &Owner, only: &Only) -> bool {
 fn chosen(
     only: &Only,
     wanted: &BTreeMap<ResourceId, Resource>,
-    changed: &BTreeMap<&ResourceId, PlannedStep>,
+    changed: &[Draft<'_>],
 ) -> Option<BTreeSet<ResourceId>> {
     if *only == Only::All {
         return None;
@@ -295,7 +300,7 @@ fn chosen(
     while let Some(resource) = open.pop() {
         if chosen.insert(resource.id().clone()) {
             let needed = resource.after().iter().filter(|id| {
-                changed.get(id).is_some_and(|step| step.action == PlannedAction::Create)
+                find(changed, id).is_some_and(|draft| draft.action == PlannedAction::Create)
             });
             open.extend(needed.filter_map(|id| wanted.get(id)));
         }
@@ -303,55 +308,67 @@ fn chosen(
     Some(chosen)
 }
 
-/// Steps in an order in which they can be done. Where resources come after each other in a circle,
-/// which no backend should compile, the circle is broken at its first id.
-fn in_order(mut steps: BTreeMap<&ResourceId, PlannedStep>) -> Vec<PlannedStep> {
-    let mut waiting: BTreeMap<ResourceId, usize> = BTreeMap::new();
-    let mut waited_for: BTreeMap<ResourceId, Vec<ResourceId>> = BTreeMap::new();
-    let mut ready = BTreeSet::new();
-    for (id, step) in &steps {
-        waiting.insert((*id).clone(), step.after.len());
-        if step.after.is_empty() {
-            ready.insert((*id).clone());
+/// Steps in an order in which they can be done, by ids where there is a choice; of what a step
+/// comes after, what is none of them is left out. Where resources come after each other in a
+/// circle, which no backend should compile, the circle is broken at its first id.
+///
+/// Drafts come in the order of their ids, so a position stands for an id.
+fn in_order(mut drafts: Vec<Draft<'_>>) -> Vec<PlannedStep> {
+    let positions: HashMap<&ResourceId, usize> =
+        drafts.iter().map(|draft| draft.resource.id()).zip(0..).collect();
+    // What comes before, and what waits for it.
+    let mut edges = Vec::new();
+    let mut waits = Vec::with_capacity(drafts.len());
+    for (at, draft) in drafts.iter_mut().enumerate() {
+        let before = edges.len();
+        let inside = draft.after.iter().filter_map(|id| positions.get(id));
+        edges.extend(inside.map(|&before| (before, at)));
+        let count = edges.len() - before;
+        if count < draft.after.len() {
+            let inside = draft.after.iter().filter(|id| positions.contains_key(id));
+            draft.after = inside.cloned().collect();
         }
-        for before in &step.after {
-            waited_for.entry(before.clone()).or_default().push((*id).clone());
-        }
+        waits.push(count);
     }
-    let mut ordered = Vec::with_capacity(steps.len());
-    while let Some(id) = ready.pop_first().or_else(|| waiting.keys().next().cloned()) {
-        waiting.remove(&id);
-        for next in waited_for.remove(&id).into_iter().flatten() {
-            if let Some(count) = waiting.get_mut(&next) {
-                *count -= 1;
-                if *count == 0 {
-                    ready.insert(next);
-                }
+    edges.sort_unstable();
+
+    let count = drafts.len();
+    let mut ready: BinaryHeap<_> = (0..count).filter(|at| waits[*at] == 0).map(Reverse).collect();
+    let mut drafts: Vec<_> = drafts.into_iter().map(Some).collect();
+    let mut ordered = Vec::with_capacity(count);
+    let mut circle = 0..count;
+    while ordered.len() < count {
+        let next = ready.pop().map(|Reverse(at)| at).or_else(|| circle.next());
+        let Some(at) = next else { break };
+        let Some(draft) = drafts[at].take() else { continue };
+        ordered.push(draft.planned());
+        let first = edges.partition_point(|(before, _)| *before < at);
+        for (_, waiting) in edges[first..].iter().take_while(|(before, _)| *before == at) {
+            waits[*waiting] -= 1;
+            if waits[*waiting] == 0 {
+                ready.push(Reverse(*waiting));
             }
         }
-        ordered.extend(steps.remove(&id));
     }
     ordered
 }
 
-/// Removals, dependents first.
-fn removals(gone: Vec<&Resource>) -> Vec<PlannedStep> {
-    let ids: BTreeSet<&ResourceId> = gone.iter().map(|resource| resource.id()).collect();
-    let mut dependents: BTreeMap<&ResourceId, BTreeSet<ResourceId>> = BTreeMap::new();
-    for resource in &gone {
-        for before in resource.after().iter().filter(|id| ids.contains(id)) {
-            dependents.entry(before).or_default().insert(resource.id().clone());
+/// Removals: what comes after something goes before it.
+fn removals<'a>(gone: &[&'a Resource]) -> Vec<Draft<'a>> {
+    let mut dependents: BTreeMap<&ResourceId, Vec<ResourceId>> =
+        gone.iter().map(|resource| (resource.id(), Vec::new())).collect();
+    for resource in gone {
+        for before in resource.after() {
+            if let Some(dependents) = dependents.get_mut(before) {
+                dependents.push(resource.id().clone());
+            }
         }
     }
-    let steps = gone.iter().map(|resource| {
-        let step = PlannedStep {
-            resource: resource.id().clone(),
-            owner: resource.owner().clone(),
-            action: PlannedAction::Remove,
-            changes: Vec::new(),
-            after: dependents.remove(resource.id()).unwrap_or_default(),
-        };
-        (resource.id(), step)
-    });
-    in_order(steps.collect())
+    let draft = |resource: &&'a Resource| Draft {
+        resource,
+        action: PlannedAction::Remove,
+        changes: Vec::new(),
+        after: dependents.remove(resource.id()).unwrap_or_default().into(),
+    };
+    gone.iter().map(draft).collect()
 }

@@ -151,6 +151,12 @@ impl<S: Service> FunctionalitySpec<S> {
         Ok(self)
     }
 
+    /// The same with another service.
+    pub(crate) fn with_service<T>(self, service: T) -> FunctionalitySpec<T> {
+        let Self { name, fqdn, upstream_hosts, machine, replicas, extensions, .. } = self;
+        FunctionalitySpec { name, fqdn, service, upstream_hosts, machine, replicas, extensions }
+    }
+
     /// As one of a catalog's functionalities.
     #[must_use]
     pub fn shared(self) -> Arc<dyn Functionality>

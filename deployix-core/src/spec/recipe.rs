@@ -16,7 +16,7 @@ pub trait Service: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Where the recipe makes no sense; the functionality that asked for it is left as it was.
-    fn lower(&self) -> Result<Lowered, SpecError>;
+    fn lower(&self) -> Result<Arc<Lowered>, SpecError>;
 }
 
 /// Tells why a recipe makes no sense: every reason at once.
@@ -66,6 +66,15 @@ impl Lowered {
             .chain(group.into_iter().flatten().map(|(name, service)| (Some(name), service)))
     }
 
+    /// The programs, to be changed.
+    pub fn services_mut(&mut self) -> impl Iterator<Item = &mut ServiceSpec> {
+        let (one, group) = match self {
+            Self::One(service) => (Some(&mut **service), None),
+            Self::Group(members) => (None, Some(members.values_mut())),
+        };
+        one.into_iter().chain(group.into_iter().flatten())
+    }
+
     /// Changes every program.
     #[must_use]
     pub fn map(&self, mut change: impl FnMut(&ServiceSpec) -> ServiceSpec) -> Self {
@@ -84,20 +93,33 @@ impl Lowered {
     }
 }
 
+impl From<ServiceSpec> for Lowered {
+    fn from(service: ServiceSpec) -> Self {
+        Self::One(Box::new(service))
+    }
+}
+
 impl Service for Lowered {
-    fn lower(&self) -> Result<Lowered, SpecError> {
-        Ok(self.clone())
+    fn lower(&self) -> Result<Arc<Lowered>, SpecError> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
+/// What has been lowered is shared, not copied.
+impl Service for Arc<Lowered> {
+    fn lower(&self) -> Result<Arc<Lowered>, SpecError> {
+        Ok(Self::clone(self))
     }
 }
 
 impl Service for ServiceSpec {
-    fn lower(&self) -> Result<Lowered, SpecError> {
-        Ok(Lowered::One(Box::new(self.clone())))
+    fn lower(&self) -> Result<Arc<Lowered>, SpecError> {
+        Ok(Arc::new(self.clone().into()))
     }
 }
 
-impl<S: Service + ?Sized> Service for Arc<S> {
-    fn lower(&self) -> Result<Lowered, SpecError> {
+impl Service for Arc<dyn Service> {
+    fn lower(&self) -> Result<Arc<Lowered>, SpecError> {
         (**self).lower()
     }
 }
@@ -144,11 +166,11 @@ impl Group {
 }
 
 impl Service for Group {
-    fn lower(&self) -> Result<Lowered, SpecError> {
+    fn lower(&self) -> Result<Arc<Lowered>, SpecError> {
         let mut members = BTreeMap::new();
         let mut reasons = Vec::new();
         for (name, service) in &self.members {
-            match service.lower() {
+            match service.lower().map(Arc::unwrap_or_clone) {
                 Ok(Lowered::One(service)) => {
                     members.insert(name.clone(), *service);
                 }
@@ -164,7 +186,11 @@ impl Service for Group {
         if self.members.is_empty() {
             reasons.push("the group has no members".to_owned());
         }
-        if reasons.is_empty() { Ok(Lowered::Group(members)) } else { Err(SpecError::new(reasons)) }
+        if reasons.is_empty() {
+            Ok(Arc::new(Lowered::Group(members)))
+        } else {
+            Err(SpecError::new(reasons))
+        }
     }
 }
 
@@ -178,8 +204,8 @@ pub struct RunPeriodically<S> {
 }
 
 impl<S: Service> Service for RunPeriodically<S> {
-    fn lower(&self) -> Result<Lowered, SpecError> {
-        match self.service.lower()? {
+    fn lower(&self) -> Result<Arc<Lowered>, SpecError> {
+        match Arc::unwrap_or_clone(self.service.lower()?) {
             Lowered::One(mut service) => {
                 if let Some(schedule) = &service.schedule {
                     return Err(SpecError::because(format!(
@@ -187,7 +213,7 @@ impl<S: Service> Service for RunPeriodically<S> {
                     )));
                 }
                 service.schedule = Some(self.schedule.clone());
-                Ok(Lowered::One(service))
+                Ok(Arc::new(Lowered::One(service)))
             }
             Lowered::Group(_) => Err(SpecError::because(
                 "a group cannot run on one schedule: give it to the members that need it",

@@ -10,7 +10,10 @@ use std::{
 use serde::Serialize;
 
 use super::{Bytes, MilliCpus, Schedule, Span, Template};
-use crate::name::{AbsolutePath, BackendId, Name, RelativePath};
+use crate::{
+    name::{AbsolutePath, BackendId, Name, RelativePath},
+    ordered::OrderedMap,
+};
 
 /// One program to run: the data that every recipe lowers to and every backend compiles.
 ///
@@ -27,11 +30,11 @@ pub struct ServiceSpec {
     /// one, so it has to be idempotent. Empty means none.
     pub initializer: Vec<Template>,
     /// The environment.
-    pub env: BTreeMap<EnvName, Template>,
+    pub env: OrderedMap<EnvName, Template>,
     /// Files put in place before the start.
-    pub files: BTreeMap<AbsolutePath, FileSpec>,
+    pub files: OrderedMap<AbsolutePath, FileSpec>,
     /// Where it listens.
-    pub endpoints: BTreeMap<Name, Endpoint>,
+    pub endpoints: OrderedMap<Name, Endpoint>,
     /// Directories whose contents survive restarts and new versions, owned by the user.
     pub state: BTreeSet<AbsolutePath>,
     /// The user it runs as; a backend makes one of the functionality's name where there is none.
@@ -47,8 +50,8 @@ pub struct ServiceSpec {
     /// How to stop it.
     pub stop: Stop,
     /// What is different for one backend.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub overrides: BTreeMap<BackendId, ServicePatch>,
+    #[serde(skip_serializing_if = "OrderedMap::is_empty")]
+    pub overrides: OrderedMap<BackendId, ServicePatch>,
 }
 
 /// What has to be installed, one reference per ecosystem; each backend takes what it can use.
@@ -425,9 +428,9 @@ pub struct ServicePatch {
     pub software: Software,
     pub start: Option<Vec<Template>>,
     pub initializer: Option<Vec<Template>>,
-    pub env: BTreeMap<EnvName, Template>,
-    pub files: BTreeMap<AbsolutePath, FileSpec>,
-    pub endpoints: BTreeMap<Name, Endpoint>,
+    pub env: OrderedMap<EnvName, Template>,
+    pub files: OrderedMap<AbsolutePath, FileSpec>,
+    pub endpoints: OrderedMap<Name, Endpoint>,
     pub state: Option<BTreeSet<AbsolutePath>>,
     pub user: Option<UserName>,
     pub readiness: Option<Readiness>,
@@ -469,7 +472,7 @@ impl ServiceSpec {
     /// The service as one backend is to see it, without `overrides`.
     #[must_use]
     pub fn for_backend(&self, backend: &BackendId) -> Self {
-        let mut service = Self { overrides: BTreeMap::new(), ..self.clone() };
+        let mut service = Self { overrides: OrderedMap::new(), ..self.clone() };
         if let Some(patch) = self.overrides.get(backend) {
             patch.clone().apply_to(&mut service);
         }
@@ -492,29 +495,26 @@ impl ServiceSpec {
             }))
     }
 
-    /// The same service with the holes filled in that `fill` knows.
-    #[must_use]
-    pub fn fill(&self, mut fill: impl FnMut(&super::Part) -> Option<super::Part>) -> Self {
-        let mut filled = self.clone();
-        let command = match &mut filled.readiness {
+    /// Fills in the holes that `fill` knows.
+    pub fn fill(&mut self, mut fill: impl FnMut(&super::Part) -> Option<super::Part>) {
+        let command = match &mut self.readiness {
             Some(Readiness { probe: Probe::Command(command), .. }) => Some(command),
             _ => None,
         };
-        let texts = filled.files.values_mut().filter_map(|file| match &mut file.body {
+        let texts = self.files.values_mut().filter_map(|file| match &mut file.body {
             FileBody::Text(text) => Some(text),
             FileBody::Bytes(_) => None,
         });
-        let templates = filled
+        let templates = self
             .start
             .iter_mut()
-            .chain(&mut filled.initializer)
+            .chain(&mut self.initializer)
             .chain(command.into_iter().flatten())
-            .chain(filled.env.values_mut())
+            .chain(self.env.values_mut())
             .chain(texts);
         for template in templates.filter(|template| template.as_literal().is_none()) {
             *template = template.fill(&mut fill);
         }
-        filled
     }
 }
 

@@ -1,6 +1,6 @@
 //! Strings with holes: secrets, runtime lookups, upstreams' addresses and endpoints' ports.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, slice, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -13,7 +13,7 @@ use crate::name::{Fqdn, LookupKey, Name, NameError, SecretName};
 /// core fills in upstreams and endpoints; a backend meets literals, secrets and lookups alone.
 ///
 /// Invariant: no two literals stand side by side and none is empty, so equal templates have equal
-/// parts.
+/// parts. Most templates are a single literal, which needs no list.
 ///
 /// ```
 /// use deployix_core::spec::{Part, Template};
@@ -24,7 +24,20 @@ use crate::name::{Fqdn, LookupKey, Name, NameError, SecretName};
 /// # Ok::<(), deployix_core::spec::TemplateError>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Template(Vec<Part>);
+pub struct Template(Parts);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Parts {
+    One(Part),
+    /// None of them, or more than one.
+    Several(Box<[Part]>),
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self::Several(Box::default())
+    }
+}
 
 /// A piece of a [`Template`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,19 +80,25 @@ pub enum TemplateError {
 impl Template {
     /// A string without holes, whatever characters it has.
     pub fn literal(text: impl Into<String>) -> Self {
-        [Part::Literal(text.into())].into_iter().collect()
+        match text.into() {
+            text if text.is_empty() => Self::default(),
+            text => Self(Parts::One(Part::Literal(text))),
+        }
     }
 
     /// The parts, in order.
     #[must_use]
     pub fn parts(&self) -> &[Part] {
-        &self.0
+        match &self.0 {
+            Parts::One(part) => slice::from_ref(part),
+            Parts::Several(parts) => parts,
+        }
     }
 
     /// The text, where there is no hole in it.
     #[must_use]
     pub fn as_literal(&self) -> Option<&str> {
-        match self.0.as_slice() {
+        match self.parts() {
             [] => Some(""),
             [Part::Literal(text)] => Some(text),
             _ => None,
@@ -88,7 +107,7 @@ impl Template {
 
     /// The secrets named in it, in order.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretName> {
-        self.0.iter().filter_map(|part| match part {
+        self.parts().iter().filter_map(|part| match part {
             Part::Secret(name) => Some(name),
             _ => None,
         })
@@ -96,7 +115,7 @@ impl Template {
 
     /// The runtime lookups named in it, in order.
     pub fn lookups(&self) -> impl Iterator<Item = &LookupKey> {
-        self.0.iter().filter_map(|part| match part {
+        self.parts().iter().filter_map(|part| match part {
             Part::Lookup(key) => Some(key),
             _ => None,
         })
@@ -105,7 +124,7 @@ impl Template {
     /// Replaces each part for which `fill` knows better.
     #[must_use]
     pub fn fill(&self, mut fill: impl FnMut(&Part) -> Option<Part>) -> Self {
-        self.0.iter().map(|part| fill(part).unwrap_or_else(|| part.clone())).collect()
+        self.parts().iter().map(|part| fill(part).unwrap_or_else(|| part.clone())).collect()
     }
 
     /// Parses the text; see the type's documentation for its form.
@@ -113,6 +132,9 @@ impl Template {
     /// # Errors
     /// Refuses unclosed holes, holes of unknown kind and names that are none.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        if !text.contains('$') {
+            return Ok(Self::literal(text));
+        }
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(at) = rest.find('$') {
@@ -155,7 +177,10 @@ impl FromIterator<Part> for Template {
                 (_, part) => parts.push(part),
             }
         }
-        Self(parts)
+        match <[Part; 1]>::try_from(parts) {
+            Ok([part]) => Self(Parts::One(part)),
+            Err(parts) => Self(Parts::Several(parts.into())),
+        }
     }
 }
 
@@ -169,7 +194,7 @@ impl FromStr for Template {
 
 impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for part in &self.0 {
+        for part in self.parts() {
             match part {
                 Part::Literal(text) => f.write_str(&text.replace('$', "$$"))?,
                 Part::Secret(name) => write!(f, "${{secret:{name}}}")?,

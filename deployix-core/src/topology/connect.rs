@@ -1,6 +1,11 @@
 //! Connect: from where the two ends of each edge run follows what it runs over.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+    ops::Range,
+    sync::Arc,
+};
 
 use serde::Serialize;
 
@@ -13,10 +18,11 @@ use super::{
 };
 use crate::{
     backend::{EndpointRef, Peer, Registry, Site, Unit, Via, endpoints_of},
-    diagnostic::{Code, Diagnostic, Diagnostics, Place, Staged},
+    diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity, Staged},
     name::{BackendId, Fqdn, Name},
+    ordered::OrderedMap,
     spec::{
-        CertificateAuthority, ExtensionSite, IfUnsupported, Lowered, Part, Service, ServiceSpec,
+        CertificateAuthority, Endpoint, ExtensionSite, IfUnsupported, Part, Service, ServiceSpec,
         Target, TargetKind,
     },
 };
@@ -31,7 +37,7 @@ pub struct Connected {
     nodes: Vec<ConnectedNode>,
     /// By consumer, then provider.
     edges: Vec<ConnectedEdge>,
-    /// Positions of edges by provider, then consumer.
+    /// Positions among the edges, by provider, then consumer.
     by_provider: Vec<u32>,
     graph: DependencyGraph,
     failed: BTreeSet<Name>,
@@ -39,9 +45,15 @@ pub struct Connected {
 
 #[derive(Debug, Clone)]
 struct ConnectedNode {
+    /// Its service is as its backend is to see it.
     node: Node,
     assignment: Assignment,
-    service: Arc<Lowered>,
+    /// The position of its target among all.
+    target: usize,
+    /// Its edges to upstreams, among `edges`.
+    upstreams: Range<usize>,
+    /// Its edges from consumers, among `by_provider`.
+    consumers: Range<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -71,59 +83,88 @@ pub struct Connection<'a> {
 /// Finds out what each edge runs over: the same machine's loopback, a private network, or IPsec.
 pub fn connect(placed: Placed, registry: &Registry) -> Staged<Connected> {
     let mut found = Diagnostics::new();
-    let Placed { ties, nodes, edges, graph, failed, assignments } = placed;
-    let mut failed = failed;
+    let Placed { ties, mut nodes, edges, graph, mut failed, assignments } = placed;
 
-    let services: Vec<_> = (0u32..)
-        .zip(nodes.iter().zip(&assignments))
-        .map(|(at, (node, assignment))| {
-            let target = &ties.infrastructure.targets[&assignment.target];
-            let servers = || servers_of(at, &nodes, &edges, &assignments, &ties, registry);
-            let before = found.len();
-            check_extensions(node, target, registry, &mut found);
-            let service = effective(node, &target.backend, servers, &mut found);
-            let errors = Diagnostics::from_iter(found.iter().skip(before).cloned());
-            if errors.has_errors() {
-                failed.insert(node.name().clone());
+    let targets: Vec<&Target> = ties.infrastructure.targets.values().collect();
+    let positions: HashMap<&Name, usize> =
+        targets.iter().map(|target| &target.name).zip(0..).collect();
+    let located: Vec<usize> = assignments.iter().map(|a| positions[&a.target]).collect();
+    for (at, node) in nodes.iter_mut().enumerate() {
+        let target = targets[located[at]];
+        let before = found.len();
+        check_extensions(node, target, registry, &mut found);
+        if let Some(balancer) = &node.balancer {
+            let proxy =
+                servers_of(at, &edges, &assignments, &ties, registry).map(|addresses| HaProxy {
+                    name: node.name().clone(),
+                    servers: Servers::At(addresses),
+                    source_port: balancer.source_port,
+                    target_port: balancer.target_port,
+                });
+            if let Some(service) = proxy.and_then(|proxy| proxy.lower().ok()) {
+                node.functionality.service = service;
             }
-            service
-        })
-        .collect();
+        } else {
+            make_effective(node, &target.backend, &mut found);
+        }
+        if found.iter().skip(before).any(|d| d.severity == Severity::Error) {
+            failed.insert(node.name().clone());
+        }
+    }
     let endpoints: Vec<Arc<[EndpointRef]>> =
-        services.iter().map(|service| endpoints_of(service).collect()).collect();
+        nodes.iter().map(|node| endpoints_of(node.service()).collect()).collect();
     let edges: Vec<_> = edges
         .into_iter()
         .map(|edge| {
-            let (consumer, provider) = (edge.consumer as usize, edge.provider as usize);
-            let via = via(&ties, &assignments[consumer], &assignments[provider]);
-            let endpoints = opened(&edge, &endpoints[provider]);
+            let end = |at: u32| {
+                let at = at as usize;
+                (targets[located[at]], &*assignments[at].machines)
+            };
+            let via = via(end(edge.consumer), end(edge.provider));
+            let endpoints = opened(&edge, &endpoints[edge.provider as usize]);
             ConnectedEdge { edge, via, endpoints }
         })
         .collect();
     let mut by_provider: Vec<u32> = (0u32..).zip(&edges).map(|(at, _)| at).collect();
-    by_provider.sort_by_key(|at| {
-        let edge = &edges[*at as usize].edge;
-        (edge.provider, edge.consumer)
-    });
-    let nodes = nodes
-        .into_iter()
-        .zip(assignments)
-        .zip(services)
-        .map(|((node, assignment), service)| ConnectedNode { node, assignment, service })
+    // Stable, and the edges are in the order of their consumers.
+    by_provider.sort_by_key(|at| edges[*at as usize].edge.provider);
+    let mut upstreams = shares(edges.iter().map(|edge| edge.edge.consumer));
+    let mut consumers = shares(by_provider.iter().map(|at| edges[*at as usize].edge.provider));
+    let nodes: Vec<_> = (0u32..)
+        .zip(nodes)
+        .zip(assignments.into_iter().zip(located))
+        .map(|((at, node), (assignment, target))| {
+            let (upstreams, consumers) = (upstreams(at), consumers(at));
+            ConnectedNode { node, assignment, target, upstreams, consumers }
+        })
         .collect();
+    drop((upstreams, consumers));
     Staged::new(Connected { ties, nodes, edges, by_provider, graph, failed }, found)
 }
 
-/// What a connection between two placements runs over.
-fn via(ties: &Ties, consumer: &Assignment, provider: &Assignment) -> Via {
-    let targets = &ties.infrastructure.targets;
-    if consumer.target == provider.target {
-        let one = consumer.machines.len() == 1 && consumer.machines == provider.machines;
-        let kind = targets[&consumer.target].kind;
-        let one_machine = !matches!(kind, TargetKind::Autoscaling { .. } | TargetKind::Swarm);
+/// Cuts what is in the order of its owners into each owner's share; to be asked for owner by
+/// owner.
+fn shares(owners: impl Iterator<Item = u32>) -> impl FnMut(u32) -> Range<usize> {
+    let mut owners = owners.peekable();
+    let mut end = 0;
+    move |owner| {
+        let start = end;
+        while owners.next_if_eq(&owner).is_some() {
+            end += 1;
+        }
+        start..end
+    }
+}
+
+/// What a connection between machines of two targets runs over.
+fn via(consumer: (&Target, &[u32]), provider: (&Target, &[u32])) -> Via {
+    let ((here, own), (there, others)) = (consumer, provider);
+    if here.name == there.name {
+        let one = own.len() == 1 && own == others;
+        let one_machine = !matches!(here.kind, TargetKind::Autoscaling { .. } | TargetKind::Swarm);
         return if one && one_machine { Via::Loopback } else { Via::Private };
     }
-    match (&targets[&consumer.target].network, &targets[&provider.target].network) {
+    match (&here.network, &there.network) {
         (Some(here), Some(there)) if here == there => Via::Private,
         _ => Via::Ipsec,
     }
@@ -135,7 +176,7 @@ fn check_extensions(node: &Node, target: &Target, registry: &Registry, found: &m
         Some(_) => ExtensionSite::LoadBalancer,
         None => ExtensionSite::Functionality,
     };
-    for (namespace, _) in node.functionality.extensions().iter() {
+    for (namespace, _) in node.functionality.extensions.iter() {
         let own = |id: &BackendId| {
             let decls = registry.backend(id).map(|backend| backend.extension_decls());
             decls.into_iter().flatten().any(|decl| decl.namespace() == namespace.as_str())
@@ -160,36 +201,16 @@ fn check_extensions(node: &Node, target: &Target, registry: &Registry, found: &m
     }
 }
 
-/// The service as its backend is to see it.
-fn effective(
-    node: &Node,
-    backend: &BackendId,
-    servers: impl FnOnce() -> Option<Vec<IpAddr>>,
-    found: &mut Diagnostics,
-) -> Arc<Lowered> {
-    if let Some(balancer) = &node.balancer {
-        let proxy = servers().map(|addresses| HaProxy {
-            servers: Servers::At(addresses),
-            source_port: balancer.source_port,
-            target_port: balancer.target_port,
-        });
-        return match proxy.and_then(|proxy| proxy.lower().ok()) {
-            Some(service) => Arc::new(service),
-            None => Arc::clone(&node.service),
-        };
-    }
-    let overridden = node.service.members().any(|(_, service)| !service.overrides.is_empty());
-    let service = if overridden {
-        let service = node.service.for_backend(backend);
-        let upstreams: BTreeSet<_> = node.functionality.upstream_hosts().iter().collect();
-        for problem in service_check::check(&service, &upstreams) {
+/// Makes a service what its backend is to see; in place, where nobody else holds it.
+fn make_effective(node: &mut Node, backend: &BackendId, found: &mut Diagnostics) {
+    if node.service().members().any(|(_, service)| !service.overrides.is_empty()) {
+        node.functionality.service = Arc::new(node.service().for_backend(backend));
+        let upstreams = &node.functionality.upstream_hosts;
+        for problem in service_check::check(node.service(), upstreams) {
             found.push(problem_in(node, problem));
         }
-        Arc::new(service)
-    } else {
-        Arc::clone(&node.service)
-    };
-    for (member, service) in service.members() {
+    }
+    for (member, service) in node.service().members() {
         if service.start.is_empty() && service.software.image.is_none() {
             let keys = match member {
                 Some(member) => vec!["group", member.as_str()],
@@ -209,10 +230,13 @@ fn effective(
     let holes = |service: &ServiceSpec| {
         service.templates().any(|(_, template)| template.parts().iter().any(is_known_now))
     };
-    if service.members().any(|(_, service)| holes(service)) {
-        return Arc::new(service.map(|service| service.fill(|part| fill(service, part))));
+    if node.service().members().any(|(_, service)| holes(service)) {
+        for service in Arc::make_mut(&mut node.functionality.service).services_mut() {
+            let endpoints = std::mem::take(&mut service.endpoints);
+            service.fill(|part| fill(&endpoints, part));
+            service.endpoints = endpoints;
+        }
     }
-    service
 }
 
 fn is_known_now(part: &Part) -> bool {
@@ -221,11 +245,11 @@ fn is_known_now(part: &Part) -> bool {
 
 /// Fills in what is known now. The fqdn of an upstream is its address: it stays the same whatever
 /// the connection runs over, and resolves to the right place.
-fn fill(service: &ServiceSpec, part: &Part) -> Option<Part> {
+fn fill(endpoints: &OrderedMap<Name, Endpoint>, part: &Part) -> Option<Part> {
     match part {
         Part::Upstream(fqdn) => Some(Part::Literal(fqdn.to_string())),
         Part::Endpoint(name) => {
-            service.endpoints.get(name).map(|endpoint| Part::Literal(endpoint.port.to_string()))
+            endpoints.get(name).map(|endpoint| Part::Literal(endpoint.port.to_string()))
         }
         Part::Literal(_) | Part::Secret(_) | Part::Lookup(_) => None,
     }
@@ -234,19 +258,18 @@ fn fill(service: &ServiceSpec, part: &Part) -> Option<Part> {
 /// The addresses a load balancer passes connections to, where its backend does not give names of
 /// their own to functionalities.
 fn servers_of(
-    at: u32,
-    nodes: &[Node],
+    at: usize,
     edges: &[Edge],
     assignments: &[Assignment],
     ties: &Ties,
     registry: &Registry,
 ) -> Option<Vec<IpAddr>> {
-    let own = &assignments[at as usize];
+    let own = &assignments[at];
     let backend = registry.backend(&ties.infrastructure.targets[&own.target].backend)?;
-    if nodes[at as usize].balancer.is_none() || backend.capabilities().isolated_network {
+    if backend.capabilities().isolated_network {
         return None;
     }
-    let first = edges.partition_point(|edge| edge.consumer < at);
+    let first = edges.partition_point(|edge| (edge.consumer as usize) < at);
     let provider = &assignments[edges.get(first)?.provider as usize];
     let target = &ties.infrastructure.targets[&provider.target];
     let loopback = IpAddr::from([127, 0, 0, 1]);
@@ -284,6 +307,17 @@ impl Connected {
         self.ties.infrastructure.targets.values().map(|target| self.ties.site(target))
     }
 
+    /// One target with its network and location.
+    #[must_use]
+    pub fn site(&self, target: &Name) -> Option<Site<'_>> {
+        self.ties.infrastructure.targets.get(target).map(|target| self.ties.site(target))
+    }
+
+    /// The functionalities and load balancers with the targets they run on, in order.
+    pub(crate) fn located(&self) -> impl Iterator<Item = (&Name, &Name)> {
+        self.nodes.iter().map(|node| (node.node.name(), &node.assignment.target))
+    }
+
     /// Where each functionality runs; to be handed to the next placement, so that it stays.
     #[must_use]
     pub fn assignments(&self) -> Assignments {
@@ -299,9 +333,9 @@ impl Connected {
 
     /// Every declared upstream, in order, those outside the deployment among them.
     pub fn connections(&self) -> impl Iterator<Item = Connection<'_>> {
-        (0u32..).zip(&self.nodes).flat_map(move |(at, node)| {
+        self.nodes.iter().flat_map(move |node| {
             let from = node.node.name();
-            let inside = self.edges_of(at).iter().map(move |edge| Connection {
+            let inside = self.edges[node.upstreams.clone()].iter().map(move |edge| Connection {
                 from,
                 to: self.nodes[edge.edge.provider as usize].node.name().as_str(),
                 fqdn: &edge.edge.fqdn,
@@ -322,14 +356,17 @@ impl Connected {
     /// Every functionality and load balancer, in the order of their names, as its backend is to
     /// see it.
     pub fn units(&self) -> impl ExactSizeIterator<Item = Unit<'_>> {
-        (0..self.nodes.len()).map(|at| self.unit_at(u32::try_from(at).unwrap_or(u32::MAX)))
+        let sites: Vec<_> = self.sites().collect();
+        self.nodes.iter().map(move |node| self.unit_of(node, |node| sites[node.target]))
     }
 
     /// One functionality or load balancer as its backend is to see it.
     #[must_use]
     pub fn unit(&self, name: &Name) -> Option<Unit<'_>> {
         let at = self.nodes.binary_search_by(|node| node.node.name().cmp(name)).ok()?;
-        Some(self.unit_at(u32::try_from(at).ok()?))
+        let targets = &self.ties.infrastructure.targets;
+        let site = |node: &ConnectedNode| self.ties.site(&targets[&node.assignment.target]);
+        Some(self.unit_of(&self.nodes[at], site))
     }
 
     /// The place in the files that keys lead to, from a functionality's own top.
@@ -348,55 +385,46 @@ impl Connected {
         source.place(&path)
     }
 
-    fn unit_at(&self, at: u32) -> Unit<'_> {
-        let ConnectedNode { node, assignment, service } = &self.nodes[at as usize];
+    fn unit_of<'a>(
+        &'a self,
+        node: &'a ConnectedNode,
+        site: impl Fn(&'a ConnectedNode) -> Site<'a>,
+    ) -> Unit<'a> {
+        let ConnectedNode { node: Node { functionality, .. }, assignment, .. } = node;
+        let upstreams = self.edges[node.upstreams.clone()].iter();
+        let consumers = self.by_provider[node.consumers.clone()].iter();
+        let consumers = consumers.map(|at| &self.edges[*at as usize]);
         Unit {
             deployment: &self.ties.name,
-            name: node.name(),
-            fqdn: node.functionality.fqdn(),
-            service,
-            replicas: node.functionality.replicas(),
-            extensions: node.functionality.extensions(),
-            balancer: node.balancer.as_deref(),
-            site: self.ties.site(&self.ties.infrastructure.targets[&assignment.target]),
+            name: &functionality.name,
+            fqdn: functionality.fqdn.as_ref(),
+            service: &functionality.service,
+            replicas: functionality.replicas,
+            extensions: &functionality.extensions,
+            balancer: node.node.balancer.as_deref(),
+            site: site(node),
             machines: &assignment.machines,
-            upstreams: self
-                .edges_of(at)
-                .iter()
-                .map(|edge| self.peer(edge, edge.edge.provider))
-                .collect(),
-            consumers: self.edges_to(at).map(|edge| self.peer(edge, edge.edge.consumer)).collect(),
-            externals: &node.externals,
+            upstreams: upstreams.map(|edge| self.peer(edge, edge.edge.provider, &site)).collect(),
+            consumers: consumers.map(|edge| self.peer(edge, edge.edge.consumer, &site)).collect(),
+            externals: &node.node.externals,
         }
     }
 
-    fn peer<'a>(&'a self, edge: &'a ConnectedEdge, at: u32) -> Peer<'a> {
-        let ConnectedNode { node, assignment, .. } = &self.nodes[at as usize];
+    fn peer<'a>(
+        &'a self,
+        edge: &'a ConnectedEdge,
+        at: u32,
+        site: impl Fn(&'a ConnectedNode) -> Site<'a>,
+    ) -> Peer<'a> {
+        let peer = &self.nodes[at as usize];
         Peer {
-            name: node.name(),
+            name: peer.node.name(),
             fqdn: &edge.edge.fqdn,
             via: edge.via,
             endpoints: &edge.endpoints,
-            site: self.ties.site(&self.ties.infrastructure.targets[&assignment.target]),
-            machines: &assignment.machines,
+            site: site(peer),
+            machines: &peer.assignment.machines,
             mutual: self.graph.mutual(edge.edge.consumer, edge.edge.provider),
         }
-    }
-
-    /// The edges to a node's upstreams.
-    fn edges_of(&self, consumer: u32) -> &[ConnectedEdge] {
-        let first = self.edges.partition_point(|edge| edge.edge.consumer < consumer);
-        let rest = &self.edges[first..];
-        &rest[..rest.partition_point(|edge| edge.edge.consumer == consumer)]
-    }
-
-    /// The edges from a node's consumers.
-    fn edges_to(&self, provider: u32) -> impl Iterator<Item = &ConnectedEdge> {
-        let edge = |at: &u32| &self.edges[*at as usize];
-        let first = self.by_provider.partition_point(|at| edge(at).edge.provider < provider);
-        self.by_provider[first..]
-            .iter()
-            .map(edge)
-            .take_while(move |edge| edge.edge.provider == provider)
     }
 }

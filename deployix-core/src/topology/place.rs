@@ -12,7 +12,7 @@ use super::{
     resolve::{Edge, Node, Resolved, Ties, infrastructure::unknown},
 };
 use crate::{
-    backend::{Registry, Site, endpoints_of},
+    backend::{Registry, Site},
     diagnostic::{Code, Diagnostic, Diagnostics, Place, Staged},
     name::Name,
     spec::Target,
@@ -92,7 +92,7 @@ impl Ties {
 pub fn place(resolved: Resolved, before: &Assignments, registry: &Registry) -> Staged<Placed> {
     let Resolved { mut ties, nodes, edges, graph, mut failed } = resolved;
     let mut found = Diagnostics::new();
-    let mut ground = Ground::new(&ties, registry);
+    let mut ground = Ground::new(&mut ties, registry);
     let mut assignments: Vec<Option<Assignment>> = vec![None; nodes.len()];
     let provider_of: BTreeMap<u32, u32> = edges
         .iter()
@@ -123,7 +123,7 @@ pub fn place(resolved: Resolved, before: &Assignments, registry: &Registry) -> S
             }
         }
     }
-    ties.infrastructure = ground.finish(ties.infrastructure.clone());
+    ground.finish(&mut ties.infrastructure);
 
     let nodes: Vec<_> = nodes.into_iter().zip(assignments).collect();
     let (nodes, edges, graph) = cut(nodes, edges, graph, &mut failed, &mut found);
@@ -154,13 +154,11 @@ impl Turn {
         beside: Option<Name>,
         ground: &mut Ground<'_>,
     ) -> Option<Placement> {
-        let wishes = node.functionality.machine();
-        let ports: Vec<_> = endpoints_of(&node.service).collect();
-        let demand = || Demand::of(&node.service, wishes, &ports);
+        let demand = || Demand::of(node.service(), &node.functionality.machine);
         match self {
             Self::Asked => {
                 let (target, place) = asked(node, ties)?;
-                Some(ground.place_on(node, &demand(), &target, place))
+                Some(ground.place_on(node, &demand(), target, &place))
             }
             Self::Before if node.balancer.is_some() => None,
             Self::Before => {
@@ -171,25 +169,28 @@ impl Turn {
             Self::New => Some(ground.place_new(node, &demand())),
             Self::Balancer => {
                 let target = beside?;
-                Some(ground.place_on(node, &demand(), &target, node.place([])))
+                Some(ground.place_on(node, &demand(), &target, &|| node.place([])))
             }
         }
     }
 }
 
+/// Where something was asked for. Finding it reads the file again, so it waits for a finding.
+type Asker<'a> = dyn Fn() -> Option<Place> + 'a;
+
 /// The target that somebody asked for, and where.
-fn asked(node: &Node, ties: &Ties) -> Option<(Name, Option<Place>)> {
+fn asked<'a>(node: &'a Node, ties: &'a Ties) -> Option<(&'a Name, Box<Asker<'a>>)> {
     let name = node.name();
     if let Some(balancer) = &node.balancer {
-        let target = balancer.target.clone()?;
-        return Some((target, node.place(["target"])));
+        let target = balancer.target.as_ref()?;
+        return Some((target, Box::new(|| node.place(["target"]))));
     }
     if let Some(target) = ties.place.get(name) {
-        let place = ties.source.as_ref().and_then(|source| source.place(&["place", name.as_str()]));
-        return Some((target.clone(), place));
+        let place = || ties.source.as_ref()?.place(&["place", name.as_str()]);
+        return Some((target, Box::new(place)));
     }
-    let target = node.functionality.machine().target.clone()?;
-    Some((target, node.place(["machine", "target"])))
+    let target = node.functionality.machine.target.as_ref()?;
+    Some((target, Box::new(|| node.place(["machine", "target"]))))
 }
 
 impl Ground<'_> {
@@ -198,19 +199,19 @@ impl Ground<'_> {
         node: &Node,
         demand: &Demand,
         target: &Name,
-        place: Option<Place>,
+        place: &Asker<'_>,
     ) -> Placement {
         if self.is_unusable(target) {
             return Err(Diagnostic::error(
                 Code::Blocked,
                 format!("`{}` is placed on `{target}`, which cannot be used", node.name()),
             )
-            .at(place)
+            .at(place())
             .remedy(format!("mend target `{target}`"))
             .into());
         }
         let Some(index) = self.index(target) else {
-            return Err(unknown("target", target, self.names()).at(place).into());
+            return Err(unknown("target", target, self.names()).at(place()).into());
         };
         if node.balancer.is_some() && self.balances(index) {
             // The backend's own load balancer is no program on a machine.
@@ -218,13 +219,13 @@ impl Ground<'_> {
         }
         match self.pick(index, node, demand) {
             Ok(pick) => Ok(self.take(index, node, demand, pick, place)),
-            Err(misfit) => Err(self.misfit(node, target, misfit).at(place).into()),
+            Err(misfit) => Err(self.misfit(node, target, misfit).at(place()).into()),
         }
     }
 
     /// Places anew: where the most room is among the targets that fit the wishes.
     fn place_new(&mut self, node: &Node, demand: &Demand) -> Placement {
-        let location = node.functionality.machine().location.as_ref();
+        let location = node.functionality.machine.location.as_ref();
         let place = || node.place(["machine", "location"]);
         if let Some(location) = location
             && !self.knows_location(location)
@@ -232,7 +233,7 @@ impl Ground<'_> {
             return Err(unknown("location", location, self.locations()).at(place()).into());
         }
         match self.most_room(node, demand, location) {
-            Ok((index, pick)) => Ok(self.take(index, node, demand, pick, place())),
+            Ok((index, pick)) => Ok(self.take(index, node, demand, pick, &place)),
             Err(Some((target, misfit))) => {
                 Err(self.misfit(node, &target, misfit).at(place()).into())
             }
@@ -257,9 +258,9 @@ impl Ground<'_> {
         node: &Node,
         demand: &Demand,
         pick: Pick,
-        place: Option<Place>,
+        place: &Asker<'_>,
     ) -> (Assignment, Option<Diagnostic>) {
-        let asked = node.functionality.replicas();
+        let asked = node.functionality.replicas;
         let assignment = self.occupy(index, node.name(), demand, &pick.machines);
         let remark = (pick.replicas < asked.get()).then(|| {
             Diagnostic::warning(
@@ -272,7 +273,7 @@ impl Ground<'_> {
                 ),
             )
             .about(node.name())
-            .at(node.place(["replicas"]).or(place))
+            .at(node.place(["replicas"]).or_else(place))
             .remedy("place it on a pool with more machines, or ask for fewer")
         });
         (assignment, remark)

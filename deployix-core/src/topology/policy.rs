@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    backend::EndpointRef,
     name::Name,
     spec::{Capacity, Lowered, MachineWishes, Protocol},
 };
@@ -21,16 +20,16 @@ pub(super) struct Demand {
 
 impl Demand {
     /// The limits of all members, or what the functionality wishes where that is more.
-    pub(super) fn of(service: &Lowered, wishes: &MachineWishes, ports: &[EndpointRef]) -> Self {
+    pub(super) fn of(service: &Lowered, wishes: &MachineWishes) -> Self {
         let mut demand = Self::default();
         for (_, service) in service.members() {
             demand.cpus += service.limits.cpus.map_or(0, |cpus| u64::from(cpus.0));
             let memory = service.limits.memory.map_or(0, |memory| memory.0);
             demand.memory = demand.memory.saturating_add(memory);
+            demand.ports.extend(service.endpoints.values().map(|e| (e.port.get(), e.protocol)));
         }
         demand.cpus = demand.cpus.max(wishes.cpus.map_or(0, |cpus| u64::from(cpus.0)));
         demand.memory = demand.memory.max(wishes.memory.map_or(0, |memory| memory.0));
-        demand.ports = ports.iter().map(|e| (e.endpoint.port.get(), e.endpoint.protocol)).collect();
         demand
     }
 

@@ -1,7 +1,7 @@
 //! Resolve: every upstream host becomes an edge to the functionality that provides it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -12,7 +12,7 @@ use crate::{
     name::{Fqdn, Name},
     source::Source,
     spec::{
-        CertificateAuthority, DefaultBackend, Deployment, Functionality, Infrastructure,
+        CertificateAuthority, DefaultBackend, Deployment, FunctionalitySpec, Infrastructure,
         LoadBalancer, Lowered,
     },
     suggest::nearest,
@@ -52,8 +52,8 @@ pub(super) struct Ties {
 /// One functionality or load balancer.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
-    pub(super) functionality: Arc<dyn Functionality>,
-    pub(super) service: Arc<Lowered>,
+    /// As plain data: whatever it was described by is done with.
+    pub(super) functionality: FunctionalitySpec<Arc<Lowered>>,
     pub(super) externals: Arc<[Fqdn]>,
     pub(super) balancer: Option<Arc<LoadBalancer>>,
     pub(super) source: Option<Arc<Source>>,
@@ -61,7 +61,12 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn name(&self) -> &Name {
-        self.functionality.name()
+        &self.functionality.name
+    }
+
+    /// What runs.
+    pub(super) fn service(&self) -> &Lowered {
+        &self.functionality.service
     }
 
     /// The place that keys lead to, from the functionality's own top.
@@ -137,7 +142,7 @@ pub fn resolve(deployment: Deployment, registry: &Registry) -> Staged<Resolved> 
     check_external_hosts(&external_hosts, &hosts, &ties, &mut found);
     check_placement(&ties, &nodes, &failed, incomplete, &mut found);
 
-    let world = World { hosts, external_hosts, incomplete };
+    let world = World::new(hosts, &nodes, external_hosts, incomplete);
     let wanted = upstreams::find(&mut nodes, &world, &mut failed, &mut found);
     upstreams::leave_out_dependents(&nodes, &wanted, &mut failed, &mut found);
 
@@ -149,23 +154,56 @@ pub fn resolve(deployment: Deployment, registry: &Registry) -> Staged<Resolved> 
 
 /// Who answers for which host.
 struct World {
-    hosts: BTreeMap<Fqdn, Host>,
+    hosts: Hosts,
     external_hosts: BTreeSet<Fqdn>,
     incomplete: bool,
 }
 
+/// Whom host names mean. They are looked up for every upstream; nothing depends on their order.
+type Hosts = HashMap<Fqdn, Host>;
+
 /// Whom a host name means.
 struct Host {
-    /// The functionality, which may have failed.
-    provider: Name,
+    provider: End,
     /// The load balancer in front of it.
-    balancer: Option<Name>,
+    balancer: Option<End>,
 }
 
-/// A declared upstream before positions are known.
+/// A functionality or load balancer, which may have failed.
+#[derive(Clone)]
+struct End {
+    name: Name,
+    /// Its position among the nodes, where it has not failed; found once all of them are there.
+    at: Option<u32>,
+}
+
+impl End {
+    fn new(name: Name) -> Self {
+        Self { name, at: None }
+    }
+}
+
+impl World {
+    fn new(
+        mut hosts: Hosts,
+        nodes: &[Node],
+        external_hosts: BTreeSet<Fqdn>,
+        incomplete: bool,
+    ) -> Self {
+        let positions: HashMap<&Name, u32> = nodes.iter().map(Node::name).zip(0..).collect();
+        for host in hosts.values_mut() {
+            for end in host.balancer.iter_mut().chain([&mut host.provider]) {
+                end.at = positions.get(&end.name).copied();
+            }
+        }
+        Self { hosts, external_hosts, incomplete }
+    }
+}
+
+/// A declared upstream, before what failed is left out.
 struct Wanted {
-    consumer: Name,
-    provider: Name,
+    consumer: u32,
+    provider: End,
     fqdn: Fqdn,
     only_port: Option<u16>,
 }
@@ -181,7 +219,7 @@ pub(super) fn problem_in(node: &Node, problem: Problem) -> Diagnostic {
 
 fn check_external_hosts(
     external: &BTreeSet<Fqdn>,
-    hosts: &BTreeMap<Fqdn, Host>,
+    hosts: &Hosts,
     ties: &Ties,
     found: &mut Diagnostics,
 ) {
@@ -191,7 +229,10 @@ fn check_external_hosts(
             found.push(
                 Diagnostic::warning(
                     Code::ExternalHostProvided,
-                    format!("{fqdn} is declared external, and `{}` provides it", host.provider),
+                    format!(
+                        "{fqdn} is declared external, and `{}` provides it",
+                        host.provider.name
+                    ),
                 )
                 .at(place)
                 .remedy("remove it from `external-hosts`; the functionality is used"),
@@ -216,7 +257,7 @@ fn check_placement(
         let place = ties.source.as_ref().and_then(|s| s.place(&["place", name.as_str()]));
         let group = nodes
             .iter()
-            .find(|node| node.service.members().any(|(member, _)| member == Some(name)));
+            .find(|node| node.service().members().any(|(member, _)| member == Some(name)));
         found.push(match group {
             Some(group) => Diagnostic::error(
                 Code::GroupSplit,
@@ -254,15 +295,16 @@ fn keep_whole(
     wanted: Vec<Wanted>,
     failed: &BTreeSet<Name>,
 ) -> (Vec<Node>, Vec<Edge>) {
+    let mut next = 0u32..;
+    let moved: Vec<Option<u32>> = nodes
+        .iter()
+        .map(|node| if failed.contains(node.name()) { None } else { next.next() })
+        .collect();
     nodes.retain(|node| !failed.contains(node.name()));
-    let position = |name: &Name| {
-        let at = nodes.binary_search_by(|node| node.name().cmp(name)).ok()?;
-        u32::try_from(at).ok()
-    };
     let mut edges: Vec<_> = wanted
         .into_iter()
         .filter_map(|Wanted { consumer, provider, fqdn, only_port }| {
-            let (consumer, provider) = (position(&consumer)?, position(&provider)?);
+            let (consumer, provider) = (moved[consumer as usize]?, moved[provider.at? as usize]?);
             Some(Edge { consumer, provider, fqdn, only_port })
         })
         .collect();

@@ -1,11 +1,12 @@
 //! What must hold within one functionality's services before any backend sees them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU16;
 
 use crate::{
     diagnostic::Code,
     name::{Fqdn, Name},
-    spec::{Lowered, Part, Probe, ServiceSpec},
+    ordered::OrderedMap,
+    spec::{Lowered, Part, Probe, Protocol, ServiceSpec},
 };
 
 /// Something wrong within a functionality, with the keys that lead to it.
@@ -17,16 +18,19 @@ pub(super) struct Problem {
 }
 
 /// Checks all members against each other and against what the functionality declares.
-pub(super) fn check(service: &Lowered, upstream_hosts: &BTreeSet<&Fqdn>) -> Vec<Problem> {
+pub(super) fn check(service: &Lowered, upstream_hosts: &[Fqdn]) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut ports = BTreeMap::new();
+    let mut ports: OrderedMap<(NonZeroU16, Protocol), _> = OrderedMap::new();
     for (member, service) in service.members() {
         let mut found = Findings { member, problems: &mut problems };
         check_one(service, upstream_hosts, &mut found);
         for (name, endpoint) in &service.endpoints {
-            let label =
-                member.map_or_else(|| name.to_string(), |member| format!("{member}.{name}"));
-            if let Some(taken) = ports.insert((endpoint.port, endpoint.protocol), label) {
+            let port = (endpoint.port, endpoint.protocol);
+            if let Some((member, name_there)) = ports.insert(port, (member, name)) {
+                let taken = member.map_or_else(
+                    || name_there.to_string(),
+                    |member| format!("{member}.{name_there}"),
+                );
                 found.push(
                     Code::PortTaken,
                     &["endpoints", name.as_str(), "port"],
@@ -49,17 +53,23 @@ struct Findings<'a> {
 }
 
 impl Findings<'_> {
-    fn push(&mut self, code: Code, keys: &[&str], message: String, remedy: &'static str) {
+    fn push<K: AsRef<str>>(
+        &mut self,
+        code: Code,
+        keys: &[K],
+        message: String,
+        remedy: &'static str,
+    ) {
         let mut path = match self.member {
             Some(member) => vec!["group".to_owned(), member.to_string()],
             None => vec!["service".to_owned()],
         };
-        path.extend(keys.iter().map(|&key| key.to_owned()));
+        path.extend(keys.iter().map(|key| key.as_ref().to_owned()));
         self.problems.push(Problem { code, keys: path, message, remedy });
     }
 }
 
-fn check_one(service: &ServiceSpec, upstreams: &BTreeSet<&Fqdn>, found: &mut Findings<'_>) {
+fn check_one(service: &ServiceSpec, upstreams: &[Fqdn], found: &mut Findings<'_>) {
     check_templates(service, upstreams, found);
     let endpoint = |name: &Name| service.endpoints.contains_key(name);
     match service.readiness.as_ref().map(|readiness| &readiness.probe) {
@@ -115,33 +125,31 @@ fn check_one(service: &ServiceSpec, upstreams: &BTreeSet<&Fqdn>, found: &mut Fin
     }
 }
 
-fn check_templates(service: &ServiceSpec, upstreams: &BTreeSet<&Fqdn>, found: &mut Findings<'_>) {
+fn check_templates(service: &ServiceSpec, upstreams: &[Fqdn], found: &mut Findings<'_>) {
     for (field, template) in service.templates() {
-        let keys = field.keys();
-        let keys: Vec<_> = keys.iter().map(String::as_str).collect();
         for part in template.parts() {
             match part {
                 Part::Secret(name) if field.is_command_line() => found.push(
                     Code::SecretExposed,
-                    &keys,
+                    &field.keys(),
                     format!("secret `{name}` would show in the machine's list of processes"),
                     "pass it in `env` or in a file",
                 ),
                 Part::Upstream(fqdn) if !upstreams.contains(fqdn) => found.push(
                     Code::ReferenceUnknown,
-                    &keys,
+                    &field.keys(),
                     format!("{fqdn} is not among the functionality's upstream hosts"),
                     "add it to `upstream-hosts`, so that it can be reached",
                 ),
                 Part::Endpoint(name) if !service.endpoints.contains_key(name) => found.push(
                     Code::ReferenceUnknown,
-                    &keys,
+                    &field.keys(),
                     format!("there is no endpoint `{name}`"),
                     "name one of the service's own endpoints",
                 ),
                 Part::Literal(text) if text.contains('\0') => found.push(
                     Code::ValueInvalid,
-                    &keys,
+                    &field.keys(),
                     "it has a NUL character, which no program can be given".to_owned(),
                     "remove it; for binary files use `source`",
                 ),

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics},
     name::Name,
+    ordered::OrderedMap,
     source::Source,
     spec::Functionality,
     suggest::nearest,
@@ -238,14 +239,14 @@ impl<'s> Reader<'s> {
         node: &'n Node<'t>,
         key: impl Fn(&str) -> Result<K, E>,
         mut value: impl FnMut(&mut Self, &'n Entry<'t>) -> Option<V>,
-    ) -> BTreeMap<K, V> {
-        let mut map = BTreeMap::new();
-        for entry in self.entries(node).unwrap_or_default() {
+    ) -> OrderedMap<K, V> {
+        let entries = self.entries(node).unwrap_or_default().iter();
+        let read = entries.filter_map(|entry| {
             let key = self.key(entry, &key);
             let value = value(self, entry);
-            map.extend(key.zip(value));
-        }
-        map
+            key.zip(value)
+        });
+        read.collect()
     }
 
     /// Parses a key.

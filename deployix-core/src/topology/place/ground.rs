@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    mem,
     num::NonZeroU32,
 };
 
@@ -52,26 +53,27 @@ pub(super) struct Pick {
 }
 
 impl<'r> Ground<'r> {
-    pub(super) fn new(ties: &Ties, registry: &'r Registry) -> Self {
-        let infrastructure = &ties.infrastructure;
+    /// Takes the targets and networks over from the infrastructure, until [`finish`](Self::finish).
+    pub(super) fn new(ties: &mut Ties, registry: &'r Registry) -> Self {
+        let infrastructure = &mut ties.infrastructure;
+        let targets = mem::take(&mut infrastructure.targets);
         let mut ground = Self {
             registry,
             plots: Vec::new(),
             by_name: BTreeMap::new(),
             queues: BTreeMap::new(),
             default: ties.default_backend.clone(),
-            networks: infrastructure.networks.clone(),
+            networks: mem::take(&mut infrastructure.networks),
             locations: infrastructure.locations.keys().cloned().collect(),
             unusable: ties.unusable.clone(),
         };
-        for target in infrastructure.targets.values() {
-            let of_default = ground.default.as_ref().map(|d| d.backend == target.backend);
-            ground.add(target.clone(), false, of_default.unwrap_or(true));
-        }
         // Infrastructure that could not be read is not none.
-        let nothing = infrastructure.targets.is_empty()
-            && ground.unusable.is_empty()
-            && !infrastructure.incomplete;
+        let nothing =
+            targets.is_empty() && ground.unusable.is_empty() && !infrastructure.incomplete;
+        for target in targets.into_values() {
+            let of_default = ground.default.as_ref().map(|d| d.backend == target.backend);
+            ground.add(target, false, of_default.unwrap_or(true));
+        }
         if nothing && ground.default.is_none() {
             // The shortest way to something that runs: the Docker engine of this machine.
             if let (Ok(name), Ok(docker)) = (Name::new("local"), BackendId::new("docker")) {
@@ -81,8 +83,8 @@ impl<'r> Ground<'r> {
         ground
     }
 
-    /// The infrastructure with what was made.
-    pub(super) fn finish(self, infrastructure: Infrastructure) -> Infrastructure {
+    /// Gives the infrastructure its targets and networks back, with those that were made.
+    pub(super) fn finish(self, infrastructure: &mut Infrastructure) {
         let targets = self.plots.into_iter().map(|mut plot| {
             if plot.grows
                 && let Ok(count) = u32::try_from(plot.rooms.len())
@@ -92,7 +94,8 @@ impl<'r> Ground<'r> {
             }
             (plot.target.name.clone(), plot.target)
         });
-        Infrastructure { targets: targets.collect(), networks: self.networks, ..infrastructure }
+        infrastructure.targets = targets.collect();
+        infrastructure.networks = self.networks;
     }
 
     pub(super) fn index(&self, target: &Name) -> Option<usize> {
@@ -161,7 +164,7 @@ impl<'r> Ground<'r> {
         node: &Node,
         demand: &Demand,
     ) -> Result<Pick, Misfit> {
-        let asked = node.functionality.replicas().get();
+        let asked = node.functionality.replicas.get();
         let plot = &self.plots[index];
         let demand = plot.of_machine(demand);
         let mut fitting = Vec::new();
@@ -239,7 +242,7 @@ impl<'r> Ground<'r> {
             self.make(location)?;
         }
         let index = self.index(&before.target)?;
-        let wished = node.functionality.machine().location.as_ref();
+        let wished = node.functionality.machine.location.as_ref();
         let plot = &mut self.plots[index];
         if wished.is_some() && wished != plot.location.as_ref() {
             return None;
@@ -253,7 +256,7 @@ impl<'r> Ground<'r> {
             }
         }
         let plot = &self.plots[index];
-        let asked = if plot.spreads() { node.functionality.replicas().get() as usize } else { 1 };
+        let asked = if plot.spreads() { node.functionality.replicas.get() as usize } else { 1 };
         let possible = if plot.grows { asked } else { asked.min(plot.rooms.len()) };
         let here = plot.of_machine(demand);
         let fits = |machine: &u32| {
@@ -272,7 +275,7 @@ impl<'r> Ground<'r> {
         demand: &Demand,
         location: Option<&Name>,
     ) -> Result<(usize, Pick), Option<(Name, Misfit)>> {
-        let asked = node.functionality.replicas().get();
+        let asked = node.functionality.replicas.get();
         let key = location.cloned();
         let mut fitting: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
         let mut misfit = None;
@@ -285,7 +288,7 @@ impl<'r> Ground<'r> {
                     let machines = fitting.entry(index).or_default();
                     machines.push(machine);
                     if !plot.spreads() || machines.len() == asked as usize {
-                        let machines = std::mem::take(machines);
+                        let machines = mem::take(machines);
                         return self.gathered(index, machines, asked, demand);
                     }
                 }

@@ -1,11 +1,8 @@
 //! Puts load balancers into the graph, between an fqdn's consumers and its provider.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use super::{super::balancer, Host, Node};
+use super::{super::balancer, End, Hosts, Node};
 use crate::{
     backend::endpoints_of,
     diagnostic::{Code, Diagnostic, Diagnostics},
@@ -21,7 +18,7 @@ use crate::{
 pub(super) fn add(
     infrastructure: &Infrastructure,
     nodes: &mut Vec<Node>,
-    hosts: &mut BTreeMap<Fqdn, Host>,
+    hosts: &mut Hosts,
     failed: &mut BTreeSet<Name>,
     found: &mut Diagnostics,
 ) {
@@ -54,7 +51,7 @@ pub(super) fn add(
             }
         };
         if let Some(host) = hosts.get_mut(&balancer.balances) {
-            host.balancer.get_or_insert(name);
+            host.balancer.get_or_insert(End::new(name));
         }
     }
 }
@@ -91,7 +88,7 @@ fn node(
     name: &Name,
     balancer: &LoadBalancer,
     nodes: &[Node],
-    hosts: &BTreeMap<Fqdn, Host>,
+    hosts: &Hosts,
 ) -> Result<Node, Refusal> {
     let fqdn = &balancer.balances;
     let find = |name: &Name| nodes.binary_search_by(|node| node.name().cmp(name)).ok();
@@ -109,34 +106,33 @@ fn node(
         return Err(Refusal::new(Code::ReferenceUnknown, "balances", message, remedy));
     };
     if let Some(other) = &host.balancer {
-        let message = format!("{fqdn} is balanced by `{other}` already");
+        let message = format!("{fqdn} is balanced by `{}` already", other.name);
         return Err(Refusal::new(Code::FqdnTaken, "balances", message, "keep one of the two"));
     }
-    let Some(provider) = find(&host.provider) else {
-        let message = format!("`{}`, which provides {fqdn}, cannot be deployed", host.provider);
-        let remedy = format!("mend `{}`", host.provider);
+    let named = &host.provider.name;
+    let Some(provider) = find(named) else {
+        let message = format!("`{named}`, which provides {fqdn}, cannot be deployed");
+        let remedy = format!("mend `{named}`");
         return Err(Refusal::new(Code::Blocked, "balances", message, remedy));
     };
     let ports: BTreeSet<_> =
-        endpoints_of(&nodes[provider].service).map(|e| e.endpoint.port).collect();
+        endpoints_of(nodes[provider].service()).map(|e| e.endpoint.port).collect();
     if !ports.contains(&balancer.target_port) {
-        let message =
-            format!("`{}` has no endpoint at port {}", host.provider, balancer.target_port);
+        let message = format!("`{named}` has no endpoint at port {}", balancer.target_port);
         let list = ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let remedy = match list.as_str() {
-            "" => format!("declare the endpoint in `{}`", host.provider),
+            "" => format!("declare the endpoint in `{named}`"),
             list => format!("its ports are {list}"),
         };
         return Err(Refusal::new(Code::ReferenceUnknown, "target-port", message, remedy));
     }
-    let spec = balancer::functionality(name, balancer, &host.provider)
+    let spec = balancer::functionality(name, balancer, named)
         .map_err(|error| Refusal::too_long(&error))?;
     let service = spec.service.lower().map_err(|error| {
         Refusal::new(Code::ServiceInvalid, "", error.to_string(), "change its settings")
     })?;
     Ok(Node {
-        functionality: spec.shared(),
-        service: Arc::new(service),
+        functionality: spec.with_service(service),
         externals: Arc::new([]),
         balancer: Some(Arc::new(balancer.clone())),
         source: None,

@@ -1,17 +1,14 @@
 //! Which functionalities make sense, by themselves and beside each other.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use super::{super::service_check, Host, Node, infrastructure, problem_in};
+use super::{super::service_check, End, Host, Hosts, Node, infrastructure, problem_in};
 use crate::{
     backend::Registry,
     diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity},
     name::{Fqdn, Name},
     source::Source,
-    spec::{Catalog, ExtensionSite, Functionality, Lowered},
+    spec::{Catalog, ExtensionSite, Functionality, FunctionalitySpec, Lowered},
 };
 
 /// A functionality as a catalog exports it, and the file it came from.
@@ -23,6 +20,10 @@ struct Candidate {
 impl Candidate {
     fn name(&self) -> &Name {
         self.functionality.name()
+    }
+
+    fn fqdn(&self) -> Option<&Fqdn> {
+        self.functionality.fqdn()
     }
 
     fn place(&self, keys: &[&str]) -> Option<Place> {
@@ -39,7 +40,7 @@ pub(super) fn nodes(
     registry: &Registry,
     failed: &mut BTreeSet<Name>,
     found: &mut Diagnostics,
-) -> (Vec<Node>, BTreeMap<Fqdn, Host>) {
+) -> (Vec<Node>, Hosts) {
     let mut candidates: Vec<_> = catalogs
         .into_iter()
         .flat_map(|Catalog { functionalities, source, .. }| {
@@ -85,24 +86,25 @@ fn check_names(candidates: &[Candidate], failed: &mut BTreeSet<Name>, found: &mu
 }
 
 /// Who answers for which host; tells of functionalities that share an fqdn.
-fn hosts(
-    candidates: &[Candidate],
-    failed: &mut BTreeSet<Name>,
-    found: &mut Diagnostics,
-) -> BTreeMap<Fqdn, Host> {
-    let mut providers: BTreeMap<&Fqdn, Vec<&Candidate>> = BTreeMap::new();
-    for candidate in candidates {
-        if let Some(fqdn) = candidate.functionality.fqdn() {
-            providers.entry(fqdn).or_default().push(candidate);
-        }
-    }
-    let mut hosts = BTreeMap::new();
-    for (fqdn, providers) in providers {
-        let names: BTreeSet<&Name> = providers.iter().map(|candidate| candidate.name()).collect();
+fn hosts(candidates: &[Candidate], failed: &mut BTreeSet<Name>, found: &mut Diagnostics) -> Hosts {
+    let with_fqdn = |candidate| Some((Candidate::fqdn(candidate)?, candidate));
+    let mut providers: Vec<_> = candidates.iter().filter_map(with_fqdn).collect();
+    // Stable: the candidates of one fqdn stay in the order of their names.
+    providers.sort_by_key(|(fqdn, _)| *fqdn);
+    let mut hosts = Hosts::with_capacity(providers.len());
+    for same in providers.chunk_by(|(a, _), (b, _)| a == b) {
+        let (fqdn, first) = same[0];
+        let provider = End::new(first.name().clone());
+        hosts.insert(fqdn.clone(), Host { provider, balancer: None });
+        let providers = || same.iter().map(|(_, candidate)| *candidate);
+        let names: BTreeSet<&Name> = match same {
+            [_] => continue,
+            _ => providers().map(Candidate::name).collect(),
+        };
         if names.len() > 1 {
             let list = names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
             let places =
-                providers.iter().map(|candidate| (candidate.place(&["fqdn"]), candidate.name()));
+                providers().map(|candidate| (candidate.place(&["fqdn"]), candidate.name()));
             found.push(
                 shared(
                     Code::FqdnTaken,
@@ -113,8 +115,6 @@ fn hosts(
             );
             failed.extend(names.into_iter().cloned());
         }
-        let provider = providers[0].name().clone();
-        hosts.insert(fqdn.clone(), Host { provider, balancer: None });
     }
     hosts
 }
@@ -139,8 +139,7 @@ fn lower(candidate: Candidate, registry: &Registry, found: &mut Diagnostics) -> 
     match candidate.functionality.service().lower() {
         Ok(service) => {
             let node = Node {
-                functionality: candidate.functionality,
-                service: Arc::new(service),
+                functionality: plain(&*candidate.functionality, service),
                 externals: Arc::new([]),
                 balancer: None,
                 source: candidate.source,
@@ -160,15 +159,30 @@ fn lower(candidate: Candidate, registry: &Registry, found: &mut Diagnostics) -> 
     }
 }
 
+/// What a functionality says of itself, with its lowered service.
+fn plain(
+    functionality: &dyn Functionality,
+    service: Arc<Lowered>,
+) -> FunctionalitySpec<Arc<Lowered>> {
+    FunctionalitySpec {
+        name: functionality.name().clone(),
+        fqdn: functionality.fqdn().cloned(),
+        service,
+        upstream_hosts: functionality.upstream_hosts().to_vec(),
+        machine: functionality.machine().clone(),
+        replicas: functionality.replicas(),
+        extensions: functionality.extensions().clone(),
+    }
+}
+
 /// Checks one functionality by itself.
 fn check(node: &Node, registry: &Registry, found: &mut Diagnostics) {
-    let upstreams: BTreeSet<_> = node.functionality.upstream_hosts().iter().collect();
-    for problem in service_check::check(&node.service, &upstreams) {
+    for problem in service_check::check(node.service(), &node.functionality.upstream_hosts) {
         found.push(problem_in(node, problem));
     }
-    check_overrides(&node.service, node, registry, found);
+    check_overrides(node.service(), node, registry, found);
     let site = ExtensionSite::Functionality;
-    let extensions = node.functionality.extensions();
+    let extensions = &node.functionality.extensions;
     let place = |keys: &[&str]| node.place(keys.iter().copied());
     found.extend(
         infrastructure::check_extensions(extensions, site, registry, place)

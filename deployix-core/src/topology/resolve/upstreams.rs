@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Node, Wanted, World};
+use super::{End, Node, Wanted, World};
 use crate::{
-    backend::endpoints_of,
     diagnostic::{Code, Diagnostic, Diagnostics},
     name::{Fqdn, Name},
     suggest::nearest,
@@ -20,14 +19,13 @@ pub(super) fn find(
     let mut wanted = Vec::new();
     let mut suggestions = 0;
     let mut without_endpoint = BTreeSet::new();
-    for node in nodes.iter_mut() {
-        let consumer = node.name().clone();
+    for (consumer, node) in (0u32..).zip(nodes.iter_mut()) {
         if let Some(balancer) = &node.balancer {
             if let Some(host) = world.hosts.get(&balancer.balances) {
                 wanted.push(Wanted {
                     consumer,
                     provider: host.provider.clone(),
-                    fqdn: node.functionality.upstream_hosts()[0].clone(),
+                    fqdn: node.functionality.upstream_hosts[0].clone(),
                     only_port: Some(balancer.target_port.get()),
                 });
             }
@@ -35,26 +33,23 @@ pub(super) fn find(
         }
         let mut externals = Vec::new();
         let mut seen = BTreeSet::new();
-        for (index, fqdn) in node.functionality.upstream_hosts().iter().enumerate() {
+        for (index, fqdn) in node.functionality.upstream_hosts.iter().enumerate() {
             if !seen.insert(fqdn) {
                 continue;
             }
             match world.hosts.get(fqdn) {
-                Some(host) => {
-                    let provider = host.balancer.as_ref().unwrap_or(&host.provider).clone();
-                    wanted.push(Wanted {
-                        consumer: consumer.clone(),
-                        provider,
-                        fqdn: fqdn.clone(),
-                        only_port: None,
-                    });
-                }
+                Some(host) => wanted.push(Wanted {
+                    consumer,
+                    provider: host.balancer.as_ref().unwrap_or(&host.provider).clone(),
+                    fqdn: fqdn.clone(),
+                    only_port: None,
+                }),
                 None if world.external_hosts.contains(fqdn) => externals.push(fqdn.clone()),
                 None => {
                     let place = node.place(["upstream-hosts", &index.to_string()]);
                     suggestions += 1;
-                    found.push(world.not_provided(&consumer, fqdn, suggestions).at(place));
-                    failed.insert(consumer.clone());
+                    found.push(world.not_provided(node.name(), fqdn, suggestions).at(place));
+                    failed.insert(node.name().clone());
                 }
             }
         }
@@ -63,9 +58,12 @@ pub(super) fn find(
         }
     }
     let nodes = &*nodes;
-    for Wanted { consumer, provider, .. } in &wanted {
-        let Ok(at) = nodes.binary_search_by(|node| node.name().cmp(provider)) else { continue };
-        if endpoints_of(&nodes[at].service).next().is_none() && without_endpoint.insert(provider) {
+    for Wanted { consumer, provider: End { name: provider, at }, .. } in &wanted {
+        let Some(at) = *at else { continue };
+        let reached = &nodes[at as usize];
+        let mut services = reached.service().members().map(|(_, service)| service);
+        if services.all(|service| service.endpoints.is_empty()) && without_endpoint.insert(at) {
+            let consumer = nodes[*consumer as usize].name();
             found.push(
                 Diagnostic::warning(
                     Code::UpstreamWithoutEndpoint,
@@ -74,7 +72,7 @@ pub(super) fn find(
                     ),
                 )
                 .about(provider)
-                .at(nodes[at].place(["fqdn"]))
+                .at(reached.place(["fqdn"]))
                 .remedy(format!("declare the endpoints of `{provider}`; until then no port opens")),
             );
         }
@@ -116,28 +114,32 @@ pub(super) fn leave_out_dependents(
     failed: &mut BTreeSet<Name>,
     found: &mut Diagnostics,
 ) {
+    if failed.is_empty() {
+        return;
+    }
     let mut consumers: BTreeMap<&Name, Vec<&Wanted>> = BTreeMap::new();
     for edge in wanted {
-        consumers.entry(&edge.provider).or_default().push(edge);
+        consumers.entry(&edge.provider.name).or_default().push(edge);
     }
     let mut open: Vec<Name> = failed.iter().cloned().collect();
     while let Some(provider) = open.pop() {
         for edge in consumers.get(&provider).into_iter().flatten() {
-            if failed.insert(edge.consumer.clone()) {
-                let at = nodes.binary_search_by(|node| node.name().cmp(&edge.consumer)).ok();
+            let consumer = &nodes[edge.consumer as usize];
+            if failed.insert(consumer.name().clone()) {
                 found.push(
                     Diagnostic::error(
                         Code::Blocked,
                         format!(
                             "`{}` needs {}, and `{provider}`, which provides it, cannot be deployed",
-                            edge.consumer, edge.fqdn
+                            consumer.name(),
+                            edge.fqdn
                         ),
                     )
-                    .about(&edge.consumer)
-                    .at(at.and_then(|at| nodes[at].place(["upstream-hosts"])))
+                    .about(consumer.name())
+                    .at(consumer.place(["upstream-hosts"]))
                     .remedy(format!("mend `{provider}`")),
                 );
-                open.push(edge.consumer.clone());
+                open.push(consumer.name().clone());
             }
         }
     }

@@ -1,0 +1,54 @@
+//! What every machine has, whatever runs on it.
+
+use std::collections::BTreeSet;
+
+use deployix_core::backend::{Remark, Unit};
+use deployix_core::spec::Target;
+
+use crate::compile::{SECRETS, users};
+use crate::extension::NixosTarget;
+use crate::identity;
+use crate::syntax::Attrs;
+
+/// The target's own settings; what is wrong with them goes to `reasons`.
+pub(crate) fn extension(target: &Target, reasons: &mut Vec<Remark>) -> NixosTarget {
+    match target.extensions.get::<NixosTarget>() {
+        Ok(settings) => settings.unwrap_or_default(),
+        Err(error) => {
+            reasons.push(Remark::new(["extensions", "nixos"], error.reason()));
+            NixosTarget::default()
+        }
+    }
+}
+
+/// The platform, the firewall, the place of secrets, and ids for users whose names give the same.
+pub(crate) fn base(settings: &NixosTarget, units: &[Unit<'_>]) -> (Attrs, Vec<Remark>) {
+    let mut base = Attrs::new()
+        .with(["networking", "firewall", "enable"], true)
+        // The rules of the modules are in nftables' language; see `Opening`.
+        .with(["networking", "nftables", "enable"], true)
+        .with(["nixpkgs", "hostPlatform"], settings.system.as_str())
+        .with(["system", "stateVersion"], settings.state_version.as_str())
+        .with(
+            ["systemd", "tmpfiles", "rules"],
+            [
+                "d /var/lib/deployix 0755 root root -".to_owned(),
+                format!("d {SECRETS} 0700 root root -"),
+            ],
+        );
+    let mut remarks = Vec::new();
+    let all: BTreeSet<String> = units.iter().flat_map(users).collect();
+    for moved in identity::settle(all.iter().map(String::as_str)) {
+        base.set(["users", "users", moved.user, "uid"], moved.id);
+        base.set(["users", "groups", moved.user, "gid"], moved.id);
+        remarks.push(Remark::new(
+            ["name"],
+            format!(
+                "the names `{}` and `{}` give the same user id, so `{}` has {} here and another id \
+                 elsewhere",
+                moved.met, moved.user, moved.user, moved.id
+            ),
+        ));
+    }
+    (base, remarks)
+}
