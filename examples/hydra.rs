@@ -44,6 +44,10 @@ fn main() -> ExitCode {
             }
         }
     }
+    println!(
+        "Next: change a file below examples/hydra and run this again, or plan it step by step:"
+    );
+    println!("  cargo run -p deployix-cli -- plan examples/hydra/ops/deployment.toml");
     code
 }
 

@@ -104,19 +104,6 @@ impl<K: Ord, V> OrderedMap<K, V> {
         }
     }
 
-    /// The value of a key, to be changed; a default one is put in where there is none.
-    pub fn get_or_default(&mut self, key: impl Into<K>) -> &mut V
-    where
-        V: Default,
-    {
-        let key = key.into();
-        let at = self.position(&key).unwrap_or_else(|at| {
-            self.entries.insert(at, (key, V::default()));
-            at
-        });
-        &mut self.entries[at].1
-    }
-
     /// Takes an entry out; gives its value.
     pub fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
     where

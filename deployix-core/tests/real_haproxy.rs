@@ -20,7 +20,7 @@ use deployix_core::{
     topology::{Assignments, connect, place, resolve},
 };
 
-const CONFIG: &str = "/etc/deployix-load-balancer/haproxy.cfg";
+const CONFIG: &str = "/etc/load-balancer-front/haproxy.cfg";
 
 /// The command line and configuration of a load balancer over two machines with these addresses.
 fn balancer(addresses: [&str; 2], source_port: u16, target_port: u16) -> (Vec<String>, String) {

@@ -103,19 +103,19 @@ impl Project {
 impl Drop for Project {
     fn drop(&mut self) {
         let file = self.0.to_str().unwrap_or_default();
+        let images = Command::new("docker")
+            .args(["compose", "--file", file, "config", "--images"])
+            .output()
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+            .unwrap_or_default();
         let _ = Command::new("docker")
-            .args([
-                "compose",
-                "--file",
-                file,
-                "down",
-                "--volumes",
-                "--timeout",
-                "1",
-                "--rmi",
-                "all",
-            ])
+            .args(["compose", "--file", file, "down", "--volumes", "--timeout", "1"])
             .output();
+        // By name, and only those that the test built itself: `down --rmi` would take the base
+        // image's name away from everybody.
+        for image in images.lines().filter(|image| image.starts_with("deployix-deployix-test-")) {
+            let _ = Command::new("docker").args(["image", "rm", image]).output();
+        }
     }
 }
 

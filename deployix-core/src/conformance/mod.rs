@@ -23,9 +23,8 @@ use std::{fmt, sync::Arc};
 use crate::diagnostic::Staged;
 use crate::{
     backend::{Backend, Registry},
-    plan::{Compiled, compile},
+    plan::{Compiled, compile_anew},
     spec::Deployment,
-    topology::{Assignments, connect, place, resolve},
 };
 
 /// Holds one backend to its contract.
@@ -87,9 +86,6 @@ impl Kit {
     fn compile(&self, mut deployment: Deployment) -> Staged<Compiled> {
         (self.prepare)(&mut deployment);
         let registry = self.registry();
-        resolve(deployment, &registry)
-            .then(|resolved| place(resolved, &Assignments::new(), &registry))
-            .then(|placed| connect(placed, &registry))
-            .then(|connected| compile(connected, &registry, None))
+        compile_anew(deployment, &registry)
     }
 }

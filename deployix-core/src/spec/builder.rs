@@ -211,7 +211,9 @@ impl ServiceBuilder {
     ) -> Self {
         let argv = self.argv("overrides", argv);
         if let Some(backend) = self.parsed("overrides", BackendId::new(backend)) {
-            self.spec.overrides.get_or_default(backend).start = Some(argv);
+            let mut patch = self.spec.overrides.remove(&backend).unwrap_or_default();
+            patch.start = Some(argv);
+            self.spec.overrides.insert(backend, patch);
         }
         self
     }

@@ -27,6 +27,7 @@ pub(crate) fn functionality(
 ) -> Result<FunctionalitySpec<HaProxy>, NameError> {
     let upstream = Fqdn::new(format!("{provider}.{name}.internal"))?;
     let service = HaProxy {
+        name: name.clone(),
         servers: Servers::Named(upstream.clone()),
         source_port: balancer.source_port,
         target_port: balancer.target_port,
@@ -41,6 +42,8 @@ pub(crate) fn functionality(
 /// A recipe: HAProxy, passing TCP connections on to every server behind a name.
 #[derive(Debug, Clone)]
 pub(crate) struct HaProxy {
+    /// The load balancer's name among the functionalities.
+    pub(crate) name: Name,
     /// Whom it passes connections to.
     pub(crate) servers: Servers,
     /// Where it listens.
@@ -61,11 +64,12 @@ pub(crate) enum Servers {
 
 impl Service for HaProxy {
     fn lower(&self) -> Result<Arc<Lowered>, SpecError> {
-        const CONFIG: &str = "/etc/deployix-load-balancer/haproxy.cfg";
-        let service = ServiceSpec::builder(["haproxy", "-db", "-f", CONFIG])
+        // Several load balancers may share a machine.
+        let config = format!("/etc/{}/haproxy.cfg", self.name);
+        let service = ServiceSpec::builder(["haproxy", "-db", "-f", &config])
             .nix(["haproxy"])
             .debian(["haproxy"])
-            .file(CONFIG, &Template::literal(self.config()).to_string())
+            .file(&config, &Template::literal(self.config()).to_string())
             .endpoint(ENDPOINT, self.source_port.get())
             .ready_over_tcp(ENDPOINT)
             .build()?;
@@ -79,7 +83,7 @@ impl HaProxy {
     /// Everything put into it is a number, an address or a host name, none of which needs escaping
     /// there. `init-addr … none` lets it start before its servers exist.
     fn config(&self) -> String {
-        let Self { servers, source_port, target_port } = self;
+        let Self { name: _, servers, source_port, target_port } = self;
         let mut config = format!(
             "defaults\n\
              \x20   mode tcp\n\
@@ -131,7 +135,12 @@ mod tests {
     #[test]
     fn servers_are_named_or_listed() {
         let port = |port| NonZeroU16::new(port).unwrap();
-        let make = |servers| HaProxy { servers, source_port: port(443), target_port: port(3000) };
+        let make = |servers| HaProxy {
+            name: Name::new("lb").unwrap(),
+            servers,
+            source_port: port(443),
+            target_port: port(3000),
+        };
         let named = make(Servers::Named(Fqdn::new("web.lb.internal").unwrap())).config();
         assert!(named.contains("server-template server- 32 web.lb.internal:3000"), "{named}");
         let addresses = vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];

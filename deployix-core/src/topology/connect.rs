@@ -96,6 +96,7 @@ pub fn connect(placed: Placed, registry: &Registry) -> Staged<Connected> {
         if let Some(balancer) = &node.balancer {
             let proxy =
                 servers_of(at, &edges, &assignments, &ties, registry).map(|addresses| HaProxy {
+                    name: node.name().clone(),
                     servers: Servers::At(addresses),
                     source_port: balancer.source_port,
                     target_port: balancer.target_port,
