@@ -4,7 +4,7 @@
 //! starts anew in TOML's grammar. So a text may be cut before such a line, as long as everything
 //! before it is TOML by itself: then the line is no part of a string or a list that was begun
 //! there. That is so for the first part by its being parsed, and so for each next one. Anything
-//! out of the ordinary (an error, one name in two parts, another table in between) means that the
+//! out of the ordinary (an error, one name in two parts, a name that is none, another table in between) means that the
 //! text is read as a whole instead, which gives the same where both work.
 
 use std::{ops::Range, sync::Arc};
@@ -89,7 +89,7 @@ pub(super) struct Bulk {
 impl Bulk {
     /// Adds what another part has; `None` where a name is in both.
     fn add(&mut self, more: Self) -> Option<()> {
-        let Named { read, unreadable, nameless } = more.named;
+        let Named { read, unreadable, nameless: _ } = more.named;
         let all = &mut self.named;
         let taken = |name| all.read.contains_key(name) || all.unreadable.contains(name);
         if read.keys().chain(&unreadable).any(taken) {
@@ -97,7 +97,6 @@ impl Bulk {
         }
         all.read.extend(read);
         all.unreadable.extend(unreadable);
-        all.nameless += nameless;
         self.problems.extend(more.problems);
         Some(())
     }
@@ -116,7 +115,8 @@ fn read_part(text: &str, part: &Range<usize>, mut reader: Reader<'_>) -> Option<
         return None;
     }
     let named = functionalities(&mut reader, node);
-    Some(Bulk { named, problems: reader.into_problems() })
+    // A name that is none may stand in another part too, and nothing here remembers it.
+    (named.nameless == 0).then(|| Bulk { named, problems: reader.into_problems() })
 }
 
 #[cfg(test)]
@@ -174,6 +174,7 @@ mod tests {
             "version = 1\nfunctionality.c = {}\n[functionality.a]\n[functionality.b]\n",
             "version = 1\n[functionality]\n[functionality.a]\n[functionality.b]\n",
             "version = 1\n[functionality.a]\nx = 1979-99-99\n[functionality.b]\n",
+            "version = 1\n[functionality.G]\n[functionality.a]\n[functionality.G]\n",
         ] {
             assert_eq!(parts(text), None, "{text}");
         }
