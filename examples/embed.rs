@@ -42,7 +42,7 @@ struct Postgres {
 }
 
 impl Service for Postgres {
-    fn lower(&self) -> Result<Lowered, SpecError> {
+    fn lower(&self) -> Result<Arc<Lowered>, SpecError> {
         let Self { user, database, role, password, memory } = self;
         let config = |name: &str| format!("/etc/{user}/{name}");
         let flag = format!("--config-file={}", config("postgresql.conf"));
@@ -91,7 +91,7 @@ struct GitDaemon {
 }
 
 impl Service for GitDaemon {
-    fn lower(&self) -> Result<Lowered, SpecError> {
+    fn lower(&self) -> Result<Arc<Lowered>, SpecError> {
         let start = [
             "git",
             "daemon",
@@ -128,7 +128,7 @@ struct Page {
 }
 
 impl Service for Page {
-    fn lower(&self) -> Result<Lowered, SpecError> {
+    fn lower(&self) -> Result<Arc<Lowered>, SpecError> {
         let port = self.port.to_string();
         of_the_queue(["hydra-web", "--port", &port], &[])
             .user("hydra-web")
@@ -152,7 +152,7 @@ struct Worker {
 }
 
 impl Service for Worker {
-    fn lower(&self) -> Result<Lowered, SpecError> {
+    fn lower(&self) -> Result<Arc<Lowered>, SpecError> {
         let repository = format!("git://${{upstream:{GIT}}}/{REPOSITORY}");
         let state = format!("/var/lib/{}", self.program);
         let mirror = format!("{state}/{REPOSITORY}");
