@@ -41,7 +41,9 @@ pub use deployix_core as core;
 pub fn registry() -> Registry {
     let registry = Registry::new();
     #[cfg(feature = "docker")]
-    let registry = registry.with(docker::DockerBackend::new());
+    let registry = registry
+        .with(docker::DockerBackend::new())
+        .with_guest(id("docker"), docker::DockerBackend::new());
     #[cfg(feature = "ec2")]
     let registry =
         registry.with(ec2::Ec2Backend::new()).with_guest(id("native"), ec2::PlainGuest::new());
@@ -53,7 +55,7 @@ pub fn registry() -> Registry {
 }
 
 /// The id of a guest; all of them are literals that are valid.
-#[cfg(any(feature = "ec2", feature = "nixos"))]
+#[cfg(any(feature = "docker", feature = "ec2", feature = "nixos"))]
 #[expect(clippy::expect_used, reason = "literals that are valid")]
 fn id(text: &str) -> core::BackendId {
     core::BackendId::new(text).expect("valid")
