@@ -11,6 +11,7 @@ use std::{
 };
 
 use deployix::core::{
+    load::{Format, SpecFile, parse_deployment},
     output::{Leftovers, write_files},
     plan::{Compiled, compile_anew, plan},
 };
@@ -104,6 +105,29 @@ fn functionalities_and_catalogs_in_another_order_give_identical_bytes() {
             let compiled = compile_anew(deployment, &deployix::registry()).complete().unwrap();
             assert_same(&straight, &bytes(&compiled), &format!("{backend}, turn {turn}"));
         }
+    }
+}
+
+/// Maps whose order is one by chance have another one in each run, of which nothing may be seen.
+#[test]
+fn findings_are_the_same_in_each_run() {
+    let mut text = String::from("version = 1\nname = \"alike\"\ntarget.box.backend = \"docker\"\n");
+    for letter in 'a'..='h' {
+        text += &format!(
+            "[functionality.db-{letter}]\nfqdn = \"db-{letter}.example.com\"\n\
+             upstream-hosts = [\"db-x.example.com\", \"db-{letter}{letter}.example.com\"]\n\
+             service = {{ start = [\"{letter}\"], software.debian = [\"hello\"] }}\n"
+        );
+    }
+    let file = SpecFile::new("deployment.toml", Format::Toml, text);
+    let told = || {
+        let loaded = parse_deployment(&file, None);
+        compile_anew(loaded.value.unwrap(), &deployix::registry()).diagnostics.to_string()
+    };
+    let first = told();
+    assert_eq!(first.matches("did you mean db-").count(), 16, "{first}");
+    for _ in 0..20 {
+        assert_eq!(told(), first);
     }
 }
 
