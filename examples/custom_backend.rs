@@ -16,7 +16,7 @@ impl Backend for Heroku {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { isolated_network: true, load_balancers: true, ..Capabilities::NONE }
+        Capabilities { isolated: true, load_balancers: true, ..Capabilities::NONE }
     }
 
     fn extension_decls(&self) -> &[ExtensionDecl] {

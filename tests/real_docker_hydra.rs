@@ -162,8 +162,13 @@ impl Drop for Project {
             let text = logs.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
             eprintln!("{}", text.unwrap_or_default());
         }
-        let down = ["down", "--volumes", "--rmi", "all", "--timeout", "5"];
-        let _ = self.compose_command(&down).output();
+        let images = self.compose_command(&["config", "--images"]).output();
+        let images = images.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        let _ = self.compose_command(&["down", "--volumes", "--timeout", "5"]).output();
+        // By name: what Compose removes itself may be the base image's name as well.
+        for image in images.unwrap_or_default().lines().filter(|i| i.starts_with("deployix-")) {
+            let _ = Command::new("docker").args(["image", "rm", image]).output();
+        }
     }
 }
 

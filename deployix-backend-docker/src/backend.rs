@@ -62,7 +62,7 @@ impl Backend for DockerBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { isolated_network: true, ..Capabilities::NONE }
+        Capabilities { isolated: true, ..Capabilities::NONE }
     }
 
     fn extension_decls(&self) -> &[ExtensionDecl] {

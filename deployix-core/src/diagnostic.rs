@@ -50,6 +50,8 @@ pub enum Code {
     GroupSplit,
     /// One port is used twice on one host.
     PortTaken,
+    /// One file or directory is wanted twice on one host.
+    PathTaken,
     /// A target has no room left.
     TargetFull,
     /// No target fits what a functionality wishes.
@@ -100,6 +102,7 @@ impl Code {
             Self::BackendUnknown => "backend-unknown",
             Self::GroupSplit => "group-split",
             Self::PortTaken => "port-taken",
+            Self::PathTaken => "path-taken",
             Self::TargetFull => "target-full",
             Self::TargetNotFound => "target-not-found",
             Self::ReplicasReduced => "replicas-reduced",

@@ -233,7 +233,7 @@ impl Fqdn {
     /// Refuses what is not a host name.
     pub fn new(text: impl AsRef<str>) -> Result<Self, NameError> {
         let text = text.as_ref();
-        check_host(text).map_err(|reason| NameError {
+        check_host(text).and_then(|()| check_no_address(text)).map_err(|reason| NameError {
             text: shorten(text),
             what: "a host name",
             reason,
@@ -384,6 +384,16 @@ fn check_parts(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// RFC 1123, section 2.1: what ends in a number is read as an address.
+fn check_no_address(text: &str) -> Result<(), &'static str> {
+    match text.rsplit('.').next() {
+        Some(last) if last.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Err("it ends in a number, so it reads as an address")
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_host(text: &str) -> Result<(), &'static str> {
     if text.is_empty() {
         return Err("it is empty");
@@ -425,7 +435,7 @@ mod tests {
     #[test]
     fn an_fqdn_is_folded_to_lower_case() {
         assert_eq!(Fqdn::new("GIT.Zalora.COM").unwrap().as_str(), "git.zalora.com");
-        for bad in ["", ".", "a..b", "a.", "-a.b", "a_b", "a/b", &"a.".repeat(130)] {
+        for bad in ["", ".", "1.2.3.4", "a..b", "a.", "-a.b", "a_b", "a/b", &"a.".repeat(130)] {
             assert!(Fqdn::new(bad).is_err(), "{bad}");
         }
     }

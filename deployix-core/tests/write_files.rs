@@ -113,11 +113,15 @@ fn what_is_no_longer_compiled_goes_and_what_others_put_there_stays() {
     fs::write(out.join("box/web/notes.txt"), "mine").unwrap();
     fs::write(out.join("box/flake.lock"), "theirs").unwrap();
     let written = write(&out, &[("box/compose.yaml", "d")]).unwrap();
-    assert_eq!(names(written.removed), ["box/web/Dockerfile", "box/web/deep/b", "old/x"]);
+    assert_eq!(names(written.removed), ["box/web/Dockerfile", "box/web/deep/b"]);
     let left: Vec<_> = all(&out).into_keys().collect();
-    let expected = [".deployix-files", "box/compose.yaml", "box/flake.lock", "box/web/notes.txt"];
+    let expected =
+        [".deployix-files", "box/compose.yaml", "box/flake.lock", "box/web/notes.txt", "old/x"];
     assert_eq!(left, expected.map(PathBuf::from));
-    assert!(!out.join("old").exists() && !out.join("box/web/deep").exists());
+    assert!(!out.join("box/web/deep").exists());
+    // Another target is another compile's to replace, and still known as ours.
+    let written = write(&out, &[("old/y", "e")]).unwrap();
+    assert_eq!(names(written.removed), ["old/x"]);
 }
 
 #[test]

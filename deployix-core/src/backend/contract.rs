@@ -80,9 +80,9 @@ pub trait Guest: fmt::Debug + Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each read by its name")]
 pub struct Capabilities {
-    /// Each functionality has network addresses of its own, so two on one machine may use one port
-    /// and several replicas may share a machine.
-    pub isolated_network: bool,
+    /// Each functionality has network addresses and a file system of its own, so two on one machine
+    /// may use one port or path, and several replicas may share a machine.
+    pub isolated: bool,
     /// It makes machines, so their addresses are known only once they are made.
     pub makes_machines: bool,
     /// It has load balancers of its own; elsewhere a program on a target does it.
@@ -105,7 +105,7 @@ pub struct Capabilities {
 impl Capabilities {
     /// A backend that can do nothing but compile for single machines.
     pub const NONE: Self = Self {
-        isolated_network: false,
+        isolated: false,
         makes_machines: false,
         load_balancers: false,
         ipsec: false,

@@ -79,7 +79,7 @@ impl Backend for MemoryBackend {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            isolated_network: false,
+            isolated: false,
             makes_machines: true,
             load_balancers: false,
             ipsec: true,

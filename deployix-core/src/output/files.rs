@@ -47,7 +47,8 @@ pub struct Written {
 /// is replaced as a whole, so nobody ever reads half of one; and where anything stands in the way,
 /// nothing is written at all.
 ///
-/// The folder is made where there is none. Which files are compiled ones is kept in it, in
+/// Of what an earlier compile wrote, only what belongs to the same targets is a leftover. The folder
+/// is made where there is none. Which files are compiled ones is kept in it, in
 /// `.deployix-files`.
 ///
 /// # Errors
@@ -78,7 +79,12 @@ pub fn write_files(
     let mut meanwhile = folder.before.clone();
     meanwhile.add(&after, |_| true);
     folder.replace(Manifest::FILE, meanwhile.to_string(), false)?;
-    for path in folder.before.paths().filter(|path| !wanted.contains_key(*path)) {
+    // What was compiled for other targets is another compile's to replace.
+    let targets: BTreeSet<&str> = files.keys().map(|(target, _)| target.as_str()).collect();
+    let is_here = |path: &RelativePath| path.parts().next().is_some_and(|t| targets.contains(t));
+    after.add(&folder.before, |path| !is_here(path));
+    let old = folder.before.paths().filter(|path| is_here(path) && !wanted.contains_key(*path));
+    for path in old {
         match leftovers {
             Leftovers::Remove if folder.remove(path)? => written.removed.insert(path.clone()),
             Leftovers::Remove => folder.exists(path) && written.left.insert(path.clone()),

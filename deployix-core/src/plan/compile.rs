@@ -1,12 +1,13 @@
 //! Compile: each functionality and each target by its backend.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     thread,
 };
 
 use crate::{
-    backend::{Artifact, Assembly, Backend, Peer, Registry, Remark, Resource, Unit, Via},
+    backend::{Artifact, Assembly, Backend, Owner, Peer, Registry, Remark, Resource, Unit, Via},
     diagnostic::{Code, Diagnostic, Diagnostics, Staged},
     name::{Name, RelativePath, ResourceId},
     spec::{FileContent, Target},
@@ -108,6 +109,10 @@ pub fn compile(
         fresh.push(outcome.fresh);
     }
     block_dependents(&connected, &units, &mut artifacts, &mut failed, &mut found);
+    for (at, unit) in units.iter().enumerate() {
+        let left_before = previous.map(|before| left_peers(unit, &before.failed));
+        fresh[at] |= left_before.is_some_and(|before| before != left_peers(unit, &failed));
+    }
 
     let mut by_target: BTreeMap<&Name, Vec<usize>> = BTreeMap::new();
     for (at, unit) in units.iter().enumerate().filter(|(at, _)| artifacts[*at].is_some()) {
@@ -119,7 +124,8 @@ pub fn compile(
         let here = by_target.get(&site.target.name).map_or(&[][..], Vec::as_slice);
         let before = before.get(&site.target.name).copied().unwrap_or_default();
         let units = &units;
-        let job = Job { site: *site, here, before, units, artifacts: &artifacts, fresh: &fresh };
+        let (artifacts, fresh, failed) = (&artifacts, &fresh, &failed);
+        let job = Job { site: *site, here, before, units, artifacts, fresh, failed };
         assemble_one(&job, &connected, registry, previous)
     });
     let mut assembled = BTreeMap::new();
@@ -143,7 +149,7 @@ pub fn compile(
     drop(by_target);
     drop(sites);
     drop(units);
-    let resources = merge(&artifacts, &assembled, &mut found);
+    let resources = merge(&artifacts, &assembled, &failed, &mut found);
     let compiled = Compiled { connected, artifacts, assembled, resources, failed, failed_targets };
     Staged::new(compiled, found)
 }
@@ -361,6 +367,33 @@ fn block_dependents(
     }
 }
 
+/// The ends of a unit's edges that are left as they are.
+fn left_peers<'a>(unit: &Unit<'a>, failed: &BTreeSet<Name>) -> Vec<&'a Name> {
+    let peers = unit.upstreams.iter().chain(&unit.consumers).map(|peer| peer.name);
+    peers.filter(|name| failed.contains(*name)).collect()
+}
+
+/// Whether a resource stands on account of an edge one of whose ends is left as it is: then so is
+/// the resource.
+fn is_left(resource: &Resource, failed: &BTreeSet<Name>) -> bool {
+    match resource.owner() {
+        Owner::Edge { consumer, provider } => {
+            failed.contains(consumer) || failed.contains(provider)
+        }
+        _ => false,
+    }
+}
+
+/// What a functionality compiled to, without what is left as it is.
+fn without_left<'a>(artifact: &'a Artifact, failed: &BTreeSet<Name>) -> Cow<'a, Artifact> {
+    if !artifact.resources.iter().any(|resource| is_left(resource, failed)) {
+        return Cow::Borrowed(artifact);
+    }
+    let mut whole = artifact.clone();
+    whole.resources.retain(|resource| !is_left(resource, failed));
+    Cow::Owned(whole)
+}
+
 /// One target and what was compiled for it.
 struct Job<'a> {
     site: crate::backend::Site<'a>,
@@ -370,6 +403,7 @@ struct Job<'a> {
     units: &'a [Unit<'a>],
     artifacts: &'a [Option<Artifact>],
     fresh: &'a [bool],
+    failed: &'a BTreeSet<Name>,
 }
 
 fn assemble_one(
@@ -393,7 +427,9 @@ fn assemble_one(
         return OneCompiled { artifact: None, found, fresh: true };
     };
     let units: Vec<_> = job.here.iter().map(|&at| job.units[at].clone()).collect();
-    let artifacts: Vec<_> = job.here.iter().filter_map(|&at| job.artifacts[at].as_ref()).collect();
+    let here = job.here.iter().filter_map(|&at| job.artifacts[at].as_ref());
+    let whole: Vec<_> = here.map(|artifact| without_left(artifact, job.failed)).collect();
+    let artifacts: Vec<&Artifact> = whole.iter().map(|artifact| &**artifact).collect();
     let assembly = Assembly {
         deployment: connected.deployment(),
         site: job.site,
@@ -440,11 +476,13 @@ impl Compiled {
 fn merge(
     artifacts: &BTreeMap<Name, Artifact>,
     assembled: &BTreeMap<Name, Artifact>,
+    failed: &BTreeSet<Name>,
     found: &mut Diagnostics,
 ) -> BTreeMap<ResourceId, Resource> {
     let artifacts = artifacts.values().chain(assembled.values());
     let mut all: Vec<(ResourceId, Resource)> = artifacts
         .flat_map(|artifact| &artifact.resources)
+        .filter(|resource| !is_left(resource, failed))
         .map(|resource| (resource.id().clone(), resource.clone()))
         .collect();
     // Stable, so the first one of an id stays the first.

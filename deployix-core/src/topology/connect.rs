@@ -19,11 +19,11 @@ use super::{
 use crate::{
     backend::{EndpointRef, Peer, Registry, Site, Unit, Via, endpoints_of},
     diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity, Staged},
-    name::{BackendId, Fqdn, Name},
+    name::{AbsolutePath, BackendId, Fqdn, Name},
     ordered::OrderedMap,
     spec::{
-        CertificateAuthority, Endpoint, ExtensionSite, IfUnsupported, Part, Service, ServiceSpec,
-        Target, TargetKind,
+        CertificateAuthority, Endpoint, ExtensionSite, FileSpec, IfUnsupported, Part, Service,
+        ServiceSpec, Target, TargetKind,
     },
 };
 
@@ -111,6 +111,10 @@ pub fn connect(placed: Placed, registry: &Registry) -> Staged<Connected> {
             failed.insert(node.name().clone());
         }
     }
+    for (at, problem) in path_clashes(&nodes, &assignments, &located, &targets, registry, &failed) {
+        failed.insert(nodes[at].name().clone());
+        found.push(problem);
+    }
     let endpoints: Vec<Arc<[EndpointRef]>> =
         nodes.iter().map(|node| endpoints_of(node.service()).collect()).collect();
     let edges: Vec<_> = edges
@@ -140,6 +144,56 @@ pub fn connect(placed: Placed, registry: &Registry) -> Staged<Connected> {
         .collect();
     drop((upstreams, consumers));
     Staged::new(Connected { ties, nodes, edges, by_provider, graph, failed }, found)
+}
+
+/// Files and state that two functionalities want on one machine, unless each has a file system of
+/// its own there; by the position of the second.
+fn path_clashes(
+    nodes: &[Node],
+    assignments: &[Assignment],
+    located: &[usize],
+    targets: &[&Target],
+    registry: &Registry,
+    failed: &BTreeSet<Name>,
+) -> Vec<(usize, Diagnostic)> {
+    let mut problems = Vec::new();
+    let mut taken: HashMap<(usize, u32, &AbsolutePath), (&Name, Option<&FileSpec>)> =
+        HashMap::new();
+    for (at, node) in nodes.iter().enumerate() {
+        let target = targets[located[at]];
+        let backend = registry.backend(&target.backend);
+        if backend.is_none_or(|backend| backend.capabilities().isolated)
+            || failed.contains(node.name())
+        {
+            continue;
+        }
+        let paths = node.service().members().flat_map(|(_, service)| {
+            let files = service.files.iter().map(|(path, file)| (path, Some(file)));
+            files.chain(service.state.iter().map(|path| (path, None)))
+        });
+        for (path, file) in paths {
+            for &machine in &*assignments[at].machines {
+                let (holder, there) =
+                    *taken.entry((located[at], machine, path)).or_insert((node.name(), file));
+                if holder == node.name() || (file.is_some() && file == there) {
+                    continue;
+                }
+                let message = format!(
+                    "`{}` and `{holder}` both have {path} on `{}`",
+                    node.name(),
+                    target.name
+                );
+                let keys = ["service", if file.is_some() { "files" } else { "state" }];
+                let problem = Diagnostic::error(Code::PathTaken, message)
+                    .about(node.name())
+                    .at(node.place(keys))
+                    .remedy("give one of them another path, or place them on different targets");
+                problems.push((at, problem));
+                break;
+            }
+        }
+    }
+    problems
 }
 
 /// Cuts what is in the order of its owners into each owner's share; to be asked for owner by
@@ -266,7 +320,7 @@ fn servers_of(
 ) -> Option<Vec<IpAddr>> {
     let own = &assignments[at];
     let backend = registry.backend(&ties.infrastructure.targets[&own.target].backend)?;
-    if backend.capabilities().isolated_network {
+    if backend.capabilities().isolated {
         return None;
     }
     let first = edges.partition_point(|edge| (edge.consumer as usize) < at);

@@ -154,7 +154,10 @@ impl Turn {
         beside: Option<Name>,
         ground: &mut Ground<'_>,
     ) -> Option<Placement> {
-        let demand = || Demand::of(node.service(), &node.functionality.machine);
+        let demand = || {
+            let demand = Demand::of(node.service(), &node.functionality.machine);
+            if node.balancer.is_some() { demand.published() } else { demand }
+        };
         match self {
             Self::Asked => {
                 let (target, place) = asked(node, ties)?;

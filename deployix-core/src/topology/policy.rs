@@ -16,6 +16,8 @@ pub(super) struct Demand {
     memory: u64,
     /// Ports on the machine's own address.
     ports: Vec<(u16, Protocol)>,
+    /// Whether the ports are the machine's own even where functionalities have their own.
+    published: bool,
 }
 
 impl Demand {
@@ -33,9 +35,16 @@ impl Demand {
         demand
     }
 
-    /// The same where a functionality has addresses of its own, and so ports of its own.
-    pub(super) fn without_ports(&self) -> Self {
-        Self { cpus: self.cpus, memory: self.memory, ports: Vec::new() }
+    /// The same for what is reached at the machine's own address, wherever it runs.
+    pub(super) fn published(self) -> Self {
+        Self { published: true, ..self }
+    }
+
+    /// The same where functionalities have addresses of their own, and so ports of their own but
+    /// for what is published.
+    pub(super) fn isolated(&self) -> Self {
+        let ports = if self.published { self.ports.clone() } else { Vec::new() };
+        Self { ports, ..*self }
     }
 }
 

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use crate::{
     diagnostic::Code,
-    name::{Fqdn, Name},
+    name::{AbsolutePath, Fqdn, Name},
     ordered::OrderedMap,
     spec::{Lowered, Part, Probe, Protocol, ServiceSpec},
 };
@@ -85,7 +85,7 @@ fn check_one(service: &ServiceSpec, upstreams: &[Fqdn], found: &mut Findings<'_>
             Code::ValueInvalid,
             &["readiness", "path"],
             format!("{path:?} is not the path of a request"),
-            "start it with a slash and write blanks and other special characters as %XX",
+            "start it with a slash, write special characters as %XX; nothing is filled in here",
         ),
         Some(Probe::Command(command)) if command.is_empty() => found.push(
             Code::ValueInvalid,
@@ -95,6 +95,9 @@ fn check_one(service: &ServiceSpec, upstreams: &[Fqdn], found: &mut Findings<'_>
         ),
         _ => {}
     }
+    check_commands(service, found);
+    check_paths(service, found);
+    check_packages(service, found);
     if service.on_demand && service.endpoints.is_empty() {
         found.push(
             Code::ServiceInvalid,
@@ -111,10 +114,56 @@ fn check_one(service: &ServiceSpec, upstreams: &[Fqdn], found: &mut Findings<'_>
             "remove `schedule` or `on-demand`",
         );
     }
+}
+
+/// A command has a program.
+fn check_commands(service: &ServiceSpec, found: &mut Findings<'_>) {
+    let commands = [("start", &service.start), ("initializer", &service.initializer)];
+    for (key, command) in commands {
+        if command.first().is_some_and(|program| program.as_literal() == Some("")) {
+            found.push(
+                Code::ValueInvalid,
+                &[key, "0"],
+                "the program's name is empty".to_owned(),
+                "give the program first, then its arguments",
+            );
+        }
+    }
+}
+
+/// Files and state lie where they can, and none within another.
+fn check_paths(service: &ServiceSpec, found: &mut Findings<'_>) {
+    /// What the kernel shows there cannot be replaced.
+    const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
+    /// What a machine or an image cannot do without.
+    const SYSTEM: [&str; 11] = [
+        "/bin", "/boot", "/etc", "/lib", "/lib64", "/run", "/sbin", "/tmp", "/usr", "/var",
+        "/var/lib",
+    ];
+    let files = service.files.keys().map(|path| ("files", path.as_str()));
+    let state = service.state.iter().map(|path| ("state", path.as_str()));
+    for (key, path) in files.chain(state) {
+        if path.contains("${") {
+            found.push(
+                Code::ValueInvalid,
+                &[key],
+                format!("nothing is filled in within the path {path:?}"),
+                "write the path out",
+            );
+        }
+        if KERNEL.iter().any(|kernel| path == *kernel || is_within(path, kernel))
+            || (key == "state" && SYSTEM.contains(&path))
+        {
+            found.push(
+                Code::ValueInvalid,
+                &[key],
+                format!("{path} is the system's own"),
+                "choose a path of the service's own, such as one below /var/lib",
+            );
+        }
+    }
     for path in &service.state {
-        if let Some(outer) = service.state.iter().find(|outer| {
-            path.as_str().strip_prefix(outer.as_str()).is_some_and(|rest| rest.starts_with('/'))
-        }) {
+        if let Some(outer) = service.state.iter().find(|o| is_within(path.as_str(), o.as_str())) {
             found.push(
                 Code::ValuesConflict,
                 &["state"],
@@ -123,6 +172,46 @@ fn check_one(service: &ServiceSpec, upstreams: &[Fqdn], found: &mut Findings<'_>
             );
         }
     }
+    // Whatever lies within a path follows it in order, with nothing but its like in between.
+    let mut outer: Option<&str> = None;
+    let mut paths: Vec<_> = service.files.keys().map(AbsolutePath::as_str).collect();
+    paths.sort_unstable_by(|a, b| a.split('/').cmp(b.split('/')));
+    for path in paths {
+        match outer {
+            Some(outer) if is_within(path, outer) => found.push(
+                Code::ValuesConflict,
+                &["files", path],
+                format!("{path} lies within {outer}, which is a file"),
+                "give one of them another path",
+            ),
+            _ => outer = Some(path),
+        }
+    }
+}
+
+/// Whether a path lies within another.
+fn is_within(path: &str, outer: &str) -> bool {
+    path.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Names of packages are such, and no options or commands of whoever installs them.
+fn check_packages(service: &ServiceSpec, found: &mut Findings<'_>) {
+    let debian = |c: char| c.is_ascii_alphanumeric() || "+-.:~=/".contains(c);
+    let nix = |c: char| c.is_ascii_alphanumeric() || "_-'.".contains(c);
+    let debian = service.software.debian.iter().filter(|name| !is_package(name, debian));
+    let nix = service.software.nix.iter().filter(|name| !is_package(name, nix));
+    for (key, name) in debian.map(|name| ("debian", name)).chain(nix.map(|name| ("nix", name))) {
+        found.push(
+            Code::ValueInvalid,
+            &["software", key],
+            format!("{name:?} is no package's name"),
+            "give one package per item, without options",
+        );
+    }
+}
+
+fn is_package(name: &str, allowed: impl Fn(char) -> bool) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') && name.chars().all(allowed)
 }
 
 fn check_templates(service: &ServiceSpec, upstreams: &[Fqdn], found: &mut Findings<'_>) {
@@ -161,5 +250,7 @@ fn check_templates(service: &ServiceSpec, upstreams: &[Fqdn], found: &mut Findin
 
 /// RFC 3986, section 3.3 and 3.4: a path and maybe a query, nothing that ends a request line.
 fn is_request_path(path: &str) -> bool {
-    path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+    path.starts_with('/')
+        && !path.contains("${")
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }

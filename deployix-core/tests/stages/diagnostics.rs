@@ -292,3 +292,74 @@ fn everything_wrong_is_told_at_once() {
         "{found}"
     );
 }
+
+#[test]
+fn one_path_wanted_twice_on_a_machine_is_refused_for_the_second() {
+    let writes = |text: &str, port, content: &str| {
+        let service = ServiceSpec::builder([text]).endpoint("main", port);
+        let service = service.file("/etc/app", content).file("/etc/same", "same").build().unwrap();
+        FunctionalitySpec::new(text, service).unwrap()
+    };
+    let specs = vec![writes("a", 80, "one"), writes("b", 81, "two"), writes("c", 82, "one")];
+    let (found, compiled) = outcome(deployment(specs).machine("box", None));
+    let diagnostic = only(&found);
+    assert_eq!(diagnostic.code, Code::PathTaken);
+    assert!(diagnostic.message.contains("/etc/app"), "{diagnostic}");
+    assert_eq!(compiled, ["a", "c"], "an equal file may be shared");
+    let state = |text: &str, port| {
+        let service = ServiceSpec::builder([text]).endpoint("main", port).state("/var/lib/app");
+        FunctionalitySpec::new(text, service.build().unwrap()).unwrap()
+    };
+    let (found, compiled) =
+        outcome(deployment(vec![state("a", 80), state("b", 81)]).machine("box", None));
+    assert_eq!(only(&found).code, Code::PathTaken);
+    assert_eq!(compiled, ["a"]);
+}
+
+#[test]
+fn counts_beyond_reason_are_refused_before_anything_is_made_of_them() {
+    let many = std::num::NonZeroU32::MAX;
+    let web = functionality("web", 80, &[]).replicas(many);
+    let (found, _) = outcome(deployment(vec![web]).pool("pool", u32::MAX));
+    assert_eq!(codes(&found), [Code::ValueInvalid; 2]);
+}
+
+#[test]
+fn paths_and_programs_that_cannot_be_are_refused() {
+    let service = |builder: deployix_core::spec::ServiceBuilder| {
+        let web = FunctionalitySpec::new("web", builder.build().unwrap()).unwrap();
+        codes(&outcome(deployment(vec![web]).machine("box", None)).0)
+    };
+    let web = || ServiceSpec::builder(["web"]);
+    for builder in [
+        web().state("/proc"),
+        web().state("/etc"),
+        web().file("/sys/x", "x"),
+        web().state("/var/${secret:x}"),
+        ServiceSpec::builder([""]),
+        web().debian(["-oX=y"]),
+        web().debian(["python3; rm -rf /"]),
+        web().nix(["hello world"]),
+    ] {
+        assert_eq!(service(builder.clone()), [Code::ValueInvalid], "{builder:?}");
+    }
+    let nested = web().file("/etc/x", "x").file("/etc/x-y", "x").file("/etc/x/y", "x");
+    assert_eq!(service(nested), [Code::ValuesConflict]);
+    assert_eq!(service(web().file("/etc/x", "x").file("/etc/x-y", "x")), []);
+}
+
+#[test]
+fn an_edge_from_what_is_left_out_is_left_out_with_it() {
+    // Without a command it cannot be compiled.
+    let service = ServiceSpec::builder(Vec::<String>::new()).build().unwrap();
+    let broken = FunctionalitySpec::new("web", service).unwrap();
+    let broken = broken.upstream("db.example.com").unwrap();
+    let other = functionality("other", 81, &["db"]);
+    let staged = compiled(
+        deployment(vec![broken, other, functionality("db", 5432, &[])]).machine("box", None),
+    );
+    assert_eq!(codes(&staged.diagnostics), [Code::KeyMissing]);
+    let ids: Vec<_> = staged.value.resources().keys().map(ToString::to_string).collect();
+    assert!(ids.contains(&"memory/edge/other/db".to_owned()), "{ids:?}");
+    assert!(!ids.iter().any(|id| id.contains("web")), "{ids:?}");
+}

@@ -380,13 +380,13 @@ impl Plot {
     /// Whether replicas go to different machines of it.
     fn spreads(&self) -> bool {
         let one_by_one = matches!(self.target.kind, TargetKind::Machine | TargetKind::Pool { .. });
-        one_by_one && !self.capabilities.isolated_network
+        one_by_one && !self.capabilities.isolated
     }
 
     /// What a functionality takes of a machine here: no ports where it has addresses of its own.
     fn of_machine<'d>(&self, demand: &'d Demand) -> Cow<'d, Demand> {
-        if self.capabilities.isolated_network {
-            Cow::Owned(demand.without_ports())
+        if self.capabilities.isolated {
+            Cow::Owned(demand.isolated())
         } else {
             Cow::Borrowed(demand)
         }

@@ -11,6 +11,9 @@ use crate::{
     spec::{Catalog, ExtensionSite, Functionality, FunctionalitySpec, Lowered},
 };
 
+/// More replicas of one functionality are taken for a slip of the hand.
+const MOST_REPLICAS: u32 = 1_000;
+
 /// A functionality as a catalog exports it, and the file it came from.
 struct Candidate {
     functionality: Arc<dyn Functionality>,
@@ -177,6 +180,18 @@ fn plain(
 
 /// Checks one functionality by itself.
 fn check(node: &Node, registry: &Registry, found: &mut Diagnostics) {
+    let replicas = node.functionality.replicas;
+    if replicas.get() > MOST_REPLICAS {
+        found.push(
+            Diagnostic::error(
+                Code::ValueInvalid,
+                format!("`{}` asks for {replicas} replicas", node.name()),
+            )
+            .about(node.name())
+            .at(node.place(["replicas"]))
+            .remedy(format!("ask for at most {MOST_REPLICAS}")),
+        );
+    }
     for problem in service_check::check(node.service(), &node.functionality.upstream_hosts) {
         found.push(problem_in(node, problem));
     }

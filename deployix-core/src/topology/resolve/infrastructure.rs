@@ -12,6 +12,9 @@ use crate::{
     suggest::nearest,
 };
 
+/// More machines in one pool are taken for a slip of the hand.
+const MOST_MACHINES: u32 = 10_000;
+
 impl Infrastructure {
     /// The file in which something is described.
     pub(in crate::topology) fn source_of(&self, kind: &str, name: &Name) -> Option<Arc<Source>> {
@@ -124,6 +127,16 @@ fn check_target<'a>(
             .remedy("use several targets of kind \"machine\""),
         ),
         Some(_) => {}
+    }
+    if target.kind.machines() > MOST_MACHINES {
+        problems.push(
+            Diagnostic::error(
+                Code::ValueInvalid,
+                format!("target `{}` has {} machines", target.name, target.kind.machines()),
+            )
+            .at(place(&["count"]))
+            .remedy(format!("give it at most {MOST_MACHINES}, or split it")),
+        );
     }
     if let Some(guest) = &target.guest
         && registry.guest(guest).is_none()
