@@ -23,7 +23,7 @@ use crate::{
     ordered::OrderedMap,
     spec::{
         CertificateAuthority, Endpoint, ExtensionSite, FileSpec, IfUnsupported, Part, Service,
-        ServiceSpec, Target, TargetKind,
+        ServiceSpec, Target, TargetKind, UserName,
     },
 };
 
@@ -146,8 +146,22 @@ pub fn connect(placed: Placed, registry: &Registry) -> Staged<Connected> {
     Staged::new(Connected { ties, nodes, edges, by_provider, graph, failed }, found)
 }
 
-/// Files and state that two functionalities want on one machine, unless each has a file system of
-/// its own there; by the position of the second.
+/// What a functionality has at a path.
+#[derive(Clone, Copy, PartialEq)]
+enum Claim<'a> {
+    File(&'a FileSpec),
+    State(Option<&'a UserName>),
+}
+
+impl Claim<'_> {
+    /// Whether two can have it together: an equal file, or state of one and the same user.
+    fn is_shared_with(self, other: Self) -> bool {
+        self == other && self != Self::State(None)
+    }
+}
+
+/// Files and state that two functionalities want on one machine and cannot share, unless each has a
+/// file system of its own there; by the position of the second.
 fn path_clashes(
     nodes: &[Node],
     assignments: &[Assignment],
@@ -157,8 +171,7 @@ fn path_clashes(
     failed: &BTreeSet<Name>,
 ) -> Vec<(usize, Diagnostic)> {
     let mut problems = Vec::new();
-    let mut taken: HashMap<(usize, u32, &AbsolutePath), (&Name, Option<&FileSpec>)> =
-        HashMap::new();
+    let mut taken: HashMap<(usize, u32, &AbsolutePath), (&Name, Claim<'_>)> = HashMap::new();
     for (at, node) in nodes.iter().enumerate() {
         let target = targets[located[at]];
         let backend = registry.backend(&target.backend);
@@ -168,14 +181,15 @@ fn path_clashes(
             continue;
         }
         let paths = node.service().members().flat_map(|(_, service)| {
-            let files = service.files.iter().map(|(path, file)| (path, Some(file)));
-            files.chain(service.state.iter().map(|path| (path, None)))
+            let files = service.files.iter().map(|(path, file)| (path, Claim::File(file)));
+            let state = Claim::State(service.user.as_ref());
+            files.chain(service.state.iter().map(move |path| (path, state)))
         });
-        for (path, file) in paths {
+        for (path, claim) in paths {
             for &machine in &*assignments[at].machines {
                 let (holder, there) =
-                    *taken.entry((located[at], machine, path)).or_insert((node.name(), file));
-                if holder == node.name() || (file.is_some() && file == there) {
+                    *taken.entry((located[at], machine, path)).or_insert((node.name(), claim));
+                if holder == node.name() || claim.is_shared_with(there) {
                     continue;
                 }
                 let message = format!(
@@ -183,10 +197,10 @@ fn path_clashes(
                     node.name(),
                     target.name
                 );
-                let keys = ["service", if file.is_some() { "files" } else { "state" }];
+                let key = if matches!(claim, Claim::File(_)) { "files" } else { "state" };
                 let problem = Diagnostic::error(Code::PathTaken, message)
                     .about(node.name())
-                    .at(node.place(keys))
+                    .at(node.place(["service", key]))
                     .remedy("give one of them another path, or place them on different targets");
                 problems.push((at, problem));
                 break;

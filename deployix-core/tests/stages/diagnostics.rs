@@ -314,6 +314,13 @@ fn one_path_wanted_twice_on_a_machine_is_refused_for_the_second() {
         outcome(deployment(vec![state("a", 80), state("b", 81)]).machine("box", None));
     assert_eq!(only(&found).code, Code::PathTaken);
     assert_eq!(compiled, ["a"]);
+    let own = |text: &str, port| {
+        let service = ServiceSpec::builder([text]).endpoint("main", port).state("/var/lib/app");
+        FunctionalitySpec::new(text, service.user("app").build().unwrap()).unwrap()
+    };
+    let (found, compiled) =
+        outcome(deployment(vec![own("a", 80), own("b", 81)]).machine("box", None));
+    assert_eq!((found, compiled.len()), (Diagnostics::new(), 2), "one user may share its state");
 }
 
 #[test]
