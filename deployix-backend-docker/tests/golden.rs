@@ -2,7 +2,7 @@
 //!
 //! `real_docker_project.rs` feeds the same to the real tools.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod stage;
 

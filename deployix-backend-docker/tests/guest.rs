@@ -1,6 +1,6 @@
 //! What a machine is told at its first boot, so that it runs Docker.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod stage;
 

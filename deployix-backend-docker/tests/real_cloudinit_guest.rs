@@ -2,7 +2,7 @@
 //!
 //! This test needs `cloud-init`; `scripts/test` brings it.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod stage;
 

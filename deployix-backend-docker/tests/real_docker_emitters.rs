@@ -2,7 +2,7 @@
 //!
 //! These tests need a Docker engine and the Compose plugin; `scripts/test` brings both.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../src/hostile.rs"]
 mod hostile;

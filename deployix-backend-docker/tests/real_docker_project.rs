@@ -3,7 +3,7 @@
 //! These tests need a Docker engine, the Compose plugin and the image `debian:bookworm-slim`;
 //! `scripts/test` brings all of them.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod real;
 mod stage;

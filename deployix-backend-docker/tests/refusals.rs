@@ -1,6 +1,6 @@
 //! What cannot be honoured is refused or remarked on, with the place and a remedy.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod stage;
 
