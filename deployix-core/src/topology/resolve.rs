@@ -138,7 +138,8 @@ pub fn resolve(deployment: Deployment, registry: &Registry) -> Staged<Resolved> 
     infrastructure::check(&mut ties, registry, &mut found);
 
     let (mut nodes, mut hosts) = candidates::nodes(catalogs, registry, &mut failed, &mut found);
-    balancers::add(&ties.infrastructure, &mut nodes, &mut hosts, &mut failed, &mut found);
+    let infrastructure = &ties.infrastructure;
+    balancers::add(infrastructure, &mut nodes, &mut hosts, incomplete, &mut failed, &mut found);
     check_external_hosts(&external_hosts, &hosts, &ties, &mut found);
     check_placement(&ties, &nodes, &failed, incomplete, &mut found);
 

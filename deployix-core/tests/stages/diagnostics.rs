@@ -256,6 +256,19 @@ fn a_load_balancer_in_front_of_nothing_is_refused() {
 }
 
 #[test]
+fn a_load_balancer_in_front_of_what_could_not_be_read_is_blocked() {
+    let mut deployment = deployment(vec![functionality("other", 80, &[])]).machine("box", None);
+    deployment.catalogs[0].unreadable.insert(name("web"));
+    let port = |port| std::num::NonZeroU16::new(port).unwrap();
+    let fqdn = Fqdn::new("web.example.com").unwrap();
+    let balancer = LoadBalancer::new(name("front"), fqdn, port(443), port(80));
+    deployment.infrastructure.load_balancers.insert(name("front"), balancer);
+    let (found, compiled) = outcome(deployment);
+    assert_eq!(only(&found).code, Code::Blocked);
+    assert_eq!(compiled, ["other"]);
+}
+
+#[test]
 fn ipsec_without_a_certificate_authority_is_refused() {
     let deployment =
         deployment(vec![functionality("web", 80, &["db"]), functionality("db", 5432, &[])])

@@ -19,13 +19,14 @@ pub(super) fn add(
     infrastructure: &Infrastructure,
     nodes: &mut Vec<Node>,
     hosts: &mut Hosts,
+    incomplete: bool,
     failed: &mut BTreeSet<Name>,
     found: &mut Diagnostics,
 ) {
     for balancer in infrastructure.load_balancers.values() {
         let source = infrastructure.source_of("load-balancer", &balancer.name);
         let node = node_name(balancer).and_then(|name| {
-            let node = node(&name, balancer, nodes, hosts);
+            let node = node(&name, balancer, nodes, hosts, incomplete);
             node.map_err(|refusal| refusal.of(Some(name)))
         });
         let name = match node {
@@ -89,6 +90,7 @@ fn node(
     balancer: &LoadBalancer,
     nodes: &[Node],
     hosts: &Hosts,
+    incomplete: bool,
 ) -> Result<Node, Refusal> {
     let fqdn = &balancer.balances;
     let find = |name: &Name| nodes.binary_search_by(|node| node.name().cmp(name)).ok();
@@ -98,6 +100,11 @@ fn node(
         return Err(Refusal::new(Code::NameTaken, "", message, "rename one of the two"));
     }
     let Some(host) = hosts.get(fqdn) else {
+        if incomplete {
+            let message = format!("nothing that could be read provides {fqdn}");
+            let remedy = "mend the functionalities and catalogs that could not be read";
+            return Err(Refusal::new(Code::Blocked, "balances", message, remedy));
+        }
         let remedy = match nearest(fqdn.as_str(), hosts.keys().map(Fqdn::as_str)) {
             Some(known) => format!("did you mean {known}?"),
             None => "balance over the fqdn of a functionality".to_owned(),
