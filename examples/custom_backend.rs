@@ -75,7 +75,7 @@ impl Backend for Heroku {
         Err(BackendError::permanent(ErrorKind::Unsupported, "observe", "this one only compiles"))
     }
 
-    async fn apply(&self, _: &Step<'_>) -> Result<Outcome, BackendError> {
+    async fn apply(&self, _: &Step<'_>, _: &StepContext<'_>) -> Result<Outcome, BackendError> {
         Err(BackendError::permanent(ErrorKind::Unsupported, "apply", "this one only compiles"))
     }
 }

@@ -81,13 +81,13 @@ fn compiled(file: &Path, registry: &Registry, folder: &Path) -> Result<Report, D
 impl Report {
     /// What a step makes: its resource's id without what its line says already.
     fn what(&self, step: &PlannedStep) -> String {
-        let owner = step.owner.to_string();
+        let owner = step.owner().to_string();
         let said = |part: &&str| {
             *part == "functionality"
                 || self.targets.contains(*part)
                 || owner.split(' ').any(|word| word == *part)
         };
-        let parts = step.resource.as_str().split('/').skip(1);
+        let parts = step.id().as_str().split('/').skip(1);
         parts.filter(|part| !said(part)).collect::<Vec<_>>().join("/")
     }
 }
@@ -96,7 +96,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut owners: Vec<(String, Vec<String>)> = Vec::new();
         for step in &self.plan.steps {
-            let owner = step.owner.to_string();
+            let owner = step.owner().to_string();
             match owners.iter_mut().find(|(other, _)| *other == owner) {
                 Some((_, made)) => made.push(self.what(step)),
                 None => owners.push((owner, vec![self.what(step)])),

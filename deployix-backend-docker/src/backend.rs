@@ -5,7 +5,7 @@ use deployix_core::{
     BackendId,
     backend::{
         Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, ErrorKind,
-        Guest, Observed, Outcome, Resource, Scope, Site, Step, Unit, UserData,
+        Guest, Observed, Outcome, Resource, Scope, Site, Step, StepContext, Unit, UserData,
     },
     spec::ExtensionDecl,
 };
@@ -92,7 +92,7 @@ impl Backend for DockerBackend {
         Err(unsupported("observe"))
     }
 
-    async fn apply(&self, _step: &Step<'_>) -> Result<Outcome, BackendError> {
+    async fn apply(&self, _step: &Step<'_>, _: &StepContext<'_>) -> Result<Outcome, BackendError> {
         Err(unsupported("apply"))
     }
 }

@@ -5,7 +5,7 @@ use deployix_core::{
     BackendId,
     backend::{
         Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, ErrorKind,
-        Observed, Outcome, Resource, Scope, Step, Unit,
+        Observed, Outcome, Resource, Scope, Step, StepContext, Unit,
     },
     spec::ExtensionDecl,
 };
@@ -80,7 +80,7 @@ impl Backend for Ec2Backend {
         Err(unsupported("observe"))
     }
 
-    async fn apply(&self, _step: &Step<'_>) -> Result<Outcome, BackendError> {
+    async fn apply(&self, _step: &Step<'_>, _: &StepContext<'_>) -> Result<Outcome, BackendError> {
         Err(unsupported("apply"))
     }
 }

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use deployix_core::backend::{
     Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, ErrorKind,
-    Guest, Input, Inputs, Observed, Outcome, Owner, Remark, Resource, Scope, Site, Step, Unit,
-    UserData,
+    Guest, Input, Inputs, Observed, Outcome, Owner, Remark, Resource, Scope, Site, Step,
+    StepContext, Unit, UserData,
 };
 use deployix_core::spec::{ExtensionDecl, FileContent};
 use deployix_core::{BackendId, Digest, RelativePath, ResourceId};
@@ -115,7 +115,7 @@ impl Backend for NixosBackend {
             ("secrets".to_owned(), Input::map(secrets)),
         ]);
         let resource = Resource::new(id, Owner::Functionality(unit.name.clone()), inputs, []);
-        Ok(Artifact { files, resources: vec![resource], remarks: Vec::new() })
+        Ok(Artifact { files, resources: vec![resource], ..Artifact::default() })
     }
 
     fn assemble(&self, assembly: &Assembly<'_>) -> Result<Artifact, CompileError> {
@@ -131,7 +131,7 @@ impl Backend for NixosBackend {
         Err(unsupported("observe"))
     }
 
-    async fn apply(&self, _step: &Step<'_>) -> Result<Outcome, BackendError> {
+    async fn apply(&self, _step: &Step<'_>, _: &StepContext<'_>) -> Result<Outcome, BackendError> {
         Err(unsupported("apply"))
     }
 }

@@ -1,8 +1,8 @@
 //! [`OrderedMap`]: a map of few entries.
 
-use std::{borrow::Borrow, fmt, ops::Index, slice, vec};
+use std::{borrow::Borrow, fmt, marker::PhantomData, ops::Index, slice, vec};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A map of few entries, in the order of their keys; used like a `BTreeMap`.
 ///
@@ -166,6 +166,30 @@ impl<K: Serialize, V: Serialize> Serialize for OrderedMap<K, V> {
     }
 }
 
+impl<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>> Deserialize<'de> for OrderedMap<K, V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<K, V>(PhantomData<(K, V)>);
+
+        impl<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>> de::Visitor<'de> for Entries<K, V> {
+            type Value = OrderedMap<K, V>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(OrderedMap::of(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Entries(PhantomData))
+    }
+}
+
 impl<Q: Into<K>, K: Ord, V> FromIterator<(Q, V)> for OrderedMap<K, V> {
     fn from_iter<T: IntoIterator<Item = (Q, V)>>(iter: T) -> Self {
         Self::of(iter.into_iter().map(|(key, value)| (key.into(), value)).collect())
@@ -238,7 +262,9 @@ mod tests {
                 prop_assert_eq!(map.get(&key), model.get(&key));
                 prop_assert_eq!(map.contains_key(&key), model.contains_key(&key));
             }
-            prop_assert_eq!(serde_json::to_string(&map)?, serde_json::to_string(&model)?);
+            let text = serde_json::to_string(&map)?;
+            prop_assert_eq!(&text, &serde_json::to_string(&model)?);
+            prop_assert_eq!(&serde_json::from_str::<OrderedMap<u8, u8>>(&text)?, &map);
             prop_assert!(map.into_iter().eq(model));
         }
     }

@@ -11,7 +11,7 @@ use deployix_core::{
     BackendId, ResourceId,
     backend::{
         Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError,
-        MemoryBackend, Observed, Outcome, Owner, Resource, Scope, Step, Unit,
+        MemoryBackend, Observed, Outcome, Owner, Resource, Scope, Step, StepContext, Unit,
     },
     conformance::Kit,
     spec::ExtensionDecl,
@@ -105,8 +105,12 @@ impl Backend for Faulty {
         }
     }
 
-    async fn apply(&self, step: &Step<'_>) -> Result<Outcome, BackendError> {
-        self.inner.apply(step).await
+    async fn apply(
+        &self,
+        step: &Step<'_>,
+        context: &StepContext<'_>,
+    ) -> Result<Outcome, BackendError> {
+        self.inner.apply(step, context).await
     }
 }
 

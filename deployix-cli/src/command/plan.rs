@@ -7,7 +7,7 @@ use std::{
 
 use anstyle::{AnsiColor, Style};
 use deployix::core::{
-    Name,
+    Name, ResourceId,
     backend::{Input, Owner},
     diagnostic::{Diagnostics, Staged},
     history::Heads,
@@ -26,10 +26,41 @@ use crate::{
 #[serde(rename_all = "kebab-case")]
 struct Document<'a> {
     generation: u64,
-    steps: &'a [PlannedStep],
+    steps: Vec<Step<'a>>,
     kept: usize,
     left: BTreeSet<&'a Name>,
     diagnostics: &'a Diagnostics,
+}
+
+/// A step as programs read it; what is to be carried out is in a saved plan.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Step<'a> {
+    resource: &'a ResourceId,
+    owner: &'a Owner,
+    target: &'a Name,
+    action: PlannedAction,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubt: Option<&'a str>,
+    changes: &'a [FieldChange],
+    after: &'a [ResourceId],
+}
+
+impl<'a> From<&'a PlannedStep> for Step<'a> {
+    fn from(step: &'a PlannedStep) -> Self {
+        Self {
+            resource: step.id(),
+            owner: step.owner(),
+            target: &step.target,
+            action: step.action,
+            gap: step.gap.as_deref(),
+            doubt: step.doubt.as_deref(),
+            changes: &step.changes,
+            after: &step.after,
+        }
+    }
 }
 
 pub(crate) fn run(arguments: &arguments::Plan, session: &Session) -> Exit {
@@ -54,7 +85,7 @@ pub(crate) fn run(arguments: &arguments::Plan, session: &Session) -> Exit {
     if session.json {
         session.print_json(&Document {
             generation: plan.as_ref().map_or(0, |plan| plan.generation),
-            steps: plan.as_ref().map_or(&[], |plan| &plan.steps),
+            steps: plan.iter().flat_map(|plan| &plan.steps).map(Step::from).collect(),
             kept: plan.as_ref().map_or(0, |plan| plan.kept),
             left: plan.iter().flat_map(|plan| &plan.left).collect(),
             diagnostics: &diagnostics,
@@ -80,15 +111,15 @@ fn text(plan: &Plan) -> String {
 fn write_plan(text: &mut String, plan: &Plan) -> fmt::Result {
     let mut by_owner: BTreeMap<&Owner, Vec<&PlannedStep>> = BTreeMap::new();
     for step in &plan.steps {
-        by_owner.entry(&step.owner).or_default().push(step);
+        by_owner.entry(step.owner()).or_default().push(step);
     }
     for (owner, mut steps) in by_owner {
-        steps.sort_by_key(|step| &step.resource);
+        steps.sort_by_key(|step| step.id());
         writeln!(text, "{owner}")?;
         for step in steps {
             let (sign, style) = look(step.action);
             let action = step.action.as_str();
-            writeln!(text, "  {style}{sign} {action}{style:#} {}", step.resource)?;
+            writeln!(text, "  {style}{sign} {action}{style:#} {}", step.id())?;
             for FieldChange { field, from, to } in &step.changes {
                 let (from, to) = (json(from.as_ref()), json(to.as_ref()));
                 let same = from.chars().zip(to.chars()).take_while(|(a, b)| a == b).count();
@@ -153,6 +184,7 @@ mod tests {
     use deployix::core::{
         BackendId,
         backend::{MemoryBackend, Registry},
+        history::Standing,
         plan::{Compiled, compile},
         spec::{Catalog, Deployment, FunctionalitySpec, ServiceSpec, Target},
         topology::{Assignments, connect, place, resolve},
@@ -183,7 +215,11 @@ mod tests {
     fn planned(before: &[(&str, &str)], after: &[(&str, &str)]) -> String {
         let registry = Registry::new().with(MemoryBackend::new());
         let mut heads = Heads::default();
-        heads.resources = compiled(&registry, before).resources().clone();
+        for (resource, site) in compiled(&registry, before).sited() {
+            let standing = Standing::new(resource.clone(), site.target.name.clone(), 1);
+            heads.resources.insert(resource.id().clone(), standing);
+            heads.sites.insert(site.target.name.clone(), site.into());
+        }
         let plan = plan(&compiled(&registry, after), &heads, &registry, &Only::All);
         anstream::adapter::strip_str(&text(&plan)).to_string()
     }

@@ -1,11 +1,12 @@
 //! [`Artifact`]: what compiling gives, and what it refuses.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 
-use super::{OutputRef, PeerAddress, Resource};
+use super::{FileRef, Input, OutputRef, PeerAddress, Resource};
 use crate::{
+    digest::Digest,
     name::{NameError, RelativePath},
     spec::FileContent,
 };
@@ -18,11 +19,23 @@ pub struct Artifact {
     pub files: BTreeMap<RelativePath, FileContent>,
     /// What is to be made real.
     pub resources: Vec<Resource>,
+    /// The contents of the files that resources name, by digest; see [`file`](Self::file).
+    #[serde(skip)]
+    pub contents: BTreeMap<Digest, Arc<[u8]>>,
     /// What was compiled other than one might expect.
     pub remarks: Vec<Remark>,
 }
 
 impl Artifact {
+    /// A file as a setting of a resource: its digest stands there, and its content is at hand when
+    /// the resource is made.
+    #[must_use]
+    pub fn file(&mut self, content: &FileContent) -> Input {
+        let digest = Digest::of_bytes(&content.bytes);
+        self.contents.entry(digest).or_insert_with(|| Arc::clone(&content.bytes));
+        Input::File(FileRef { digest, executable: content.executable })
+    }
+
     /// Adds a file below the target's folder; one at the same path is replaced.
     ///
     /// # Errors

@@ -5,7 +5,9 @@ use std::{any::Any, collections::BTreeMap, error::Error, fmt};
 use async_trait::async_trait;
 use serde::Serialize;
 
-use super::{Artifact, Assembly, CompileError, Inputs, Resource, Site, Unit, UserData};
+use super::{
+    Artifact, Assembly, CompileError, Inputs, Owner, Resource, Site, StepContext, Unit, UserData,
+};
 use crate::{
     digest::Digest,
     name::{BackendId, Name, ResourceId},
@@ -21,7 +23,8 @@ use crate::{
 /// * Ids of resources start with the backend's own id and are unique within a deployment. Two
 ///   artifacts may hold the same resource (a network, for two targets in it) if it is equal.
 /// * No secret's value is in anything that it gives.
-/// * [`apply`](Self::apply) is idempotent: a step may repeat after a crash, in whole or in part.
+/// * [`apply`](Self::apply) is idempotent and converges: a step may repeat after a crash, in whole or
+///   in part, and whatever of the resource stands before it, the step's version alone stands after.
 /// * No method has a default, so that a backend decides each.
 ///
 /// The kit in `deployix_core::conformance`, which the feature of that name turns on, holds a backend
@@ -60,11 +63,17 @@ pub trait Backend: Any + fmt::Debug + Send + Sync {
     /// Where the provider cannot be asked.
     async fn observe(&self, scope: &Scope<'_>) -> Result<Vec<Observed>, BackendError>;
 
-    /// Carries out one step.
+    /// Carries out one step. What it makes or changes is ready when it returns; where a new version
+    /// does not get there, the old one is put back.
     ///
     /// # Errors
-    /// Where the step failed; the error says whether trying again can help.
-    async fn apply(&self, step: &Step<'_>) -> Result<Outcome, BackendError>;
+    /// Where the step failed; the error says whether trying again can help, and whether what stands
+    /// is what stood before.
+    async fn apply(
+        &self,
+        step: &Step<'_>,
+        context: &StepContext<'_>,
+    ) -> Result<Outcome, BackendError>;
 }
 
 /// Compiles functionalities into a machine's first boot.
@@ -136,8 +145,13 @@ pub enum Change {
     Keep,
     /// It is changed in place.
     Update,
-    /// It is made anew, and the old one removed.
+    /// It is made anew and counts once it is ready; only then the old one is removed.
     Replace,
+    /// It is made anew, and the old one has to stop before the new one can start: there is a gap.
+    Recreate {
+        /// Why, in lower case, without a final dot: "it publishes a port of its host".
+        why: &'static str,
+    },
 }
 
 /// What part of the world to read.
@@ -161,13 +175,30 @@ impl<'a> Scope<'a> {
 /// A resource as it really is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct Observed {
     /// Which one.
     pub id: ResourceId,
-    /// The digest it was made from, as the provider's tag or label says.
+    /// On whose account it stands, where the provider's tag or label says.
+    pub owner: Option<Owner>,
+    /// The digest it was made from, as the provider's tag or label says; nothing where what stands
+    /// is of no one version: half made, or two at once.
     pub digest: Option<Digest>,
     /// What it gives to others.
     pub outputs: BTreeMap<String, String>,
+    /// What is other than it was made, each in lower case, without a final dot: "it is stopped".
+    pub drift: Vec<String>,
+    /// Who changed it, where the provider tells.
+    pub changed_by: Option<String>,
+}
+
+impl Observed {
+    /// A resource that stands as it was made.
+    #[must_use]
+    pub fn new(id: ResourceId, digest: Option<Digest>) -> Self {
+        let outputs = BTreeMap::new();
+        Self { id, owner: None, digest, outputs, drift: Vec::new(), changed_by: None }
+    }
 }
 
 /// One step of a plan.
@@ -176,6 +207,8 @@ pub struct Observed {
 pub struct Step<'a> {
     /// The deployment that the resource belongs to.
     pub deployment: &'a Name,
+    /// The target that it was compiled for.
+    pub site: Site<'a>,
     /// The resource: as it is wanted, or where it is to go, as it was.
     pub resource: &'a Resource,
     /// What to do with it.
@@ -187,8 +220,19 @@ pub struct Step<'a> {
 impl<'a> Step<'a> {
     /// A step whose resource reads no outputs.
     #[must_use]
-    pub fn new(deployment: &'a Name, resource: &'a Resource, action: Action<'a>) -> Self {
-        Self { deployment, resource, action, inputs: resource.inputs() }
+    pub fn new(
+        deployment: &'a Name,
+        site: Site<'a>,
+        resource: &'a Resource,
+        action: Action<'a>,
+    ) -> Self {
+        Self { deployment, site, resource, action, inputs: resource.inputs() }
+    }
+
+    /// The same with the outputs in its settings filled in.
+    #[must_use]
+    pub fn with_inputs(self, inputs: &'a Inputs) -> Self {
+        Self { inputs, ..self }
     }
 }
 
@@ -225,6 +269,7 @@ pub struct Outcome {
 pub struct BackendError {
     kind: ErrorKind,
     status: ErrorStatus,
+    as_it_was: bool,
     operation: &'static str,
     message: String,
     #[source]
@@ -264,13 +309,13 @@ impl BackendError {
     /// A failure that trying again cannot mend.
     pub fn permanent(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
         let status = ErrorStatus::Permanent;
-        Self { kind, status, operation, message: message.into(), source: None }
+        Self { kind, status, as_it_was: false, operation, message: message.into(), source: None }
     }
 
     /// A failure that trying again can mend.
     pub fn temporary(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
         let status = ErrorStatus::Temporary;
-        Self { kind, status, operation, message: message.into(), source: None }
+        Self { kind, status, as_it_was: false, operation, message: message.into(), source: None }
     }
 
     /// Adds the error behind it.
@@ -278,6 +323,19 @@ impl BackendError {
     pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Says that what stands is what stood before the step.
+    #[must_use]
+    pub fn as_it_was(mut self) -> Self {
+        self.as_it_was = true;
+        self
+    }
+
+    /// Whether what stands is what stood before the step; where it is not known, the next run looks.
+    #[must_use]
+    pub fn is_as_it_was(&self) -> bool {
+        self.as_it_was
     }
 
     /// What kind of failure it is.

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 use super::{
     Action, Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, Input,
-    Inputs, Observed, Outcome, Owner, Resource, Scope, Step, Unit,
+    Inputs, Observed, Outcome, Owner, Resource, Scope, Step, StepContext, Unit,
 };
 use crate::{
     name::{BackendId, Name, ResourceId},
@@ -159,7 +159,11 @@ impl Backend for MemoryBackend {
         Ok(own.map(|(_, observed)| observed.clone()).collect())
     }
 
-    async fn apply(&self, step: &Step<'_>) -> Result<Outcome, BackendError> {
+    async fn apply(
+        &self,
+        step: &Step<'_>,
+        _context: &StepContext<'_>,
+    ) -> Result<Outcome, BackendError> {
         let id = step.resource.id().clone();
         let key = (step.deployment.clone(), id.clone());
         match step.action {
@@ -169,8 +173,10 @@ impl Backend for MemoryBackend {
             }
             Action::Create | Action::Update { .. } | Action::Replace { .. } => {
                 let outputs = BTreeMap::from([("id".to_owned(), id.to_string())]);
-                let digest = Some(step.resource.digest());
-                self.world().insert(key, Observed { id, digest, outputs: outputs.clone() });
+                let mut observed = Observed::new(id, Some(step.resource.digest()));
+                observed.owner = Some(step.resource.owner().clone());
+                observed.outputs.clone_from(&outputs);
+                self.world().insert(key, observed);
                 Ok(Outcome { outputs })
             }
         }

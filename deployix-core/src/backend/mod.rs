@@ -5,19 +5,23 @@
 //! [`MemoryBackend`] is the reference.
 
 mod artifact;
+mod context;
 mod contract;
+mod input;
 mod memory;
 mod registry;
 mod resource;
 mod unit;
 
 pub use artifact::{Artifact, CompileError, Remark, UserData, UserDataPart};
+pub use context::{Files, NoFiles, NoSecrets, SecretError, SecretValue, Secrets, StepContext};
 pub use contract::{
     Action, Backend, BackendError, Capabilities, Change, ErrorKind, ErrorStatus, Guest, Observed,
     Outcome, Scope, Step,
 };
+pub use input::{FileRef, Input, Inputs, OutputRef};
 pub use memory::MemoryBackend;
 pub use registry::Registry;
-pub use resource::{Input, Inputs, OutputRef, Owner, Resource};
+pub use resource::{Owner, Resource};
 pub(crate) use unit::endpoints_of;
-pub use unit::{Assembly, EndpointRef, Peer, PeerAddress, Site, Unit, Via};
+pub use unit::{Assembly, EndpointRef, OwnedSite, Peer, PeerAddress, Site, Unit, Via};

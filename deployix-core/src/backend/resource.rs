@@ -1,13 +1,13 @@
 //! [`Resource`]: what a backend compiles to and later makes real.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::{FileRef, Inputs};
 use crate::{
     digest::Digest,
-    name::{Name, ResourceId, SecretName},
-    ordered::OrderedMap,
+    name::{Name, ResourceId},
 };
 
 /// One thing that a backend makes real, as it is wanted.
@@ -21,21 +21,20 @@ use crate::{
 #[serde(transparent)]
 pub struct Resource(Arc<Content>);
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Content {
     id: ResourceId,
     owner: Owner,
     inputs: Inputs,
     after: Arc<[ResourceId]>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    holds_data: bool,
     digest: Digest,
 }
 
-/// The settings of a resource, by name.
-pub type Inputs = OrderedMap<Cow<'static, str>, Input>;
-
 /// On whose account a resource stands: where that fails, the resource is left as it last was.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Owner {
@@ -65,39 +64,6 @@ impl fmt::Display for Owner {
     }
 }
 
-/// A setting of a resource.
-///
-/// Printed as JSON: `{"$output": {"resource": …, "output": …}}` and `{"$secret": …}` for the two
-/// that JSON does not have; a map's own keys that start with `$` get a second one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Input {
-    /// Nothing.
-    Null,
-    /// A truth value.
-    Bool(bool),
-    /// A whole number.
-    Integer(i64),
-    /// Text.
-    Text(String),
-    /// A list.
-    List(Vec<Input>),
-    /// Settings by name.
-    Map(Inputs),
-    /// The value of a secret, filled in on the target only.
-    Secret(SecretName),
-    /// An output of another resource, known once that is made.
-    Output(Box<OutputRef>),
-}
-
-/// An output of a resource.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct OutputRef {
-    /// The resource.
-    pub resource: ResourceId,
-    /// The output's name.
-    pub output: String,
-}
-
 impl Resource {
     /// A resource; what it comes after is `after` and all whose outputs it reads.
     #[must_use]
@@ -118,7 +84,21 @@ impl Resource {
         let bytes = serde_json::to_vec(&inputs).unwrap_or_default();
         let digest = Digest::of_bytes(&bytes);
         let after = if after.is_empty() { Arc::default() } else { after.into() };
-        Self(Arc::new(Content { id, owner, inputs, after, digest }))
+        Self(Arc::new(Content { id, owner, inputs, after, holds_data: false, digest }))
+    }
+
+    /// The same, holding data that would be lost with it: it is removed only where somebody asks
+    /// for that.
+    #[must_use]
+    pub fn holding_data(mut self) -> Self {
+        Arc::make_mut(&mut self.0).holds_data = true;
+        self
+    }
+
+    /// Whether data would be lost with it.
+    #[must_use]
+    pub fn holds_data(&self) -> bool {
+        self.0.holds_data
     }
 
     /// Its id.
@@ -156,6 +136,15 @@ impl Resource {
         Arc::clone(&self.0.after)
     }
 
+    /// The files among its settings.
+    pub fn files(&self) -> impl Iterator<Item = &FileRef> {
+        let mut files = Vec::new();
+        for input in self.0.inputs.values() {
+            input.visit_files(&mut |file| files.push(file));
+        }
+        files.into_iter()
+    }
+
     /// The digest of its settings.
     #[must_use]
     pub fn digest(&self) -> Digest {
@@ -163,135 +152,35 @@ impl Resource {
     }
 }
 
-impl Input {
-    /// An output of another resource.
-    pub fn output(resource: ResourceId, output: impl Into<String>) -> Self {
-        Self::Output(Box::new(OutputRef { resource, output: output.into() }))
-    }
-
-    /// A list.
-    pub fn list<I: Into<Self>>(items: impl IntoIterator<Item = I>) -> Self {
-        Self::List(items.into_iter().map(Into::into).collect())
-    }
-
-    /// Settings by name.
-    pub fn map<K: Into<String>, I: Into<Self>>(entries: impl IntoIterator<Item = (K, I)>) -> Self {
-        let entry = |(key, value): (K, I)| (Cow::Owned(key.into()), value.into());
-        Self::Map(entries.into_iter().map(entry).collect())
-    }
-
-    /// Shows every output in it.
-    pub fn visit_outputs<'a>(&'a self, visit: &mut impl FnMut(&'a OutputRef)) {
-        match self {
-            Self::Output(output) => visit(output),
-            Self::List(items) => items.iter().for_each(|item| item.visit_outputs(visit)),
-            Self::Map(entries) => entries.values().for_each(|item| item.visit_outputs(visit)),
-            Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Text(_) | Self::Secret(_) => {}
+/// Read back as it was written; a digest that is not that of the settings is refused.
+impl<'de> Deserialize<'de> for Resource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+        struct Read {
+            id: ResourceId,
+            owner: Owner,
+            inputs: Inputs,
+            after: Vec<ResourceId>,
+            #[serde(default)]
+            holds_data: bool,
+            digest: Digest,
         }
-    }
-}
-
-impl From<bool> for Input {
-    fn from(value: bool) -> Self {
-        Self::Bool(value)
-    }
-}
-
-impl From<&str> for Input {
-    fn from(value: &str) -> Self {
-        Self::Text(value.to_owned())
-    }
-}
-
-impl From<String> for Input {
-    fn from(value: String) -> Self {
-        Self::Text(value)
-    }
-}
-
-impl From<&Name> for Input {
-    fn from(value: &Name) -> Self {
-        Self::Text(value.to_string())
-    }
-}
-
-impl From<Digest> for Input {
-    fn from(value: Digest) -> Self {
-        Self::Text(value.to_string())
-    }
-}
-
-impl From<i64> for Input {
-    fn from(value: i64) -> Self {
-        Self::Integer(value)
-    }
-}
-
-impl From<u32> for Input {
-    fn from(value: u32) -> Self {
-        Self::Integer(value.into())
-    }
-}
-
-impl From<u16> for Input {
-    fn from(value: u16) -> Self {
-        Self::Integer(value.into())
-    }
-}
-
-impl<T: Into<Self>> From<Vec<T>> for Input {
-    fn from(items: Vec<T>) -> Self {
-        Self::list(items)
-    }
-}
-
-impl<T: Into<Self>> From<Option<T>> for Input {
-    fn from(value: Option<T>) -> Self {
-        value.map_or(Self::Null, Into::into)
-    }
-}
-
-impl<T: Into<Self>> From<BTreeMap<String, T>> for Input {
-    fn from(entries: BTreeMap<String, T>) -> Self {
-        Self::map(entries)
-    }
-}
-
-impl Serialize for Input {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Null => serializer.serialize_unit(),
-            Self::Bool(value) => serializer.serialize_bool(*value),
-            Self::Integer(value) => serializer.serialize_i64(*value),
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::List(items) => serializer.collect_seq(items),
-            Self::Map(entries) => {
-                let mut map = serializer.serialize_map(Some(entries.len()))?;
-                for (key, value) in entries {
-                    match key.strip_prefix('$') {
-                        Some(_) => map.serialize_entry(&format!("${key}"), value)?,
-                        None => map.serialize_entry(key, value)?,
-                    }
-                }
-                map.end()
-            }
-            Self::Secret(name) => {
-                let mut map = serializer.serialize_map(Some(1))?;
-                map.serialize_entry("$secret", name)?;
-                map.end()
-            }
-            Self::Output(output) => {
-                let mut map = serializer.serialize_map(Some(1))?;
-                map.serialize_entry("$output", output)?;
-                map.end()
-            }
+        let Read { id, owner, inputs, after, holds_data, digest } =
+            Read::deserialize(deserializer)?;
+        let resource = Self::new(id, owner, inputs, after);
+        if resource.digest() != digest {
+            let message = format!("the settings of {} are not those of its digest", resource.id());
+            return Err(de::Error::custom(message));
         }
+        Ok(if holds_data { resource.holding_data() } else { resource })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::Input;
 
     fn id(text: &str) -> ResourceId {
         ResourceId::new(text).unwrap()
@@ -309,12 +198,16 @@ mod tests {
     }
 
     #[test]
-    fn an_output_and_a_map_that_looks_like_one_differ() {
-        let output = Input::output(id("m/a"), "x");
-        let fake = Input::map([("$output", Input::map([("output", "x"), ("resource", "m/a")]))]);
-        let json = |input: &Input| serde_json::to_string(input).unwrap();
-        assert_ne!(json(&output), json(&fake));
-        assert_eq!(json(&output), r#"{"$output":{"resource":"m/a","output":"x"}}"#);
-        assert!(json(&fake).starts_with(r#"{"$$output""#));
+    fn a_resource_is_read_back_and_its_digest_is_checked() {
+        let owner =
+            Owner::Edge { consumer: Name::new("a").unwrap(), provider: Name::new("b").unwrap() };
+        let inputs = Inputs::from([("port", Input::Integer(80))]);
+        let resource = Resource::new(id("m/b"), owner, inputs, [id("m/c")]).holding_data();
+        let json = serde_json::to_string(&resource).unwrap();
+        let read: Resource = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, resource);
+        let edited = json.replace("80", "81");
+        let error = serde_json::from_str::<Resource>(&edited).unwrap_err().to_string();
+        assert!(error.contains("m/b"), "{error}");
     }
 }

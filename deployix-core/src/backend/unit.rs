@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, net::IpAddr, num::NonZeroU32};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     name::{Fqdn, Name, SecretName},
@@ -86,6 +86,40 @@ pub struct Site<'a> {
     pub network: Option<(&'a Name, &'a Network)>,
     /// Its location, with its name.
     pub location: Option<(&'a Name, &'a Location)>,
+}
+
+/// A [`Site`] that owns what it is made of: to be kept beyond the deployment it was read from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct OwnedSite {
+    /// The target.
+    pub target: Target,
+    /// Its network, with its name.
+    pub network: Option<(Name, Network)>,
+    /// Its location, with its name.
+    pub location: Option<(Name, Location)>,
+}
+
+impl OwnedSite {
+    /// The same, borrowed.
+    #[must_use]
+    pub fn site(&self) -> Site<'_> {
+        Site {
+            target: &self.target,
+            network: self.network.as_ref().map(|(name, network)| (name, network)),
+            location: self.location.as_ref().map(|(name, location)| (name, location)),
+        }
+    }
+}
+
+impl From<Site<'_>> for OwnedSite {
+    fn from(site: Site<'_>) -> Self {
+        Self {
+            target: site.target.clone(),
+            network: site.network.map(|(name, network)| (name.clone(), network.clone())),
+            location: site.location.map(|(name, location)| (name.clone(), location.clone())),
+        }
+    }
 }
 
 /// The other end of a connection.

@@ -2,7 +2,9 @@
 
 use super::{Kit, sample};
 use crate::{
-    backend::{Action, BackendError, ErrorKind, Resource, Scope, Step},
+    backend::{
+        Action, BackendError, ErrorKind, NoSecrets, Outcome, Resource, Scope, Step, StepContext,
+    },
     name::ResourceId,
     plan::Compiled,
 };
@@ -24,8 +26,7 @@ pub(super) async fn check(kit: &Kit, failures: &mut Vec<String>) {
 async fn unsupported(kit: &Kit, compiled: &Compiled, failures: &mut Vec<String>) {
     let deployment = compiled.connected().deployment();
     if let Some(resource) = compiled.resources().values().next() {
-        let step = Step::new(deployment, resource, Action::Create);
-        let refused = kit.backend.apply(&step).await;
+        let refused = apply(kit, compiled, resource, Action::Create).await;
         if !refused.is_err_and(|error| error.kind() == ErrorKind::Unsupported) {
             failures.push("`apply` is not live and does not answer `Unsupported`".to_owned());
         }
@@ -44,12 +45,10 @@ async fn there_and_back(
     compiled: &Compiled,
     failures: &mut Vec<String>,
 ) -> Result<(), BackendError> {
-    let deployment = compiled.connected().deployment();
     let order = in_order(compiled);
     for resource in &order {
-        let step = Step::new(deployment, resource, Action::Create);
-        let first = kit.backend.apply(&step).await?;
-        let second = kit.backend.apply(&step).await?;
+        let first = apply(kit, compiled, resource, Action::Create).await?;
+        let second = apply(kit, compiled, resource, Action::Create).await?;
         if first != second {
             failures.push(format!("{} made twice gives other outputs", resource.id()));
         }
@@ -61,14 +60,28 @@ async fn there_and_back(
         }
     }
     for resource in order.iter().rev() {
-        let step = Step::new(deployment, resource, Action::Remove);
-        kit.backend.apply(&step).await?;
-        kit.backend.apply(&step).await?;
+        apply(kit, compiled, resource, Action::Remove).await?;
+        apply(kit, compiled, resource, Action::Remove).await?;
     }
     for id in observe(kit, compiled).await? {
         failures.push(format!("{id} was removed and is still observed"));
     }
     Ok(())
+}
+
+/// One step, with the contents of its files and with no secrets.
+async fn apply(
+    kit: &Kit,
+    compiled: &Compiled,
+    resource: &Resource,
+    action: Action<'_>,
+) -> Result<Outcome, BackendError> {
+    let deployment = compiled.connected().deployment();
+    let site = compiled.sited().find(|(other, _)| other.id() == resource.id());
+    let Some((_, site)) = site else { return Ok(Outcome::default()) };
+    let files = compiled.contents(&resource.files().map(|file| file.digest).collect());
+    let context = StepContext::new(&files, &NoSecrets, &|_| {});
+    kit.backend.apply(&Step::new(deployment, site, resource, action), &context).await
 }
 
 async fn observe<'c>(

@@ -1,17 +1,187 @@
-//! [`Heads`]: what stands at one moment, as the history tells.
+//! [`Heads`]: what stands at one moment, as the history tells; a replay of the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{backend::Resource, name::ResourceId, topology::Assignments};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-/// What stands at one moment: the newest outcome for each resource, and where everything runs.
-#[derive(Debug, Clone, Default, PartialEq)]
+use super::record::{Entry, Holder, IntentAction, Record, RunId, StepResult};
+use crate::{
+    backend::{OwnedSite, Owner, Resource},
+    name::{Name, ResourceId},
+    topology::Assignments,
+};
+
+/// What stands at one moment, where everything runs, and who is about to change what.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Heads {
     /// The position in the history that this is a replay up to; 0 is before anything happened.
     pub generation: u64,
-    /// Every resource as it was last made.
-    pub resources: BTreeMap<ResourceId, Resource>,
+    /// Every resource that stands.
+    pub resources: BTreeMap<ResourceId, Standing>,
+    /// Steps that were intended and whose outcome is not known: under way, or in doubt.
+    pub open: BTreeMap<ResourceId, Open>,
+    /// Runs that did not end yet, some of which may never do so.
+    pub runs: BTreeMap<RunId, Run>,
     /// Where each functionality was last placed.
     pub assignments: Assignments,
+    /// The targets as they were when something was last done there.
+    pub sites: BTreeMap<Name, OwnedSite>,
+}
+
+/// A resource as it was last made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Standing {
+    /// The resource.
+    pub resource: Resource,
+    /// The target it was compiled for.
+    pub target: Name,
+    /// What it gives to others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, String>,
+    /// The generation since which it stands so.
+    pub since: u64,
+}
+
+/// A step that was intended and whose outcome is not known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Open {
+    /// The run that intended it.
+    pub run: RunId,
+    /// What it was to do.
+    pub action: IntentAction,
+    /// The resource: as it was wanted, or where it was to go, as it was.
+    pub resource: Resource,
+    /// The target it was compiled for.
+    pub target: Name,
+    /// The generation of the intent.
+    pub since: u64,
+    /// Why nobody is at it any more, where it failed; nothing while it may be under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}
+
+/// A run that did not end yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Run {
+    /// Who does it.
+    pub by: Holder,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when its claims and intents hold.
+    pub until: Timestamp,
+    /// What it claims.
+    pub claims: BTreeSet<Owner>,
+}
+
+impl Standing {
+    /// A resource that gives nothing to others.
+    #[must_use]
+    pub fn new(resource: Resource, target: Name, since: u64) -> Self {
+        Self { resource, target, outputs: BTreeMap::new(), since }
+    }
+}
+
+impl Open {
+    /// Why it is not known what stands, in lower case, without a final dot.
+    #[must_use]
+    pub fn why(&self) -> String {
+        match &self.failed {
+            Some(error) => format!("what was left is not known: {error}"),
+            None => format!("run {} began it and did not tell how it ended", self.run),
+        }
+    }
+}
+
+impl Heads {
+    /// Adds what an entry says.
+    pub(crate) fn replay(&mut self, entry: &Entry) {
+        self.generation = entry.position;
+        for record in &entry.records {
+            self.replay_record(record, entry);
+        }
+    }
+
+    fn replay_record(&mut self, record: &Record, entry: &Entry) {
+        match record {
+            Record::Begin { run, by, until, claims } => {
+                let (by, claims) = (by.clone(), claims.clone());
+                let begun = Run { by, since: entry.at, until: *until, claims };
+                self.runs.insert(run.clone(), begun);
+            }
+            Record::Renew { run, until } => {
+                if let Some(run) = self.runs.get_mut(run) {
+                    run.until = *until;
+                }
+            }
+            Record::Release { run, claims } => {
+                if let Some(run) = self.runs.get_mut(run) {
+                    run.claims.retain(|claim| !claims.contains(claim));
+                }
+            }
+            Record::End { run } => {
+                self.runs.remove(run);
+            }
+            Record::Intent { run, action, resource, target } => {
+                let open = Open {
+                    run: run.clone(),
+                    action: *action,
+                    resource: resource.clone(),
+                    target: target.clone(),
+                    since: entry.position,
+                    failed: None,
+                };
+                self.open.insert(resource.id().clone(), open);
+            }
+            Record::Outcome { resource, result, .. } => self.settle(resource, result, entry),
+            Record::Placed { assignments } => {
+                for (name, assignment) in assignments {
+                    match assignment {
+                        Some(assignment) => {
+                            self.assignments.insert(name.clone(), assignment.clone());
+                        }
+                        None => {
+                            self.assignments.remove(name);
+                        }
+                    }
+                }
+            }
+            Record::Site { site } => {
+                self.sites.insert(site.target.name.clone(), OwnedSite::clone(site));
+            }
+            Record::Note { .. } => {}
+        }
+    }
+
+    fn settle(&mut self, id: &ResourceId, result: &StepResult, entry: &Entry) {
+        match result {
+            StepResult::Made { outputs } => {
+                if let Some(Open { resource, target, .. }) = self.open.remove(id) {
+                    let (outputs, since) = (outputs.clone(), entry.position);
+                    let standing = Standing { resource, target, outputs, since };
+                    self.resources.insert(id.clone(), standing);
+                }
+            }
+            StepResult::Removed => {
+                self.open.remove(id);
+                self.resources.remove(id);
+            }
+            StepResult::Failed { as_it_was: true, .. } => {
+                self.open.remove(id);
+            }
+            StepResult::Failed { error, as_it_was: false } => {
+                if let Some(open) = self.open.get_mut(id) {
+                    open.failed = Some(error.clone());
+                }
+            }
+        }
+    }
 }

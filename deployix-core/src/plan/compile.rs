@@ -3,12 +3,16 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     thread,
 };
 
 use crate::{
-    backend::{Artifact, Assembly, Backend, Owner, Peer, Registry, Remark, Resource, Unit, Via},
+    backend::{
+        Artifact, Assembly, Backend, Owner, Peer, Registry, Remark, Resource, Site, Unit, Via,
+    },
     diagnostic::{Code, Diagnostic, Diagnostics, Staged},
+    digest::Digest,
     name::{Name, RelativePath, ResourceId},
     spec::{FileContent, Target},
     topology::Connected,
@@ -26,6 +30,8 @@ pub struct Compiled {
     /// By target.
     assembled: BTreeMap<Name, Artifact>,
     resources: BTreeMap<ResourceId, Resource>,
+    /// For which target each resource was compiled, in their order: positions among the sites.
+    targets: Vec<u32>,
     failed: BTreeSet<Name>,
     failed_targets: BTreeSet<Name>,
 }
@@ -53,6 +59,30 @@ impl Compiled {
     #[must_use]
     pub fn resources(&self) -> &BTreeMap<ResourceId, Resource> {
         &self.resources
+    }
+
+    /// Everything that is to be made real, each with the position of its target among the sites.
+    pub(super) fn located(&self) -> impl Iterator<Item = (&ResourceId, &Resource, u32)> {
+        let both = self.resources.iter().zip(&self.targets);
+        both.map(|((id, resource), target)| (id, resource, *target))
+    }
+
+    /// Everything that is to be made real, each with the target it was compiled for.
+    pub fn sited(&self) -> impl Iterator<Item = (&Resource, Site<'_>)> {
+        let sites: Vec<_> = self.connected.sites().collect();
+        let site = move |(_, resource, at): (_, _, u32)| Some((resource, *sites.get(at as usize)?));
+        self.located().filter_map(site)
+    }
+
+    /// The contents of files that resources name.
+    #[must_use]
+    pub fn contents(&self, wanted: &BTreeSet<Digest>) -> BTreeMap<Digest, Arc<[u8]>> {
+        let artifacts = self.artifacts.values().chain(self.assembled.values());
+        artifacts
+            .flat_map(|artifact| &artifact.contents)
+            .filter(|(digest, _)| wanted.contains(digest))
+            .map(|(digest, content)| (*digest, Arc::clone(content)))
+            .collect()
     }
 
     /// Functionalities that are not part of it; what runs of them is left as it is.
@@ -146,11 +176,22 @@ pub fn compile(
         .zip(artifacts)
         .filter_map(|(unit, artifact)| Some((unit.name.clone(), artifact?)))
         .collect();
+    let (resources, targets) = {
+        let position = |target: &Name| {
+            let at = sites.binary_search_by(|site| site.target.name.cmp(target));
+            at.ok().and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX)
+        };
+        let of_units = units
+            .iter()
+            .filter_map(|unit| Some((artifacts.get(unit.name)?, position(&unit.site.target.name))));
+        let of_targets = assembled.iter().map(|(target, artifact)| (artifact, position(target)));
+        merge(of_units.chain(of_targets), &failed, &mut found)
+    };
     drop(by_target);
     drop(sites);
     drop(units);
-    let resources = merge(&artifacts, &assembled, &failed, &mut found);
-    let compiled = Compiled { connected, artifacts, assembled, resources, failed, failed_targets };
+    let compiled =
+        Compiled { connected, artifacts, assembled, resources, targets, failed, failed_targets };
     Staged::new(compiled, found)
 }
 
@@ -396,7 +437,7 @@ fn without_left<'a>(artifact: &'a Artifact, failed: &BTreeSet<Name>) -> Cow<'a, 
 
 /// One target and what was compiled for it.
 struct Job<'a> {
-    site: crate::backend::Site<'a>,
+    site: Site<'a>,
     here: &'a [usize],
     /// How many functionalities were compiled for it before.
     before: usize,
@@ -472,29 +513,28 @@ impl Compiled {
     }
 }
 
-/// All resources in one map; equal ones are one, and different ones of one id are told.
-fn merge(
-    artifacts: &BTreeMap<Name, Artifact>,
-    assembled: &BTreeMap<Name, Artifact>,
+/// All resources in one map, and in its order the positions of their targets; equal ones are one,
+/// and different ones of one id are told.
+fn merge<'a>(
+    artifacts: impl Iterator<Item = (&'a Artifact, u32)>,
     failed: &BTreeSet<Name>,
     found: &mut Diagnostics,
-) -> BTreeMap<ResourceId, Resource> {
-    let artifacts = artifacts.values().chain(assembled.values());
-    let mut all: Vec<(ResourceId, Resource)> = artifacts
-        .flat_map(|artifact| &artifact.resources)
-        .filter(|resource| !is_left(resource, failed))
-        .map(|resource| (resource.id().clone(), resource.clone()))
+) -> (BTreeMap<ResourceId, Resource>, Vec<u32>) {
+    let mut all: Vec<(&Resource, u32)> = artifacts
+        .flat_map(|(artifact, target)| artifact.resources.iter().map(move |r| (r, target)))
+        .filter(|(resource, _)| !is_left(resource, failed))
         .collect();
     // Stable, so the first one of an id stays the first.
-    all.sort_by(|(left, _), (right, _)| left.cmp(right));
-    all.dedup_by(|(id, resource), (first_id, first)| {
-        let same = id == first_id;
+    all.sort_by(|(left, _), (right, _)| left.id().cmp(right.id()));
+    all.dedup_by(|(resource, _), (first, _)| {
+        let same = resource.id() == first.id();
         if same && resource.digest() != first.digest() {
             found.push(
                 Diagnostic::error(
                     Code::ResourceConflict,
                     format!(
-                        "{id} is compiled differently for {} and for {}",
+                        "{} is compiled differently for {} and for {}",
+                        first.id(),
                         first.owner(),
                         resource.owner()
                     ),
@@ -504,7 +544,9 @@ fn merge(
         }
         same
     });
-    all.into_iter().collect()
+    let targets = all.iter().map(|(_, target)| *target).collect();
+    let resources = all.into_iter().map(|(r, _)| (r.id().clone(), r.clone())).collect();
+    (resources, targets)
 }
 
 /// Does independent work on several threads; results come in the order of the items.

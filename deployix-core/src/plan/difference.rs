@@ -6,15 +6,17 @@ use std::{
     sync::Arc,
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Compiled;
 use crate::{
-    backend::{Change, Input, Inputs, Owner, Registry, Resource},
+    backend::{Change, Input, Inputs, OwnedSite, Owner, Registry, Resource, Site},
     diagnostic::{Code, Diagnostic, Diagnostics, Staged},
-    history::Heads,
+    digest::Digest,
+    history::{Heads, Open, Standing},
     name::{Name, ResourceId},
     suggest::nearest,
+    topology::Assignment,
 };
 
 /// Which functionalities a plan is about.
@@ -53,12 +55,15 @@ impl Only {
 
 /// What has to be done so that what is wanted stands.
 ///
-/// Steps come in an order in which they can be done: what a step comes after stands before it, and
-/// removals are last, dependents first.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+/// Whole in itself: it can be written down, read elsewhere and carried out there. Steps come in an
+/// order in which they can be done: what a step comes after stands before it, and removals are
+/// last, dependents first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Plan {
+    /// The deployment.
+    pub deployment: Name,
     /// The position in the history that it starts from.
     pub generation: u64,
     /// What is to be done.
@@ -67,27 +72,58 @@ pub struct Plan {
     pub kept: usize,
     /// Functionalities that are left as they are, since they failed before this.
     pub left: BTreeSet<Name>,
+    /// Resources that nothing wants any more and that stay, since they hold data.
+    pub data_kept: BTreeSet<ResourceId>,
+    /// Where the functionalities that it is about are to run; nothing for those that go.
+    pub assignments: BTreeMap<Name, Option<Assignment>>,
+    /// The targets of its steps.
+    pub sites: BTreeMap<Name, OwnedSite>,
+    /// Sets of functionalities that succeed or are put back together.
+    pub atomic: Vec<BTreeSet<Name>>,
+    /// The contents of the files that its steps need.
+    #[serde(with = "contents")]
+    pub contents: BTreeMap<Digest, Arc<[u8]>>,
 }
 
 /// One thing to do.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PlannedStep {
-    /// Which resource.
-    pub resource: ResourceId,
-    /// On whose account.
-    pub owner: Owner,
+    /// The resource: as it is wanted, or where it is to go, as it was.
+    pub resource: Resource,
+    /// The target it was compiled for.
+    pub target: Name,
     /// What to do with it.
     pub action: PlannedAction,
+    /// What stands of it.
+    pub from: Option<Standing>,
+    /// Why the old one stops before the new one is ready, where it does.
+    pub gap: Option<String>,
+    /// Why it is not known what stands, where it is not.
+    pub doubt: Option<String>,
     /// The settings that differ, as the reason; none where it is made or removed.
     pub changes: Vec<FieldChange>,
     /// Resources of this plan that have to be done first, in order, each once.
     pub after: Arc<[ResourceId]>,
 }
 
+impl PlannedStep {
+    /// The id of the resource.
+    #[must_use]
+    pub fn id(&self) -> &ResourceId {
+        self.resource.id()
+    }
+
+    /// On whose account it is done.
+    #[must_use]
+    pub fn owner(&self) -> &Owner {
+        self.resource.owner()
+    }
+}
+
 /// What to do with a resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlannedAction {
     /// It is made.
@@ -114,7 +150,7 @@ impl PlannedAction {
 }
 
 /// A setting that differs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FieldChange {
     /// The keys that lead to it, joined by dots.
@@ -128,73 +164,142 @@ pub struct FieldChange {
 /// Compares what is wanted with what stands.
 ///
 /// Pure: no provider is asked. Resources of functionalities and targets that failed before this are
-/// left as they are.
+/// left as they are, and what holds data is never removed by it: see [`destroy`](super::destroy).
 #[must_use]
 pub fn plan(compiled: &Compiled, heads: &Heads, registry: &Registry, only: &Only) -> Plan {
     let wanted = compiled.resources();
-    let mut changed: Vec<Draft<'_>> = wanted
-        .iter()
-        .filter_map(|(id, resource)| draft(resource, heads.resources.get(id), registry))
+    let mut changed: Vec<Draft<'_>> = compiled
+        .located()
+        .filter_map(|(_, resource, target)| draft(resource, target, heads, registry))
         .collect();
     let mut kept = wanted.len() - changed.len();
-    kept -= follow_replacements(wanted, &mut changed);
+    kept -= follow_replacements(compiled, heads, &mut changed);
 
     let left = |owner: &Owner| is_left(owner, compiled);
-    let mut gone: Vec<_> = heads
-        .resources
-        .values()
-        .filter(|resource| !wanted.contains_key(resource.id()) && !left(resource.owner()))
-        .collect();
+    let (holding, mut gone): (Vec<_>, Vec<_>) =
+        gone(heads, |resource| !wanted.contains_key(resource.id()) && !left(resource.owner()))
+            .partition(|gone| gone.resource.holds_data());
 
     if let Some(chosen) = chosen(only, wanted, &changed) {
         changed.retain(|draft| chosen.contains(draft.resource.id()));
-        gone.retain(|resource| names(resource.owner(), only));
+        gone.retain(|gone| names(gone.resource.owner(), only));
     }
-    let mut steps = in_order(changed);
-    steps.extend(in_order(removals(&gone)));
-    Plan { generation: heads.generation, steps, kept, left: compiled.failed().clone() }
+    keep_needed(&mut gone, wanted, heads, &changed);
+    let assignments = assignments(compiled, heads, only);
+    let removals = removals(&gone, heads, &changed);
+    let sites: Vec<Site<'_>> = compiled.connected().sites().collect();
+    let target = |draft: &Draft<'_>| match draft.target {
+        At::Site(at) => sites.get(at as usize).map(|site| OwnedSite::from(*site)),
+        At::Before(name) => heads.sites.get(name).cloned(),
+    };
+    let mut plan = Plan {
+        deployment: compiled.connected().deployment().clone(),
+        generation: heads.generation,
+        steps: Vec::with_capacity(changed.len() + removals.len()),
+        kept,
+        left: compiled.failed().clone(),
+        data_kept: holding.iter().map(|gone| gone.resource.id().clone()).collect(),
+        assignments,
+        sites: BTreeMap::new(),
+        atomic: Vec::new(),
+        contents: BTreeMap::new(),
+    };
+    let mut seen = BTreeSet::new();
+    for draft in changed.iter().chain(&removals) {
+        if seen.insert(draft.target)
+            && let Some(site) = target(draft)
+        {
+            plan.sites.insert(site.target.name.clone(), site);
+        }
+    }
+    let name = |at: At<'_>| match at {
+        At::Site(at) => sites.get(at as usize).map(|site| site.target.name.clone()),
+        At::Before(name) => Some(name.clone()),
+    };
+    plan.steps.extend(in_order(changed, &name));
+    append_removals(&mut plan.steps, removals, &name);
+    let needed: BTreeSet<Digest> = plan
+        .steps
+        .iter()
+        .filter(|step| step.action != PlannedAction::Remove)
+        .flat_map(|step| step.resource.files())
+        .map(|file| file.digest)
+        .collect();
+    if !needed.is_empty() {
+        plan.contents = compiled.contents(&needed);
+    }
+    plan
 }
 
 /// A step that has no place in the order yet.
-struct Draft<'a> {
-    resource: &'a Resource,
-    action: PlannedAction,
-    changes: Vec<FieldChange>,
-    after: Arc<[ResourceId]>,
+pub(super) struct Draft<'a> {
+    pub(super) resource: &'a Resource,
+    pub(super) target: At<'a>,
+    pub(super) action: PlannedAction,
+    pub(super) from: Option<&'a Standing>,
+    pub(super) gap: Option<&'static str>,
+    pub(super) doubt: Option<String>,
+    pub(super) changes: Vec<FieldChange>,
+    pub(super) after: Arc<[ResourceId]>,
+}
+
+/// Where a resource is: at a site of what was compiled, or where it was before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum At<'a> {
+    Site(u32),
+    Before(&'a Name),
 }
 
 impl Draft<'_> {
-    fn planned(self) -> PlannedStep {
-        let Self { resource, action, changes, after } = self;
-        let (id, owner) = (resource.id().clone(), resource.owner().clone());
-        PlannedStep { resource: id, owner, action, changes, after }
+    fn planned(self, name: &impl Fn(At<'_>) -> Option<Name>) -> Option<PlannedStep> {
+        Some(PlannedStep {
+            resource: self.resource.clone(),
+            // Every draft's target is one of the sites or was written down with its resource.
+            target: name(self.target)?,
+            action: self.action,
+            from: self.from.cloned(),
+            gap: self.gap.map(str::to_owned),
+            doubt: self.doubt,
+            changes: self.changes,
+            after: self.after,
+        })
     }
 }
 
 /// What has to be done with one resource, if anything.
-fn draft<'a>(to: &'a Resource, from: Option<&Resource>, registry: &Registry) -> Option<Draft<'a>> {
-    let (action, changes) = match from {
-        None => (PlannedAction::Create, Vec::new()),
-        Some(from) if from.digest() == to.digest() => return None,
-        Some(from) => {
-            // Resources are compiled by registered backends; one that has gone since cannot tell.
-            let backend = registry.backend_named(to.backend());
-            let change = backend.map_or(Change::Update, |backend| backend.change(from, to));
-            let action = match change {
-                Change::Keep => return None,
-                Change::Update => PlannedAction::Update,
-                Change::Replace => PlannedAction::Replace,
-            };
-            (action, differences(from.inputs(), to.inputs()))
-        }
+fn draft<'a>(
+    to: &'a Resource,
+    target: u32,
+    heads: &'a Heads,
+    registry: &Registry,
+) -> Option<Draft<'a>> {
+    let from = heads.resources.get(to.id());
+    let doubt = heads.open.get(to.id()).map(Open::why);
+    // Resources are compiled by registered backends; one that has gone since cannot tell.
+    let change = |from: &Standing| match registry.backend_named(to.backend()) {
+        _ if from.resource.digest() == to.digest() => Change::Keep,
+        Some(backend) => backend.change(&from.resource, to),
+        None => Change::Update,
     };
-    Some(Draft { resource: to, action, changes, after: to.shared_after() })
+    let (action, gap) = match from.map(change) {
+        None => (PlannedAction::Create, None),
+        Some(Change::Keep) if doubt.is_none() => return None,
+        // What is in doubt is made what it should be, whatever stands.
+        Some(Change::Keep | Change::Update) => (PlannedAction::Update, None),
+        Some(Change::Replace) => (PlannedAction::Replace, None),
+        Some(Change::Recreate { why }) => (PlannedAction::Replace, Some(why)),
+    };
+    let changes =
+        from.map_or_else(Vec::new, |from| differences(from.resource.inputs(), to.inputs()));
+    let (target, after) = (At::Site(target), to.shared_after());
+    Some(Draft { resource: to, target, action, from, gap, doubt, changes, after })
 }
 
 /// What reads an output of something made anew has to be changed as well; tells how many of these
 /// would have stayed as they are.
 fn follow_replacements<'w>(
-    wanted: &'w BTreeMap<ResourceId, Resource>,
+    compiled: &'w Compiled,
+    heads: &'w Heads,
     changed: &mut Vec<Draft<'w>>,
 ) -> usize {
     let replaced: BTreeSet<&ResourceId> = changed
@@ -206,7 +311,7 @@ fn follow_replacements<'w>(
         return 0;
     }
     let mut followers = Vec::new();
-    for (id, resource) in wanted {
+    for (id, resource, target) in compiled.located() {
         if find(changed, id).is_some() {
             continue;
         }
@@ -221,8 +326,16 @@ fn follow_replacements<'w>(
             }
         }
         if !changes.is_empty() {
-            let (action, after) = (PlannedAction::Update, resource.shared_after());
-            followers.push(Draft { resource, action, changes, after });
+            followers.push(Draft {
+                resource,
+                target: At::Site(target),
+                action: PlannedAction::Update,
+                from: heads.resources.get(id),
+                gap: None,
+                doubt: None,
+                changes,
+                after: resource.shared_after(),
+            });
         }
     }
     let followed = followers.len();
@@ -274,7 +387,7 @@ fn is_left(owner: &Owner, compiled: &Compiled) -> bool {
 }
 
 /// Whether a plan is about an owner.
-fn names(owner: &Owner, only: &Only) -> bool {
+pub(super) fn names(owner: &Owner, only: &Only) -> bool {
     match (only, owner) {
         (Only::All, _) => true,
         (Only::Named(names), Owner::Functionality(name) | Owner::Edge { consumer: name, .. }) => {
@@ -313,7 +426,10 @@ fn chosen(
 /// circle, which no backend should compile, the circle is broken at its first id.
 ///
 /// Drafts come in the order of their ids, so a position stands for an id.
-fn in_order(mut drafts: Vec<Draft<'_>>) -> Vec<PlannedStep> {
+pub(super) fn in_order(
+    mut drafts: Vec<Draft<'_>>,
+    name: &impl Fn(At<'_>) -> Option<Name>,
+) -> Vec<PlannedStep> {
     let positions: HashMap<&ResourceId, usize> =
         drafts.iter().map(|draft| draft.resource.id()).zip(0..).collect();
     // What comes before, and what waits for it.
@@ -337,11 +453,11 @@ fn in_order(mut drafts: Vec<Draft<'_>>) -> Vec<PlannedStep> {
     let mut drafts: Vec<_> = drafts.into_iter().map(Some).collect();
     let mut ordered = Vec::with_capacity(count);
     let mut circle = 0..count;
-    while ordered.len() < count {
+    loop {
         let next = ready.pop().map(|Reverse(at)| at).or_else(|| circle.next());
         let Some(at) = next else { break };
         let Some(draft) = drafts[at].take() else { continue };
-        ordered.push(draft.planned());
+        ordered.extend(draft.planned(name));
         let first = edges.partition_point(|(before, _)| *before < at);
         for (_, waiting) in edges[first..].iter().take_while(|(before, _)| *before == at) {
             waits[*waiting] -= 1;
@@ -353,22 +469,195 @@ fn in_order(mut drafts: Vec<Draft<'_>>) -> Vec<PlannedStep> {
     ordered
 }
 
-/// Removals: what comes after something goes before it.
-fn removals<'a>(gone: &[&'a Resource]) -> Vec<Draft<'a>> {
+/// Something that nothing wants any more.
+#[derive(Clone, Copy)]
+pub(super) struct Gone<'a> {
+    pub(super) resource: &'a Resource,
+    target: &'a Name,
+    from: Option<&'a Standing>,
+    open: Option<&'a Open>,
+}
+
+/// What stands or may stand and is one of these, in the order of their ids.
+pub(super) fn gone<'a>(
+    heads: &'a Heads,
+    mut is_one: impl FnMut(&Resource) -> bool,
+) -> impl Iterator<Item = Gone<'a>> {
+    let standing = heads.resources.values().map(|from| Gone {
+        resource: &from.resource,
+        target: &from.target,
+        from: Some(from),
+        open: heads.open.get(from.resource.id()),
+    });
+    let only_open =
+        heads.open.values().filter(|open| !heads.resources.contains_key(open.resource.id()));
+    let only_open = only_open.map(|open| Gone {
+        resource: &open.resource,
+        target: &open.target,
+        from: None,
+        open: Some(open),
+    });
+    let mut all: Vec<_> = standing.chain(only_open).filter(|g| is_one(g.resource)).collect();
+    all.sort_by_key(|gone| gone.resource.id());
+    all.into_iter()
+}
+
+/// Leaves out what something comes after that stays as it is.
+fn keep_needed(
+    gone: &mut Vec<Gone<'_>>,
+    wanted: &BTreeMap<ResourceId, Resource>,
+    heads: &Heads,
+    changed: &[Draft<'_>],
+) {
+    // What is wanted as it stands comes after what it is wanted after.
+    let as_wanted = |resource: &Resource| {
+        wanted.get(resource.id()).is_some_and(|wanted| wanted.digest() == resource.digest())
+    };
+    loop {
+        let going: BTreeSet<&ResourceId> = gone.iter().map(|gone| gone.resource.id()).collect();
+        let stays = |id: &ResourceId| find(changed, id).is_none() && !going.contains(id);
+        let needed: BTreeSet<ResourceId> = heads
+            .resources
+            .values()
+            .map(|standing| &standing.resource)
+            .filter(|resource| stays(resource.id()) && !as_wanted(resource))
+            .flat_map(Resource::after)
+            .filter(|id| going.contains(id))
+            .cloned()
+            .collect();
+        if needed.is_empty() {
+            return;
+        }
+        gone.retain(|gone| !needed.contains(gone.resource.id()));
+    }
+}
+
+/// Removals: what comes after something goes before it, or is changed before it goes.
+pub(super) fn removals<'a>(
+    gone: &[Gone<'a>],
+    heads: &Heads,
+    changed: &[Draft<'_>],
+) -> Vec<Draft<'a>> {
     let mut dependents: BTreeMap<&ResourceId, Vec<ResourceId>> =
-        gone.iter().map(|resource| (resource.id(), Vec::new())).collect();
-    for resource in gone {
+        gone.iter().map(|gone| (gone.resource.id(), Vec::new())).collect();
+    let changed = changed.iter().filter_map(|draft| Some(&draft.from?.resource));
+    let open = heads.open.values().map(|open| &open.resource);
+    for resource in gone.iter().map(|gone| gone.resource).chain(changed).chain(open) {
         for before in resource.after() {
-            if let Some(dependents) = dependents.get_mut(before) {
+            if let Some(dependents) = dependents.get_mut(before)
+                && !dependents.contains(resource.id())
+            {
                 dependents.push(resource.id().clone());
             }
         }
     }
-    let draft = |resource: &&'a Resource| Draft {
-        resource,
+    let draft = |gone: &Gone<'a>| Draft {
+        resource: gone.resource,
+        target: At::Before(gone.target),
         action: PlannedAction::Remove,
+        from: gone.from,
+        gap: None,
+        doubt: gone.open.map(Open::why),
         changes: Vec::new(),
-        after: dependents.remove(resource.id()).unwrap_or_default().into(),
+        after: {
+            let mut after = dependents.remove(gone.resource.id()).unwrap_or_default();
+            after.sort();
+            after.into()
+        },
     };
     gone.iter().map(draft).collect()
+}
+
+/// Puts removals, in order, behind the other steps; of what each comes after, the other steps stay.
+pub(super) fn append_removals(
+    steps: &mut Vec<PlannedStep>,
+    removals: Vec<Draft<'_>>,
+    name: &impl Fn(At<'_>) -> Option<Name>,
+) {
+    let others: BTreeSet<ResourceId> = steps.iter().map(|step| step.id().clone()).collect();
+    let behind: BTreeMap<ResourceId, Arc<[ResourceId]>> = removals
+        .iter()
+        .filter(|draft| draft.after.iter().any(|id| others.contains(id)))
+        .map(|draft| (draft.resource.id().clone(), Arc::clone(&draft.after)))
+        .collect();
+    for mut step in in_order(removals, name) {
+        if let Some(all) = behind.get(step.id()) {
+            let mut after: Vec<_> = step.after.to_vec();
+            after.extend(all.iter().filter(|id| others.contains(*id)).cloned());
+            after.sort();
+            step.after = after.into();
+        }
+        steps.push(step);
+    }
+}
+
+/// Where the functionalities that a plan is about run from now on, as far as that is new.
+fn assignments(
+    compiled: &Compiled,
+    heads: &Heads,
+    only: &Only,
+) -> BTreeMap<Name, Option<Assignment>> {
+    let about = |name: &Name| match only {
+        Only::All => true,
+        Only::Named(names) => names.contains(name),
+    };
+    let wanted = compiled.connected().assignments();
+    let gone = heads.assignments.keys().filter(|name| {
+        !wanted.contains_key(*name) && !compiled.failed().contains(*name) && about(name)
+    });
+    let gone: Vec<_> = gone.map(|name| (name.clone(), None)).collect();
+    let new = wanted.into_iter().filter(|(name, assignment)| {
+        about(name)
+            && !compiled.failed().contains(name)
+            && heads.assignments.get(name) != Some(assignment)
+    });
+    new.map(|(name, assignment)| (name, Some(assignment))).chain(gone).collect()
+}
+
+/// Contents of files as text, or as Base64 where they are none.
+mod contents {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    use crate::digest::Digest;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Content {
+        Text(String),
+        Base64(String),
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        contents: &BTreeMap<Digest, Arc<[u8]>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(contents.iter().map(|(digest, bytes)| {
+            let content = match str::from_utf8(bytes) {
+                Ok(text) => Content::Text(text.to_owned()),
+                Err(_) => Content::Base64(BASE64_STANDARD.encode(bytes)),
+            };
+            (digest.to_string(), content)
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<Digest, Arc<[u8]>>, D::Error> {
+        let read = BTreeMap::<Digest, Content>::deserialize(deserializer)?;
+        let content = |(digest, content)| {
+            let bytes = match content {
+                Content::Text(text) => text.into_bytes(),
+                Content::Base64(text) => BASE64_STANDARD.decode(text).map_err(de::Error::custom)?,
+            };
+            if Digest::of_bytes(&bytes) == digest {
+                Ok((digest, bytes.into()))
+            } else {
+                Err(de::Error::custom(format_args!("the content of {digest} was changed")))
+            }
+        };
+        read.into_iter().map(content).collect()
+    }
 }

@@ -3,8 +3,10 @@
 
 mod anew;
 mod compile;
+mod destroy;
 mod difference;
 
 pub use anew::compile_anew;
 pub use compile::{Compiled, compile};
+pub use destroy::destroy;
 pub use difference::{FieldChange, Only, Plan, PlannedAction, PlannedStep, plan};

@@ -8,7 +8,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Bytes, Extensions, MilliCpus};
 use crate::{
@@ -37,7 +37,7 @@ pub struct Infrastructure {
 }
 
 /// A place in the world.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Location {
     /// What one backend owns, such as a cloud's name for the place.
@@ -45,7 +45,7 @@ pub struct Location {
 }
 
 /// A private network: its machines reach each other privately.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Network {
     /// Where it is.
@@ -55,7 +55,7 @@ pub struct Network {
 }
 
 /// Where services run: a machine, a pool of identical ones or a group that scales.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Target {
@@ -113,7 +113,7 @@ impl Target {
 }
 
 /// What a target is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum TargetKind {
@@ -148,7 +148,7 @@ impl TargetKind {
 }
 
 /// How much a machine holds; what is not said is not limited.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Capacity {
     /// Processors.

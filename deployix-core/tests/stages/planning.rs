@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use deployix_core::{
     backend::{MemoryBackend, Owner, Registry},
-    history::Heads,
+    history::{Heads, Standing},
     plan::{Compiled, Only, Plan, PlannedAction, compile, plan},
     spec::{Deployment, FunctionalitySpec, ServiceSpec},
     topology::{Assignments, connect, place, resolve},
@@ -43,12 +43,17 @@ fn compiled(deployment: Deployment, registry: &Registry, before: Option<&Compile
 fn heads(compiled: &Compiled) -> Heads {
     let mut heads = Heads::default();
     heads.generation = 7;
-    heads.resources = compiled.resources().clone();
+    for (resource, site) in compiled.sited() {
+        let standing = Standing::new(resource.clone(), site.target.name.clone(), 7);
+        heads.resources.insert(resource.id().clone(), standing);
+        heads.sites.insert(site.target.name.clone(), site.into());
+    }
+    heads.assignments = compiled.connected().assignments();
     heads
 }
 
 fn lines(plan: &Plan) -> Vec<String> {
-    plan.steps.iter().map(|step| format!("{} {}", step.action.as_str(), step.resource)).collect()
+    plan.steps.iter().map(|step| format!("{} {}", step.action.as_str(), step.id())).collect()
 }
 
 #[test]
@@ -156,5 +161,5 @@ fn a_plan_about_one_functionality_leaves_the_others_out() {
     let only = Only::Named([name("web")].into());
     let plan = plan(&compiled, &Heads::default(), &registry, &only);
     assert_eq!(lines(&plan), ["create memory/edge/web/db", "create memory/functionality/web"]);
-    assert!(plan.steps.iter().all(|step| !matches!(step.owner, Owner::Target(_))));
+    assert!(plan.steps.iter().all(|step| !matches!(step.owner(), Owner::Target(_))));
 }
