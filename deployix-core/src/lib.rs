@@ -5,6 +5,7 @@ pub mod backend;
 pub mod conformance;
 pub mod diagnostic;
 pub mod digest;
+pub mod execute;
 pub mod history;
 pub mod load;
 pub mod name;

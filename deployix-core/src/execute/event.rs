@@ -1,0 +1,183 @@
+//! [`Event`]: what happens while a plan is carried out, as it happens.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    backend::Owner,
+    history::{Holder, RunId},
+    name::{Name, ResourceId},
+    plan::PlannedAction,
+};
+
+/// Something that happened while a plan was carried out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The run has begun and claimed what it is about.
+    Began {
+        /// The run.
+        run: RunId,
+        /// How many steps it has.
+        steps: usize,
+    },
+    /// A step waits for somebody else who is at its resource.
+    Waiting {
+        /// The resource.
+        resource: ResourceId,
+        /// On whose account it stands.
+        owner: Owner,
+        /// Who is at it.
+        holder: Held,
+    },
+    /// A step has started.
+    Started {
+        /// The resource.
+        resource: ResourceId,
+        /// On whose account it stands.
+        owner: Owner,
+        /// What is done with it.
+        action: PlannedAction,
+    },
+    /// A step tells a line about what it does, such as one of a build's log.
+    Told {
+        /// The resource.
+        resource: ResourceId,
+        /// On whose account it stands.
+        owner: Owner,
+        /// The line.
+        line: String,
+    },
+    /// A step failed and is tried again.
+    Retrying {
+        /// The resource.
+        resource: ResourceId,
+        /// On whose account it stands.
+        owner: Owner,
+        /// Why it failed.
+        error: String,
+        /// How long it waits before.
+        after: Duration,
+    },
+    /// A step is over.
+    Finished {
+        /// The resource.
+        resource: ResourceId,
+        /// On whose account it stands.
+        owner: Owner,
+        /// What was to be done with it.
+        action: PlannedAction,
+        /// How it ended.
+        end: StepEnd,
+    },
+    /// A functionality is over: none of its steps is left.
+    Settled {
+        /// The functionality.
+        functionality: Name,
+        /// How it ended.
+        fate: Fate,
+    },
+    /// Nothing new is started any more, since somebody interrupted it.
+    Interrupted,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum StepEnd {
+    /// It was done.
+    Done,
+    /// Somebody else had done it already.
+    DoneByAnother,
+    /// It failed.
+    Failed {
+        /// Why.
+        error: String,
+    },
+    /// It was not started, since something that it needs failed.
+    Blocked {
+        /// What failed.
+        by: Owner,
+    },
+    /// It was not started, since somebody else is at it.
+    Held {
+        /// Who.
+        holder: Held,
+    },
+    /// It was not started, since what stands is not what the plan starts from.
+    MovedOn {
+        /// The generation in which it changed.
+        since: u64,
+    },
+    /// It was not started, since the run was interrupted.
+    Interrupted,
+    /// It was done and put back, since another one of its atomic set failed.
+    PutBack,
+}
+
+/// Who holds something, since when, and until when unless they renew it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Held {
+    /// The run.
+    pub run: RunId,
+    /// Who.
+    pub by: Holder,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+impl std::fmt::Display for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "held by {} since {}, until {} unless renewed", self.by, self.since, self.until)
+    }
+}
+
+/// How a functionality, target or network ended, all its steps taken together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Fate {
+    /// All was done.
+    Deployed,
+    /// All was removed.
+    Removed,
+    /// A step of its own failed.
+    Failed {
+        /// Why, step by step.
+        errors: Vec<(ResourceId, String)>,
+    },
+    /// It was not started, or not ended, since something else that it needs failed.
+    Blocked {
+        /// What, by name.
+        by: Vec<Owner>,
+    },
+    /// Somebody else is at it.
+    Held {
+        /// Who.
+        holder: Held,
+    },
+    /// What stands is not what the plan starts from.
+    MovedOn {
+        /// The generation in which it changed.
+        since: u64,
+    },
+    /// The run was interrupted before it ended.
+    Interrupted,
+    /// It was put back, since another one of its atomic set failed.
+    PutBack,
+}
+
+impl Fate {
+    /// Whether what was asked for stands.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        matches!(self, Self::Deployed | Self::Removed)
+    }
+}

@@ -1,0 +1,15 @@
+//! Executing: a plan is carried out step by step, and each step is written down before and after.
+//!
+//! [`apply`] walks the plan's graph with bounded concurrency. A failed step stops only what needs
+//! it; the [`Report`] tells the truth about each functionality. [`settle`] finds out how steps of
+//! runs that died ended, and [`observe`] what really stands.
+
+mod apply;
+mod event;
+mod observe;
+mod report;
+
+pub use apply::{ApplyOptions, Interrupt, apply};
+pub use event::{Event, Fate, Held, StepEnd};
+pub use observe::{Drift, Observation, Settled, observe, settle};
+pub use report::Report;
