@@ -2,6 +2,7 @@
 
 mod error;
 mod heads;
+mod holder;
 mod log;
 mod record;
 
