@@ -41,6 +41,7 @@ const LARGEST: u64 = 1 << 20;
 #[derive(Debug, Clone)]
 pub struct SecretsFolder {
     folder: PathBuf,
+    #[cfg_attr(not(feature = "age"), expect(dead_code, reason = "age alone reads it"))]
     identity: Option<PathBuf>,
 }
 
