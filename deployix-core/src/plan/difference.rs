@@ -218,6 +218,17 @@ pub fn plan(compiled: &Compiled, heads: &Heads, registry: &Registry, only: &Only
     };
     plan.steps.extend(in_order(changed, &name));
     append_removals(&mut plan.steps, removals, &name);
+    let touched: BTreeSet<&Name> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match step.owner() {
+            Owner::Functionality(name) | Owner::Edge { consumer: name, .. } => Some(name),
+            Owner::Target(_) | Owner::Network(_) => None,
+        })
+        .collect();
+    let sets = compiled.connected().atomic().iter();
+    plan.atomic =
+        sets.filter(|set| set.iter().any(|name| touched.contains(name))).cloned().collect();
     let needed: BTreeSet<Digest> = plan
         .steps
         .iter()
