@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use deployix_core::{
     BackendId,
     backend::{
-        Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, Guest, Observed, Outcome, Resource, Scope, Site, Step, StepContext, Unit, UserData,
+        Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, Guest,
+        Observed, Outcome, Resource, Scope, Site, Step, StepContext, Unit, UserData,
     },
     spec::ExtensionDecl,
 };

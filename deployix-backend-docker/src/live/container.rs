@@ -1,8 +1,9 @@
 //! What a container is made from, in the engine's own words.
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, Mount, MountType,
-    MountVolumeOptions, NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig, Mount,
+    MountType, MountVolumeOptions, NetworkingConfig, PortBinding, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 
 use crate::compose::{Attachment, Healthcheck, Restart, Service};
@@ -33,7 +34,9 @@ pub(super) fn body(
         };
         let inside = format!("{}/{}", port.target, port.protocol);
         // One port inside may be published several times.
-        match bindings.iter_mut().find(|(other, _): &&mut (String, Option<Vec<_>>)| *other == inside)
+        match bindings
+            .iter_mut()
+            .find(|(other, _): &&mut (String, Option<Vec<_>>)| *other == inside)
         {
             Some((_, Some(bindings))) => bindings.push(binding),
             _ => bindings.push((inside, Some(vec![binding]))),
@@ -44,7 +47,9 @@ pub(super) fn body(
         image: service.image.clone(),
         entrypoint: some(&service.entrypoint),
         cmd: some(&service.command),
-        env: Some(service.environment.iter().map(|(key, value)| format!("{key}={value}")).collect()),
+        env: Some(
+            service.environment.iter().map(|(key, value)| format!("{key}={value}")).collect(),
+        ),
         user: service.user.clone(),
         labels: Some(labels.collect()),
         healthcheck: service.healthcheck.as_ref().map(health),
@@ -62,10 +67,7 @@ pub(super) fn body(
             sysctls: Some(service.sysctls.clone().into_iter().collect()),
             extra_hosts: Some(hosts.collect()),
             port_bindings: Some(bindings.into_iter().collect()),
-            restart_policy: Some(RestartPolicy {
-                name: Some(restart),
-                maximum_retry_count: None,
-            }),
+            restart_policy: Some(RestartPolicy { name: Some(restart), maximum_retry_count: None }),
             nano_cpus: service.cpu_millis.map(|millis| whole(millis).saturating_mul(NANOS)),
             memory: service.mem_limit.map(whole),
             ..HostConfig::default()
@@ -105,6 +107,19 @@ pub(super) fn endpoint(attachment: &Attachment, with_aliases: bool) -> EndpointS
     }
 }
 
+/// The same, at an address of its own where one is given.
+pub(super) fn endpoint_at(
+    attachment: &Attachment,
+    with_aliases: bool,
+    address: Option<String>,
+) -> EndpointSettings {
+    let fixed = |address| EndpointIpamConfig {
+        ipv4_address: Some(address),
+        ..EndpointIpamConfig::default()
+    };
+    EndpointSettings { ipam_config: address.map(fixed), ..endpoint(attachment, with_aliases) }
+}
+
 /// A named volume in a container.
 pub(super) fn volume(name: &str, target: &str, read_only: bool) -> Mount {
     Mount {
@@ -125,7 +140,9 @@ pub(super) fn bare_volume(name: &str, target: &str, read_only: bool) -> Mount {
 fn health(check: &Healthcheck) -> HealthConfig {
     let nanos = |millis| Some(whole(millis).saturating_mul(NANOS));
     HealthConfig {
-        test: Some(std::iter::once("CMD".to_owned()).chain(check.command.iter().cloned()).collect()),
+        test: Some(
+            std::iter::once("CMD".to_owned()).chain(check.command.iter().cloned()).collect(),
+        ),
         interval: nanos(check.interval),
         timeout: nanos(check.timeout),
         retries: Some(check.retries.into()),

@@ -133,9 +133,9 @@ impl Roll<'_> {
         let mut pulled = self.engine.docker().create_image(Some(options), None, None);
         while let Some(part) = pulled.next().await {
             let failed = part.and_then(|part| match part.error_detail {
-                Some(detail) => Err(Error::DockerStreamError {
-                    error: detail.message.unwrap_or_default(),
-                }),
+                Some(detail) => {
+                    Err(Error::DockerStreamError { error: detail.message.unwrap_or_default() })
+                }
                 None => Ok(()),
             });
             failed.map_err(|error| self.engine.error("pull image", error))?;

@@ -54,7 +54,11 @@ impl Connections {
             let message = format!("cannot connect to the Docker engine at {address}: {error}");
             let missing = matches!(error, Error::SocketNotFoundError(_));
             if missing {
-                BackendError::temporary(ErrorKind::Unavailable, "connect", message + "; is it running?")
+                BackendError::temporary(
+                    ErrorKind::Unavailable,
+                    "connect",
+                    message + "; is it running?",
+                )
             } else {
                 BackendError::permanent(ErrorKind::Invalid, "connect", message)
             }
@@ -135,7 +139,8 @@ impl Engine {
             return BackendError::permanent(Unavailable, operation, advised(advice));
         }
         // What an engine that is being stopped, or whose containerd is, answers.
-        let leaving = ["shutting down", "context canceled", "transport is closing", "connection refused"];
+        let leaving =
+            ["shutting down", "context canceled", "transport is closing", "connection refused"];
         let temporary = |kind| BackendError::temporary(kind, operation, message);
         let permanent = |kind| BackendError::permanent(kind, operation, message);
         match status {

@@ -3,7 +3,8 @@
 //!
 //! Where both cannot run at once, the old one stops first, and is started again where the new one
 //! does not get ready. While both run, the new one is in its networks without a name there, so that
-//! nobody is led to it; it gets its names by joining again once it is ready.
+//! nobody is led to it. Once it is ready it joins again with its names and the old one without, and
+//! a moment later that one stops.
 //!
 //! A step finds what stands by labels, whatever a crash left: its own version whole, which is then
 //! only mended; in pieces, which go; and other versions, of which one may still serve.
@@ -21,6 +22,7 @@ use deployix_core::{
 use futures_util::future::try_join_all;
 
 use super::{
+    container,
     engine::{Engine, is_missing},
     label::{self, Part},
     ready::{self, Failure},
@@ -32,6 +34,10 @@ use crate::{compose::Attachment, instance::Instance, naming};
 
 /// How long an old version that was started again is looked at.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// How long an old version serves on that nobody finds by name any more: load balancers made here
+/// look names up every two seconds.
+const LOOK_UP_WITHIN: std::time::Duration = std::time::Duration::from_millis(2_500);
 
 pub(super) async fn apply(
     engine: &Engine,
@@ -252,10 +258,7 @@ impl Roll<'_> {
         Ok(())
     }
 
-    pub(super) async fn inspect(
-        &self,
-        id: &str,
-    ) -> Result<ContainerInspectResponse, BackendError> {
+    pub(super) async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse, BackendError> {
         let inspected = self.engine.docker().inspect_container(id, None).await;
         inspected.map_err(|error| self.engine.error("inspect container", error))
     }
@@ -275,10 +278,7 @@ impl Roll<'_> {
     }
 
     /// The aliases that a namespace has, network by network.
-    async fn names(
-        &self,
-        namespace: &str,
-    ) -> Result<BTreeMap<String, Vec<String>>, BackendError> {
+    async fn names(&self, namespace: &str) -> Result<BTreeMap<String, Vec<String>>, BackendError> {
         let networks = self.inspect(namespace).await?.network_settings;
         let networks = networks.and_then(|settings| settings.networks).unwrap_or_default();
         let entry = |(name, endpoint): (String, bollard::models::EndpointSettings)| {
@@ -314,18 +314,28 @@ impl Roll<'_> {
     ) -> Result<(), BackendError> {
         let request = NetworkConnectRequest {
             container: namespace.to_owned(),
-            endpoint_config: Some(super::container::endpoint(attachment, named)),
+            endpoint_config: Some(container::endpoint(attachment, named)),
         };
         let joined = self.engine.docker().connect_network(network, request).await;
         joined.map_err(|error| self.engine.error("join network", error))
     }
 
-    /// Joins the networks anew in which others find it by name, with its names.
+    /// Takes its names in the networks in which others are to find it.
     async fn take_names(&self, namespace: &str) -> Result<(), BackendError> {
-        for (network, attachment) in &self.instance.networks {
-            if attachment.aliases.is_empty() {
-                continue;
-            }
+        self.rejoin(namespace, &self.instance.networks, true).await
+    }
+
+    /// Leaves networks in which it has names, or is to have some, and joins them with the names or
+    /// without. Nothing else changes names; its address stays, so connections only pause.
+    async fn rejoin(
+        &self,
+        namespace: &str,
+        networks: &BTreeMap<String, Attachment>,
+        named: bool,
+    ) -> Result<(), BackendError> {
+        let settings = self.inspect(namespace).await?.network_settings;
+        let joined = settings.and_then(|settings| settings.networks).unwrap_or_default();
+        for (network, attachment) in networks.iter().filter(|(_, at)| !at.aliases.is_empty()) {
             let request =
                 NetworkDisconnectRequest { container: namespace.to_owned(), force: Some(true) };
             match self.engine.docker().disconnect_network(network, request).await {
@@ -334,21 +344,50 @@ impl Roll<'_> {
                 }
                 _ => {}
             }
-            self.join(namespace, network, attachment, true).await?;
+            let address = joined.get(network).and_then(|endpoint| endpoint.ip_address.clone());
+            let address = address.filter(|address| !address.is_empty());
+            let same = NetworkConnectRequest {
+                container: namespace.to_owned(),
+                endpoint_config: Some(container::endpoint_at(attachment, named, address)),
+            };
+            // Where another one took its address meanwhile, it gets a new one.
+            if self.engine.docker().connect_network(network, same).await.is_err() {
+                self.join(namespace, network, attachment, named).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes its names from an old version that serves, and gives those who look it up a moment to
+    /// do so again.
+    async fn drop_names(&self, old: &[Standing]) -> Result<(), BackendError> {
+        let holders = old.iter().filter(|s| s.part == Part::Namespace && s.running);
+        let mut dropped = false;
+        for holder in holders {
+            let labels = self.inspect(&holder.id).await?.config.and_then(|config| config.labels);
+            let networks = labels.and_then(|mut labels| labels.remove(label::NETWORKS));
+            let networks: BTreeMap<String, Attachment> =
+                networks.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+            self.rejoin(&holder.id, &networks, false).await?;
+            dropped |= networks.values().any(|at| !at.aliases.is_empty());
+        }
+        if dropped {
+            tokio::time::sleep(LOOK_UP_WITHIN).await;
         }
         Ok(())
     }
 
     /// Stops old versions, each program with its own signal and time, and removes them.
     async fn retire(&self, old: &[Standing]) -> Result<(), BackendError> {
+        if old.is_empty() {
+            return Ok(());
+        }
+        if self.instance.gap.is_none() {
+            self.drop_names(old).await?;
+        }
         stand::stop(self.engine, old).await?;
         stand::remove(self.engine, old).await?;
-        if self.instance.programs.values().any(|member| !member.secrets.is_empty())
-            || !old.is_empty()
-        {
-            remove_secrets(self.engine, self.step, |digest| digest != Some(self.digest)).await?;
-        }
-        Ok(())
+        remove_secrets(self.engine, self.step, |digest| digest != Some(self.digest)).await
     }
 
     /// Removes this version, which did not get ready, and starts the old one again where it was
@@ -394,9 +433,8 @@ impl Roll<'_> {
         let stood = match self.from() {
             None => old.is_empty(),
             Some(from) => {
-                let of_it = |part| {
-                    move |s: &Standing| s.part == part && s.digest == Some(from.digest())
-                };
+                let of_it =
+                    |part| move |s: &Standing| s.part == part && s.digest == Some(from.digest());
                 old.iter().any(of_it(Part::Namespace)) && old.iter().any(of_it(Part::Program))
             }
         };

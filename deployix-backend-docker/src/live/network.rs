@@ -110,8 +110,7 @@ async fn overlaps_own(
 async fn remove(engine: &Engine, network: &NetworkInspect) -> Result<(), BackendError> {
     let Some(id) = &network.id else { return Ok(()) };
     for container in network.containers.iter().flatten().map(|(container, _)| container) {
-        let request =
-            NetworkDisconnectRequest { container: container.clone(), force: Some(true) };
+        let request = NetworkDisconnectRequest { container: container.clone(), force: Some(true) };
         match engine.docker().disconnect_network(id, request).await {
             Err(error) if !is_missing(&error) => {
                 return Err(engine.error("disconnect from network", error));

@@ -114,9 +114,8 @@ async fn instance(
     let read = |key| summary.labels.as_ref().and_then(|labels| labels.get(key));
     let programs: Vec<String> =
         read(label::PROGRAMS).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let is_there = |name: &String| {
-        standing.iter().any(|s| s.part == Part::Program && s.container == *name)
-    };
+    let is_there =
+        |name: &String| standing.iter().any(|s| s.part == Part::Program && s.container == *name);
     let unmade = |state| state == Some(ContainerSummaryStateEnum::CREATED);
     if !programs.iter().all(is_there) {
         observed.drift.push("a container of it is missing".to_owned());

@@ -36,8 +36,7 @@ impl Standing {
     pub(super) fn read(summary: &ContainerSummary) -> Option<Self> {
         let labels = summary.labels.as_ref()?;
         let state = summary.state?;
-        let running =
-            [ContainerSummaryStateEnum::RUNNING, ContainerSummaryStateEnum::RESTARTING];
+        let running = [ContainerSummaryStateEnum::RUNNING, ContainerSummaryStateEnum::RESTARTING];
         let stopped = [ContainerSummaryStateEnum::EXITED, ContainerSummaryStateEnum::PAUSED];
         Some(Self {
             id: summary.id.clone()?,
@@ -124,8 +123,7 @@ pub(super) async fn remove_one(engine: &Engine, id: &str) -> Result<(), BackendE
 
 /// The last lines of a container's log; empty where there is none to be had.
 pub(super) async fn last_lines(engine: &Engine, id: &str) -> String {
-    let options =
-        LogsOptionsBuilder::new().stdout(true).stderr(true).tail(LAST_LINES).build();
+    let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(LAST_LINES).build();
     let mut log = engine.docker().logs(id, Some(options));
     let mut bytes = Vec::new();
     while let Some(Ok(part)) = log.next().await {
