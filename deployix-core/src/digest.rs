@@ -22,6 +22,15 @@ impl Digest {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
+    /// Digests what parts give one after the other.
+    pub(crate) fn of_parts(parts: &[&[u8]]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for part in parts {
+            hasher.update(part);
+        }
+        Self(*hasher.finalize().as_bytes())
+    }
+
     /// Digests a value by its compact JSON.
     ///
     /// The value must be ordered data: structs and `BTreeMap`s, never a `HashMap`; and it must

@@ -30,11 +30,19 @@ pub(super) struct Work<'a> {
     ends: Vec<Option<StepEnd>>,
     /// In which order steps were done.
     done: Vec<usize>,
-    /// How many steps of each owner did not end yet.
-    left: BTreeMap<&'a Owner, usize>,
+    owners: BTreeMap<&'a Owner, Owned>,
     /// What each resource gives to others, as far as it was made now.
     outputs: BTreeMap<&'a ResourceId, BTreeMap<String, String>>,
     history: Option<HistoryError>,
+}
+
+/// The steps of one owner.
+#[derive(Default)]
+struct Owned {
+    /// Their positions.
+    steps: Vec<usize>,
+    /// How many of them did not end yet.
+    left: usize,
 }
 
 type Running<'a> = Pin<Box<dyn Future<Output = (usize, Result<Ended, HistoryError>)> + Send + 'a>>;
@@ -48,9 +56,11 @@ impl<'a> Work<'a> {
         interrupt: &'a Interrupt,
         events: Option<&'a EventSender>,
     ) -> Self {
-        let mut left = BTreeMap::new();
-        for step in &plan.steps {
-            *left.entry(step.owner()).or_insert(0) += 1;
+        let mut owners: BTreeMap<&Owner, Owned> = BTreeMap::new();
+        for (at, step) in plan.steps.iter().enumerate() {
+            let owned = owners.entry(step.owner()).or_default();
+            owned.steps.push(at);
+            owned.left += 1;
         }
         Self {
             plan,
@@ -62,14 +72,14 @@ impl<'a> Work<'a> {
             graph: Graph::new(&plan.steps, &plan.atomic),
             ends: vec![None; plan.steps.len()],
             done: Vec::new(),
-            left,
+            owners,
             outputs: BTreeMap::new(),
             history: None,
         }
     }
 
     pub(super) async fn carry_out(mut self) -> Report {
-        self.send(Event::Began { run: self.run.id.clone(), steps: self.plan.steps.len() });
+        self.send(|| Event::Began { run: self.run.id.clone(), steps: self.plan.steps.len() });
         self.leave_what_is_held();
         let mut running: FuturesUnordered<Running<'a>> = FuturesUnordered::new();
         let mut interrupted = false;
@@ -88,7 +98,7 @@ impl<'a> Work<'a> {
                 biased;
                 () = &mut interruption, if !interrupted => {
                     interrupted = true;
-                    self.send(Event::Interrupted);
+                    self.send(|| Event::Interrupted);
                 }
                 next = running.next() => match next {
                     Some((at, ended)) => self.ended(at, ended),
@@ -118,7 +128,7 @@ impl<'a> Work<'a> {
 
     fn start(&self, at: usize) -> Running<'a> {
         let planned = &self.plan.steps[at];
-        let last = self.left.get(planned.owner()).is_some_and(|left| *left == 1);
+        let last = self.owners.get(planned.owner()).is_some_and(|owned| owned.left == 1);
         let inputs = self.inputs(at);
         // Whoever waits for what this run is done with need not wait for the rest of it.
         let release = (last && self.plan.atomic.is_empty()).then(|| planned.owner().clone());
@@ -212,17 +222,16 @@ impl<'a> Work<'a> {
 
     fn end(&mut self, at: usize, end: StepEnd) {
         let step = &self.plan.steps[at];
-        self.send(Event::Finished {
+        self.send(|| Event::Finished {
             resource: step.id().clone(),
             owner: step.owner().clone(),
             action: step.action,
             end: end.clone(),
         });
         self.ends[at] = Some(end);
-        let left = self.left.get_mut(step.owner());
-        let over = left.is_some_and(|left| {
-            *left = left.saturating_sub(1);
-            *left == 0
+        let over = self.owners.get_mut(step.owner()).is_some_and(|owned| {
+            owned.left = owned.left.saturating_sub(1);
+            owned.left == 0
         });
         if over
             && let Owner::Functionality(functionality) = step.owner()
@@ -234,15 +243,15 @@ impl<'a> Work<'a> {
 
     fn settled(&self, functionality: &Name) {
         let owner = Owner::Functionality(functionality.clone());
-        let fate = Fate::of(self.steps_of(&owner));
-        self.send(Event::Settled { functionality: functionality.clone(), fate });
+        if self.events.is_some() && self.owners.contains_key(&owner) {
+            let fate = self.fate(&owner);
+            self.send(|| Event::Settled { functionality: functionality.clone(), fate });
+        }
     }
 
-    fn steps_of(&self, owner: &Owner) -> impl Iterator<Item = (&PlannedStep, &StepEnd)> {
-        let ended = self.plan.steps.iter().zip(&self.ends);
-        ended
-            .filter(move |(step, _)| step.owner() == owner)
-            .filter_map(|(step, end)| Some((step, end.as_ref()?)))
+    fn fate(&self, owner: &Owner) -> Fate {
+        let steps = self.owners.get(owner).into_iter().flat_map(|owned| &owned.steps);
+        Fate::of(steps.filter_map(|&at| Some((&self.plan.steps[at], self.ends[at].as_ref()?))))
     }
 
     /// Puts back what was done of atomic sets that did not succeed as a whole, the newest first.
@@ -260,10 +269,7 @@ impl<'a> Work<'a> {
                 }
             }
             for functionality in set {
-                let owner = Owner::Functionality(functionality.clone());
-                if self.steps_of(&owner).next().is_some() {
-                    self.settled(functionality);
-                }
+                self.settled(functionality);
             }
         }
     }
@@ -298,15 +304,8 @@ impl<'a> Work<'a> {
     }
 
     async fn report(mut self, interrupted: bool) -> Report {
-        let ends = std::mem::take(&mut self.ends);
-        let mut by_owner: BTreeMap<&Owner, Vec<(&PlannedStep, &StepEnd)>> = BTreeMap::new();
-        for (step, end) in self.plan.steps.iter().zip(&ends) {
-            by_owner.entry(step.owner()).or_default().extend(end.as_ref().map(|end| (step, end)));
-        }
-        let fates: BTreeMap<Owner, Fate> = by_owner
-            .into_iter()
-            .map(|(owner, steps)| (owner.clone(), Fate::of(steps.into_iter())))
-            .collect();
+        let fates: BTreeMap<Owner, Fate> =
+            self.owners.keys().map(|&owner| (owner.clone(), self.fate(owner))).collect();
         let went = |name: &Name| {
             let fate = fates.get(&Owner::Functionality(name.clone()));
             fate.is_none_or(Fate::is_good)
@@ -324,17 +323,17 @@ impl<'a> Work<'a> {
         Report {
             run: Some(self.run.id.clone()),
             generation,
-            steps: ids.zip(ends).filter_map(|(id, end)| Some((id, end?))).collect(),
+            steps: ids.zip(self.ends).filter_map(|(id, end)| Some((id, end?))).collect(),
             fates,
             interrupted,
             history: self.history,
         }
     }
 
-    fn send(&self, event: Event) {
+    fn send(&self, event: impl FnOnce() -> Event) {
         if let Some(events) = self.events {
             // Nobody listens any more: so be it.
-            let _ = events.send(event);
+            let _ = events.send(event());
         }
     }
 }

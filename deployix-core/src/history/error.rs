@@ -1,7 +1,11 @@
 //! [`HistoryError`]: why a history cannot be read or written.
 
+use std::sync::Arc;
+
+use object_store::path::Path;
+
 /// Tells why a history cannot be read or written. Nothing was overwritten.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum HistoryError {
     /// The store does not answer, or refuses.
@@ -13,6 +17,96 @@ pub enum HistoryError {
         path: String,
         /// What the store says.
         #[source]
-        source: object_store::Error,
+        source: Arc<object_store::Error>,
     },
+    /// An object is not as it was written.
+    #[error(
+        "{path} is not as it was written: {why}; nothing was overwritten: \
+         put back what stood there, from a copy of the history"
+    )]
+    Damaged {
+        /// The object.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// An object that must be there is not.
+    #[error(
+        "{path} is missing, though {because}; nothing was overwritten: \
+         put it back, from a copy of the history"
+    )]
+    Missing {
+        /// The object.
+        path: String,
+        /// How that is known.
+        because: String,
+    },
+    /// An object was written by a newer version of this program.
+    #[error(
+        "{path} is of format {format}, and this version reads format {known} only: \
+         use the version that wrote it, or a newer one"
+    )]
+    Newer {
+        /// The object.
+        path: String,
+        /// Its format.
+        format: u64,
+        /// The newest format that this version reads.
+        known: u64,
+    },
+    /// A generation was asked for that is not there yet.
+    #[error("there is no generation {asked}; the history has come to {reached}")]
+    NotSoFar {
+        /// What was asked for.
+        asked: u64,
+        /// The newest one.
+        reached: u64,
+    },
+    /// What is to be written has no JSON.
+    #[error("{path} cannot be written as JSON")]
+    Unwritable {
+        /// The object.
+        path: String,
+        /// Why.
+        #[source]
+        source: Arc<serde_json::Error>,
+    },
+    /// What appends was stopped before it could tell.
+    #[error("appending was stopped, so it is not known whether it was done")]
+    Stopped,
+    /// It is not said where the history is in a way that is known here.
+    #[error("{url:?} is no place for a history: {why}")]
+    Url {
+        /// What was said.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl HistoryError {
+    pub(super) fn store(operation: &'static str, path: &Path, source: object_store::Error) -> Self {
+        Self::Store { operation, path: path.to_string(), source: Arc::new(source) }
+    }
+
+    /// Whether trying again cannot help.
+    pub(super) fn is_final(&self) -> bool {
+        use object_store::Error;
+        match self {
+            Self::Store { source, .. } => matches!(
+                **source,
+                Error::InvalidPath { .. }
+                    | Error::NotSupported { .. }
+                    | Error::NotImplemented { .. }
+                    | Error::PermissionDenied { .. }
+                    | Error::Unauthenticated { .. }
+                    | Error::UnknownConfigurationKey { .. }
+            ),
+            _ => true,
+        }
+    }
+
+    pub(super) fn damaged(path: &Path, why: impl Into<String>) -> Self {
+        Self::Damaged { path: path.to_string(), why: why.into() }
+    }
 }

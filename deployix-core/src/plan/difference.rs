@@ -341,8 +341,8 @@ fn draft<'a>(
     Some(Draft { resource: to, target, action, from, gap, doubt, changes, after })
 }
 
-/// What reads an output of something made anew has to be changed as well; tells how many of these
-/// would have stayed as they are.
+/// What reads an output of something that is made anew, or may be, has to be changed as well; tells
+/// how many of these would have stayed as they are.
 fn follow_replacements<'w>(
     compiled: &'w Compiled,
     heads: &'w Heads,
@@ -350,7 +350,7 @@ fn follow_replacements<'w>(
 ) -> usize {
     let replaced: BTreeSet<&ResourceId> = changed
         .iter()
-        .filter(|draft| draft.action == PlannedAction::Replace)
+        .filter(|draft| draft.action == PlannedAction::Replace || draft.doubt.is_some())
         .map(|draft| draft.resource.id())
         .collect();
     if replaced.is_empty() {

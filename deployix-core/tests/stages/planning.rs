@@ -134,9 +134,9 @@ fn what_is_wanted_no_more_is_removed_dependents_first() {
     assert_eq!(
         lines(&plan),
         [
-            "remove memory/functionality/db",
             "remove memory/functionality/web",
             "remove memory/edge/web/db",
+            "remove memory/functionality/db",
         ]
     );
 }
@@ -155,12 +155,19 @@ fn what_failed_is_left_as_it_was() {
 }
 
 #[test]
-fn a_plan_about_one_functionality_leaves_the_others_out() {
+fn a_plan_about_one_functionality_leaves_out_what_it_can_be_made_without() {
     let registry = Registry::new().with(MemoryBackend::new());
     let compiled = compiled(usual(), &registry, None);
     let only = Only::Named([name("web")].into());
     let plan = plan(&compiled, &Heads::default(), &registry, &only);
-    assert_eq!(lines(&plan), ["create memory/edge/web/db", "create memory/functionality/web"]);
+    assert_eq!(
+        lines(&plan),
+        [
+            "create memory/edge/web/db",
+            "create memory/functionality/db",
+            "create memory/functionality/web"
+        ]
+    );
     assert!(plan.steps.iter().all(|step| !matches!(step.owner(), Owner::Target(_))));
 }
 

@@ -1,0 +1,91 @@
+//! [`Undo`]: takes back what was replayed and then was not written after all.
+
+use std::collections::BTreeMap;
+
+use super::{Entry, Heads, Open, Record, Run, RunId, Standing};
+use crate::{
+    backend::OwnedSite,
+    name::{Name, ResourceId},
+    topology::Assignment,
+};
+
+/// What the heads held where records touched them: far less than a copy of them.
+#[derive(Debug, Default)]
+pub(super) struct Undo {
+    generation: u64,
+    resources: BTreeMap<ResourceId, Option<Standing>>,
+    open: BTreeMap<ResourceId, Option<Open>>,
+    runs: BTreeMap<RunId, Option<Run>>,
+    assignments: BTreeMap<Name, Option<Assignment>>,
+    sites: BTreeMap<Name, Option<OwnedSite>>,
+}
+
+impl Undo {
+    /// Nothing to take back yet.
+    pub(super) fn new(heads: &Heads) -> Self {
+        Self { generation: heads.generation, ..Self::default() }
+    }
+
+    /// Replays an entry, or a part of one, so that it can be taken back.
+    pub(super) fn replay(&mut self, heads: &mut Heads, entry: &Entry) {
+        for record in &entry.records {
+            self.note(heads, record);
+        }
+        heads.replay(entry);
+    }
+
+    /// Notes what a record is about to touch, the first time.
+    fn note(&mut self, heads: &Heads, record: &Record) {
+        match record {
+            Record::Begin { run, .. }
+            | Record::Renew { run, .. }
+            | Record::Release { run, .. }
+            | Record::End { run } => keep(&mut self.runs, &heads.runs, run),
+            Record::Intent { resource, .. } => keep(&mut self.open, &heads.open, resource.id()),
+            Record::Outcome { resource, .. } => {
+                keep(&mut self.open, &heads.open, resource);
+                keep(&mut self.resources, &heads.resources, resource);
+            }
+            Record::Placed { assignments } => {
+                for name in assignments.keys() {
+                    keep(&mut self.assignments, &heads.assignments, name);
+                }
+            }
+            Record::Site { site } => keep(&mut self.sites, &heads.sites, &site.target.name),
+            Record::Note { .. } => {}
+        }
+    }
+
+    /// Takes it back.
+    pub(super) fn undo(self, heads: &mut Heads) {
+        heads.generation = self.generation;
+        restore(&mut heads.resources, self.resources);
+        restore(&mut heads.open, self.open);
+        restore(&mut heads.runs, self.runs);
+        restore(&mut heads.assignments, self.assignments);
+        restore(&mut heads.sites, self.sites);
+    }
+}
+
+fn keep<K: Ord + Clone, V: Clone>(
+    kept: &mut BTreeMap<K, Option<V>>,
+    heads: &BTreeMap<K, V>,
+    key: &K,
+) {
+    if !kept.contains_key(key) {
+        kept.insert(key.clone(), heads.get(key).cloned());
+    }
+}
+
+fn restore<K: Ord, V>(heads: &mut BTreeMap<K, V>, kept: BTreeMap<K, Option<V>>) {
+    for (key, value) in kept {
+        match value {
+            Some(value) => {
+                heads.insert(key, value);
+            }
+            None => {
+                heads.remove(&key);
+            }
+        }
+    }
+}

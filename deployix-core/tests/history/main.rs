@@ -1,0 +1,5 @@
+//! The history: what is appended stays, in order, whatever happens meanwhile.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod appending;
+mod support;
