@@ -14,6 +14,7 @@ use crate::{
     assemble, compile,
     extension::{DockerFunctionality, DockerLoadBalancer, DockerTarget},
     guest,
+    instance::Instance,
     naming::BACKEND,
 };
 
@@ -77,14 +78,18 @@ impl Backend for DockerBackend {
         assemble::assemble(assembly)
     }
 
-    /// The engine changes no image, container or network in place. A volume is never made anew:
-    /// that would lose what is in it.
+    /// The engine changes nothing in place. An instance is made anew beside the old one, where
+    /// both can run at once. A volume is never made anew: that would lose what is in it; and a
+    /// changed image or network is another resource.
     fn change(&self, from: &Resource, to: &Resource) -> Change {
         let kind = to.id().as_str().split('/').nth(2);
         match kind {
             _ if from.digest() == to.digest() => Change::Keep,
-            Some("volume") => Change::Update,
-            _ => Change::Replace,
+            Some("instance") => match Instance::gap_of(to.inputs()) {
+                Some(gap) => Change::Recreate { why: gap.why() },
+                None => Change::Replace,
+            },
+            _ => Change::Update,
         }
     }
 

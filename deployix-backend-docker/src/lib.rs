@@ -32,6 +32,7 @@ pub mod extension;
 mod firewall;
 mod guest;
 mod image;
+mod instance;
 mod namespace;
 mod naming;
 mod networks;

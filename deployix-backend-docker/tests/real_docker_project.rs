@@ -158,7 +158,7 @@ fn a_deployment_runs_confined() {
     assert!(!can(&project, "db", &connect(&web, 80)), "a provider reaches its consumer");
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let host_port = listener.local_addr().unwrap().port();
-    let block: ipnet::Ipv4Net = format!("{web}/29").parse().unwrap();
+    let block: ipnet::Ipv4Net = format!("{web}/28").parse().unwrap();
     let gateway = std::net::Ipv4Addr::from(u32::from(block.network()) + 1).to_string();
     assert!(!can(&project, "web_1", &connect(&gateway, host_port)), "the host");
     // This machine at an address outside of the deployment's networks stands for the world.

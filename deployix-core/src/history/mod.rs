@@ -15,6 +15,7 @@ mod record;
 mod seal;
 mod shelf;
 mod store;
+mod story;
 mod undo;
 
 pub use error::HistoryError;
@@ -22,3 +23,4 @@ pub use heads::{Heads, Open, Run, Standing};
 pub use log::History;
 pub use record::{Entry, Holder, IntentAction, Record, RunId, StepResult};
 pub use store::store;
+pub use story::{Story, Told, ToldStep};

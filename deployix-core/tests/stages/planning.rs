@@ -170,3 +170,19 @@ fn a_plan_about_one_functionality_leaves_out_what_it_can_be_made_without() {
     );
     assert!(plan.steps.iter().all(|step| !matches!(step.owner(), Owner::Target(_))));
 }
+
+#[test]
+fn a_plan_tells_the_atomic_sets_that_it_touches() {
+    let registry = Registry::new().with(MemoryBackend::new());
+    let sets = |mut deployment: Deployment| {
+        deployment.atomic = vec![[name("web"), name("db")].into()];
+        compiled(deployment, &registry, None)
+    };
+    let wanted = sets(usual());
+    let of = |heads: &Heads, only: &Only| plan(&wanted, heads, &registry, only).atomic;
+    let both = vec![[name("db"), name("web")].into()];
+    assert_eq!(of(&Heads::default(), &Only::All), both);
+    assert_eq!(of(&Heads::default(), &Only::Named([name("web")].into())), both);
+    assert_eq!(of(&Heads::default(), &Only::Named([name("other")].into())), []);
+    assert_eq!(of(&heads(&wanted), &Only::All), []);
+}
