@@ -166,11 +166,13 @@ fn planned(
     registry: &Registry,
 ) -> io::Result<Plan> {
     let functionality = |n: usize| {
+        // On one machine each has a port of its own.
+        let port = u16::try_from(n % 60_000).map_err(wrong)?;
         let value = if changed == Some(n) { "changed" } else { "as it was" };
         let service = ServiceSpec::builder(["serve", "--port", "${endpoint:http}"])
             .debian(["serve"])
             .env("VALUE", value)
-            .endpoint("http", 8080)
+            .endpoint("http", 1024 + port)
             .build()
             .map_err(wrong)?;
         let mut functionality = FunctionalitySpec::new(&format!("f{n}"), service)

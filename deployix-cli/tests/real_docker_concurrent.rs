@@ -46,7 +46,8 @@ fn sixteen_deploy_sixteen_functionalities_at_once() {
     let mut text = format!("version = 1\nname = \"{}\"\n{}", home.name, target(0));
     for (n, name) in names.iter().enumerate() {
         // Each needs its neighbour but for the first: so they meet at images, networks and all.
-        let upstream = n.checked_sub(1).map(|n| format!("\"f{n}.example.com\"")).unwrap_or_default();
+        let upstream =
+            n.checked_sub(1).map(|n| format!("\"f{n}.example.com\"")).unwrap_or_default();
         write!(
             text,
             "[functionality.{name}]\nfqdn = \"{name}.example.com\"\nupstream-hosts = [{upstream}]\n\
@@ -213,10 +214,15 @@ fn a_damaged_history_is_told_by_its_entry_and_nothing_is_written_over() {
         let damaged = home.files("history");
         assert_ne!(damaged, whole, "{what}");
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        for command in ["plan", "deploy --yes", "status", "history", "destroy --yes", "deploy --yes --only f2"] {
+        for command in
+            ["plan", "deploy --yes", "status", "history", "destroy --yes", "deploy --yes --only f2"]
+        {
             let ran: Ran = home.run(command);
             let told = ran.told();
-            assert!(ran.code == Some(1) && told.contains(&name), "{command}, {what}: {name} in {ran}");
+            assert!(
+                ran.code == Some(1) && told.contains(&name),
+                "{command}, {what}: {name} in {ran}"
+            );
             assert_eq!(home.files("history"), damaged, "{command}, {what}: something was written");
         }
         assert_eq!(home.world(), world, "{what}: something was done");

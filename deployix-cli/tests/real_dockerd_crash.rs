@@ -194,7 +194,11 @@ impl ObjectStore for Deadly {
         self.inner.put_multipart_opts(location, options).await
     }
 
-    async fn get_opts(&self, location: &Key, options: GetOptions) -> object_store::Result<GetResult> {
+    async fn get_opts(
+        &self,
+        location: &Key,
+        options: GetOptions,
+    ) -> object_store::Result<GetResult> {
         self.inner.get_opts(location, options).await
     }
 
@@ -221,7 +225,12 @@ impl ObjectStore for Deadly {
         self.inner.list_with_delimiter(prefix).await
     }
 
-    async fn copy_opts(&self, from: &Key, to: &Key, options: CopyOptions) -> object_store::Result<()> {
+    async fn copy_opts(
+        &self,
+        from: &Key,
+        to: &Key,
+        options: CopyOptions,
+    ) -> object_store::Result<()> {
         self.inner.copy_opts(from, to, options).await
     }
 
@@ -369,7 +378,10 @@ fn a_first_deploy_that_is_killed_at_any_entry_of_the_log_is_put_right_by_the_nex
         let clean = home(engine, BEFORE);
         deployed(&clean, None);
         let world = engine.world(None);
-        assert!(world.containers.values().all(|container| container.state != "created"), "{world:?}");
+        assert!(
+            world.containers.values().all(|container| container.state != "created"),
+            "{world:?}"
+        );
         check(&clean, &world, "without trouble");
         drop(clean);
         engine.clean(None);

@@ -119,7 +119,10 @@ impl Engine {
 
     /// The same, whatever comes of it.
     pub(crate) fn try_docker(&self, arguments: &[&str]) -> Ran {
-        self.command(arguments).output().unwrap_or_else(|error| panic!("{error}: run scripts/test")).into()
+        self.command(arguments)
+            .output()
+            .unwrap_or_else(|error| panic!("{error}: run scripts/test"))
+            .into()
     }
 
     /// The words that `docker` printed.
@@ -143,7 +146,10 @@ impl Engine {
         let images = list(&["image", "ls", "--no-trunc", "--format", tags]);
         World {
             containers,
-            networks: list(&["network", "ls", "--format", "{{.Name}}"]).into_iter().filter(own).collect(),
+            networks: list(&["network", "ls", "--format", "{{.Name}}"])
+                .into_iter()
+                .filter(own)
+                .collect(),
             volumes: list(&["volume", "ls", "--quiet"]).into_iter().collect(),
             images: images.into_iter().filter(|tag| tag != "debian:bookworm-slim").collect(),
         }
@@ -166,7 +172,8 @@ impl Engine {
             let listed = self.command(&[list, &filter[..]].concat()).output();
             let listed = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
             let listed = listed.unwrap_or_default();
-            let words: Vec<&str> = listed.split_whitespace().filter(|word| !keep.contains(word)).collect();
+            let words: Vec<&str> =
+                listed.split_whitespace().filter(|word| !keep.contains(word)).collect();
             if !words.is_empty() {
                 let _ = self.command(&[remove, &words[..]].concat()).output();
             }
@@ -177,7 +184,11 @@ impl Engine {
         remove(&["volume", "ls", "--quiet"], &["volume", "rm", "--force"], &[]);
         let tags = ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"];
         remove(&tags, &["image", "rm", "--force"], &["debian:bookworm-slim", "<none>:<none>"]);
-        remove(&["image", "ls", "--quiet", "--filter", "dangling=true"], &["image", "rm", "--force"], &[]);
+        remove(
+            &["image", "ls", "--quiet", "--filter", "dangling=true"],
+            &["image", "rm", "--force"],
+            &[],
+        );
     }
 }
 
@@ -210,7 +221,11 @@ impl From<&Value> for Container {
             id: text(&inspected["Id"]),
             started: text(&inspected["State"]["StartedAt"]),
             state: text(&inspected["State"]["Status"]),
-            labels: labels.into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect(),
+            labels: labels
+                .into_iter()
+                .flatten()
+                .map(|(key, value)| (key.clone(), text(value)))
+                .collect(),
         }
     }
 }
@@ -351,8 +366,10 @@ impl Home {
             functionality.unwrap_or_default() + &member.unwrap_or_default()
         };
         let mut found = world.containers.values().filter(|container| {
-            container.state == "running" && label(container) == program
-                && !container.name.contains("_network") && !container.name.contains("_init")
+            container.state == "running"
+                && label(container) == program
+                && !container.name.contains("_network")
+                && !container.name.contains("_init")
         });
         let container = found.next().unwrap_or_else(|| panic!("no {program} in {world:?}"));
         container.name.clone()

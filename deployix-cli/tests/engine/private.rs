@@ -38,7 +38,8 @@ impl PrivateEngine {
         fs::write(folder.path().join("containerd.toml"), config).unwrap();
         let mut namespace = Command::new("unshare");
         namespace.args(["--net", "sh", "-c", "ip link set lo up && exec sleep infinity"]);
-        let namespace = namespace.spawn().expect("this test needs root: see scripts/real-parts/dockerd.sh");
+        let namespace =
+            namespace.spawn().expect("this test needs root: see scripts/real-parts/dockerd.sh");
         let mut containerd = Command::new("containerd");
         containerd.arg("--config").arg(folder.path().join("containerd.toml"));
         let log = |name: &str| fs::File::create(folder.path().join(name)).unwrap();
@@ -50,7 +51,10 @@ impl PrivateEngine {
         let theirs = format!("/proc/{}/ns/net", engine.namespace.id());
         let begin = Instant::now();
         while fs::read_link(&theirs).is_ok_and(|theirs| theirs == ours) {
-            assert!(begin.elapsed() < Duration::from_secs(10), "no network namespace could be made");
+            assert!(
+                begin.elapsed() < Duration::from_secs(10),
+                "no network namespace could be made"
+            );
             sleep(Duration::from_millis(10));
         }
         engine.up();
@@ -72,7 +76,8 @@ impl PrivateEngine {
 
     /// Starts dockerd and waits until it answers.
     pub(crate) fn up(&mut self) {
-        let log = fs::File::options().create(true).append(true).open(self.path().join("dockerd.log"));
+        let log =
+            fs::File::options().create(true).append(true).open(self.path().join("dockerd.log"));
         let path = self.path();
         let mut dockerd = Command::new("nsenter");
         dockerd
@@ -93,7 +98,11 @@ impl PrivateEngine {
         let engine = self.engine();
         let begin = Instant::now();
         while engine.try_docker(&["info"]).code != Some(0) {
-            assert!(begin.elapsed() < Duration::from_secs(60), "dockerd does not start: {}", self.log());
+            assert!(
+                begin.elapsed() < Duration::from_secs(60),
+                "dockerd does not start: {}",
+                self.log()
+            );
             sleep(Duration::from_millis(50));
         }
     }
@@ -108,7 +117,8 @@ impl PrivateEngine {
 
     /// Gives it an image of this machine's engine.
     fn load(&self, image: &str) {
-        let mut save = Command::new("docker").args(["save", image]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut save =
+            Command::new("docker").args(["save", image]).stdout(Stdio::piped()).spawn().unwrap();
         run(self.engine().command(&["load", "--quiet"]).stdin(save.stdout.take().unwrap()));
         assert!(save.wait().unwrap().success(), "{image} is missing: run scripts/test");
     }
@@ -137,7 +147,8 @@ impl Drop for PrivateEngine {
         // What is still mounted below, the deepest first.
         let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
         let own = self.path().to_string_lossy().into_owned();
-        let mut mounted: Vec<_> = mounts.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+        let mut mounted: Vec<_> =
+            mounts.lines().filter_map(|line| line.split(' ').nth(1)).collect();
         mounted.retain(|path| path.starts_with(&own));
         mounted.sort_unstable();
         for path in mounted.iter().rev() {
