@@ -3,24 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deployix_core::{
-    Name, RelativePath, ResourceId,
-    backend::{
-        Artifact, Assembly, CompileError, Input, Inputs, Owner, Remark, Resource, Site, Unit, Via,
-    },
+    Digest, Name, RelativePath, ResourceId, SecretName,
+    backend::{Artifact, Assembly, CompileError, Inputs, Owner, Remark, Resource, Site, Unit, Via},
     spec::FileContent,
 };
 use ipnet::Ipv4Net;
 
 use crate::{
     compile::{self, Blueprint, Host},
-    compose::{Attachment, Compose, Condition, Network, Port, Restart, Service},
+    compose::{Attachment, Compose, Condition, Mount, Network, Port, Restart, Service},
     extension::DockerTarget,
     firewall::{Accept, Allow, Firewall, Socket, host},
+    instance::{Instance, Member, Secret},
     namespace, naming,
-    networks::{Networks, Purpose, needs_outside},
+    networks::{self, Networks, Purpose},
     publish::Guest,
     subnet,
-    yaml::Yaml,
 };
 
 /// Compiles what ties a target's functionalities together.
@@ -30,11 +28,9 @@ use crate::{
 pub(crate) fn assemble(assembly: &Assembly<'_>) -> Result<Artifact, CompileError> {
     let scene = Scene::new(assembly.deployment, assembly.site, assembly.units, Host::Engine)?;
     let project = scene.project();
-    Ok(Artifact {
-        files: scene.files(&project)?,
-        resources: scene.resources(&project)?,
-        ..Artifact::default()
-    })
+    let mut artifact = Artifact { files: scene.files(&project)?, ..Artifact::default() };
+    scene.add_resources(&project, &mut artifact)?;
+    Ok(artifact)
 }
 
 fn relative(path: &str) -> Result<RelativePath, CompileError> {
@@ -102,7 +98,8 @@ impl<'a> Scene<'a> {
             blueprints.insert(unit.name, Blueprint::new(unit, host)?);
         }
         check_host_ports(&blueprints)?;
-        let networks = Networks::new(units, &target, &blueprints)?;
+        let whose = naming::project(deployment, &site.target.name);
+        let networks = Networks::new(units, &whose, &target, &blueprints)?;
         let filter = if target.firewall && !units.is_empty() {
             let context = namespace::context(&target)?;
             let image = namespace::image(deployment, &context);
@@ -232,14 +229,10 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// What has to run before a functionality's containers start: those of its upstreams here, but
-    /// for the ones that wait for it in turn.
+    /// What has to run before a functionality's containers start.
     fn upstreams(&self, unit: &Unit<'_>) -> BTreeMap<String, Condition> {
         let mut conditions = BTreeMap::new();
-        let waited_for =
-            unit.upstreams.iter().filter(|peer| peer.via == Via::Loopback && !peer.mutual);
-        for peer in waited_for.filter(|peer| peer.name != unit.name) {
-            let Some(provider) = self.blueprints.get(peer.name) else { continue };
+        for provider in self.waited_for(unit) {
             for instance in &provider.instances {
                 for (container, program) in provider.containers(instance) {
                     let condition = match program.healthcheck {
@@ -251,6 +244,13 @@ impl<'a> Scene<'a> {
             }
         }
         conditions
+    }
+
+    /// A functionality's upstreams here, but for the ones that wait for it in turn.
+    fn waited_for(&self, unit: &Unit<'_>) -> impl Iterator<Item = &Blueprint<'a>> {
+        let peers = unit.upstreams.iter().filter(|peer| peer.via == Via::Loopback && !peer.mutual);
+        let others = peers.filter(|peer| peer.name != unit.name);
+        others.filter_map(|peer| self.blueprints.get(peer.name))
     }
 
     /// The container that holds the network namespace of one instance.
@@ -269,8 +269,8 @@ impl<'a> Scene<'a> {
                 service.networks.entry(naming::edge(peer.name, unit.name)).or_default();
             aliases.insert(peer.fqdn.to_string());
         }
-        if needs_outside(unit, blueprint) {
-            service.networks.entry(naming::outside(unit.name)).or_default();
+        if let Some(outside) = networks::outside(unit, blueprint) {
+            service.networks.entry(outside).or_default();
         }
         let hosts: BTreeSet<_> = blueprint
             .distant
@@ -284,7 +284,7 @@ impl<'a> Scene<'a> {
             host_address: port.address.to_string(),
             published: port.port,
             target: port.socket.port,
-            protocol: port.socket.protocol.as_str(),
+            protocol: port.socket.protocol.to_string(),
         });
         service.ports = ports.collect();
         if unit.endpoints().any(|endpoint| endpoint.endpoint.port.get() < 1024) {
@@ -324,7 +324,7 @@ impl<'a> Scene<'a> {
         if !unit.externals.is_empty() {
             allow.insert(Allow::Outside(self.target.subnets));
         }
-        if let Some(through) = block(&naming::outside(unit.name)) {
+        if let Some(through) = networks::outside(unit, blueprint).and_then(|name| block(&name)) {
             for (port, guests) in &blueprint.host_ports {
                 accept.extend(guests.iter().map(|guest| Accept {
                     from: match guest {
@@ -339,17 +339,25 @@ impl<'a> Scene<'a> {
         Firewall { accept: accept.into_iter().collect(), allow: allow.into_iter().collect() }
     }
 
-    /// The resources of what surrounds the programs: networks, namespaces and containers.
-    fn resources(&self, project: &Compose) -> Result<Vec<Resource>, CompileError> {
-        let id = |kind: &str, name: &str| naming::resource(self.site, kind, name);
-        let mut resources = Vec::new();
-        if let Some((_, image)) = &self.filter {
-            let inputs = Inputs::from([
-                ("context".to_owned(), naming::NETWORK_IMAGE.into()),
-                ("image".to_owned(), image.as_str().into()),
-            ]);
+    /// What a network is called on the engine: with the version of what cannot be changed of it.
+    fn versioned(&self, name: &str, network: &Network) -> String {
+        let fixed = (network.internal, &network.subnet, &network.options);
+        // Texts always serialize.
+        let version = Digest::of(&fixed).unwrap_or_else(|_| Digest::of_bytes(b""));
+        naming::versioned(name, version)
+    }
+
+    /// Adds the resources of what surrounds the programs, and of the instances.
+    fn add_resources(
+        &self,
+        project: &Compose,
+        artifact: &mut Artifact,
+    ) -> Result<(), CompileError> {
+        if let Some((context, image)) = &self.filter {
             let owner = Owner::Target(self.site.clone());
-            resources.push(Resource::new(id("image", naming::NETWORK_IMAGE)?, owner, inputs, []));
+            let id = self.filter_id(image)?;
+            let image = compile::image(artifact, id, owner, image, context);
+            artifact.resources.push(image);
         }
         for (name, network) in &project.networks {
             let owner = match self.networks.purpose(name) {
@@ -361,66 +369,101 @@ impl<'a> Scene<'a> {
                 }
                 None => continue,
             };
-            resources.push(Resource::new(id("network", name)?, owner, inputs(network.tree()), []));
+            let versioned = self.versioned(name, network);
+            let options = network.options.clone();
+            let inputs = Inputs::from([
+                ("name", naming::on_engine(self.deployment, self.site, &versioned).into()),
+                ("internal", network.internal.into()),
+                ("subnet", network.subnet.clone().into()),
+                ("options", options.into()),
+                ("labels", network.labels.clone().into()),
+            ]);
+            let id = naming::resource(self.site, "network", &versioned)?;
+            artifact.resources.push(Resource::new(id, owner, inputs, []));
         }
-        for (name, blueprint) in &self.blueprints {
-            let owner = || Owner::Functionality((*name).clone());
+        for (unit, blueprint) in self.blueprints() {
             for instance in &blueprint.instances {
-                let namespace = naming::namespace(instance);
-                if let Some(service) = project.services.get(&namespace) {
-                    let mut after: Vec<ResourceId> = service
-                        .networks
-                        .keys()
-                        .map(|network| id("network", network))
-                        .collect::<Result<_, _>>()?;
-                    if self.filter.is_some() {
-                        after.push(id("image", naming::NETWORK_IMAGE)?);
-                    }
-                    let container = id("container", &namespace)?;
-                    resources.push(Resource::new(
-                        container,
-                        owner(),
-                        inputs(service.tree()),
-                        after,
-                    ));
-                }
-                for (container, program) in blueprint.containers(instance) {
-                    for name in [naming::initializer(&container), container] {
-                        let Some(service) = project.services.get(&name) else { continue };
-                        let mut after = vec![compile::image_id(self.site, program)?];
-                        for mount in &service.volumes {
-                            after.push(id("volume", &mount.volume)?);
-                        }
-                        for other in service.depends_on.keys() {
-                            after.push(id("container", other)?);
-                        }
-                        let container = id("container", &name)?;
-                        let inputs = inputs(service.tree());
-                        resources.push(Resource::new(container, owner(), inputs, after));
-                    }
+                if let Some(resource) = self.instance(unit, blueprint, instance, project)? {
+                    artifact.resources.push(resource);
                 }
             }
         }
-        Ok(resources)
+        Ok(())
     }
-}
 
-/// A tree as a resource's settings.
-fn inputs(tree: Yaml) -> Inputs {
-    match input(tree) {
-        Input::Map(entries) => entries,
-        other => Inputs::from([("value".to_owned(), other)]),
+    fn filter_id(&self, image: &str) -> Result<ResourceId, CompileError> {
+        compile::image_id(self.site, naming::NETWORK_IMAGE, image)
     }
-}
 
-fn input(tree: Yaml) -> Input {
-    match tree {
-        Yaml::Bool(value) => Input::Bool(value),
-        Yaml::Number(value) => i64::try_from(value).map_or(Input::Null, Input::Integer),
-        Yaml::Text(text) => Input::Text(text),
-        Yaml::List(items) => Input::List(items.into_iter().map(input).collect()),
-        Yaml::Map(entries) => {
-            Input::Map(entries.into_iter().map(|(key, value)| (key, input(value))).collect())
+    /// One instance, with all that it takes.
+    fn instance(
+        &self,
+        unit: &Unit<'_>,
+        blueprint: &Blueprint<'_>,
+        instance: &str,
+        project: &Compose,
+    ) -> Result<Option<Resource>, CompileError> {
+        let id = |kind: &str, name: &str| naming::resource(self.site, kind, name);
+        let on_engine = |name: &str| naming::on_engine(self.deployment, self.site, name);
+        let Some(namespace) = project.services.get(&naming::namespace(instance)) else {
+            return Ok(None);
+        };
+        let mut after = Vec::new();
+        if let Some((_, image)) = &self.filter {
+            after.push(self.filter_id(image)?);
         }
+        let mut networks = BTreeMap::new();
+        for (name, attachment) in &namespace.networks {
+            let Some(network) = project.networks.get(name) else { continue };
+            let versioned = self.versioned(name, network);
+            after.push(id("network", &versioned)?);
+            networks.insert(on_engine(&versioned), attachment.clone());
+        }
+        let mut programs = BTreeMap::new();
+        for (name, program) in blueprint.containers(instance) {
+            let Some(service) = project.services.get(&name) else { continue };
+            after.push(compile::image_id(self.site, &program.folder, &program.image)?);
+            for mount in &service.volumes {
+                after.push(id("volume", &mount.volume)?);
+            }
+            let volumes = service.volumes.iter().map(|mount| Mount {
+                volume: on_engine(&mount.volume),
+                target: mount.target.clone(),
+            });
+            let secrets = service.secrets.iter().map(|secret| {
+                SecretName::new(secret).map(|name| Secret { name }).map_err(CompileError::from)
+            });
+            let member = Member {
+                initializer: program.initializer.clone(),
+                secrets: secrets.collect::<Result<_, _>>()?,
+                container: Service {
+                    volumes: volumes.collect(),
+                    secrets: Vec::new(),
+                    ..alone(service)
+                },
+            };
+            programs.insert(name, member);
+        }
+        for upstream in self.waited_for(unit) {
+            for instance in &upstream.instances {
+                after.push(id("instance", instance)?);
+            }
+        }
+        let settings = Instance {
+            namespace: Service { networks: BTreeMap::new(), ..alone(namespace) },
+            networks,
+            programs,
+            gap: blueprint.gap(),
+        };
+        let inputs = settings
+            .to_inputs()
+            .map_err(|error| Remark::new(["service", "limits"], error.to_string()))?;
+        let owner = Owner::Functionality(unit.name.clone());
+        Ok(Some(Resource::new(id("instance", instance)?, owner, inputs, after)))
     }
+}
+
+/// A service without what ties it to others, and without what it is built from.
+fn alone(service: &Service) -> Service {
+    Service { build: None, depends_on: BTreeMap::new(), shares_network_of: None, ..service.clone() }
 }

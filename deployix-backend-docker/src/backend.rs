@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use deployix_core::{
     BackendId,
     backend::{
-        Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, ErrorKind,
-        Guest, Observed, Outcome, Resource, Scope, Site, Step, StepContext, Unit, UserData,
+        Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, Guest,
+        Observed, Outcome, Resource, Scope, Site, Step, StepContext, Unit, UserData,
     },
     spec::ExtensionDecl,
 };
@@ -14,6 +14,7 @@ use crate::{
     assemble, compile,
     extension::{DockerFunctionality, DockerLoadBalancer, DockerTarget},
     guest,
+    instance::Instance,
     naming::BACKEND,
 };
 
@@ -30,6 +31,8 @@ use crate::{
 pub struct DockerBackend {
     id: BackendId,
     extensions: [ExtensionDecl; 3],
+    #[cfg(feature = "live")]
+    connections: crate::live::Connections,
 }
 
 impl Default for DockerBackend {
@@ -51,6 +54,8 @@ impl DockerBackend {
                 ExtensionDecl::of::<DockerLoadBalancer>(),
                 ExtensionDecl::of::<DockerTarget>(),
             ],
+            #[cfg(feature = "live")]
+            connections: crate::live::Connections::default(),
         }
     }
 }
@@ -62,7 +67,7 @@ impl Backend for DockerBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { isolated: true, ..Capabilities::NONE }
+        Capabilities { isolated: true, live: cfg!(feature = "live"), ..Capabilities::NONE }
     }
 
     fn extension_decls(&self) -> &[ExtensionDecl] {
@@ -77,21 +82,41 @@ impl Backend for DockerBackend {
         assemble::assemble(assembly)
     }
 
-    /// The engine changes no image, container or network in place. A volume is never made anew:
-    /// that would lose what is in it.
+    /// The engine changes nothing in place. An instance is made anew beside the old one, where
+    /// both can run at once. A volume is never made anew: that would lose what is in it; and a
+    /// changed image or network is another resource.
     fn change(&self, from: &Resource, to: &Resource) -> Change {
         let kind = to.id().as_str().split('/').nth(2);
         match kind {
             _ if from.digest() == to.digest() => Change::Keep,
-            Some("volume") => Change::Update,
-            _ => Change::Replace,
+            Some("instance") => match Instance::gap_of(to.inputs()) {
+                Some(gap) => Change::Recreate { why: gap.why() },
+                None => Change::Replace,
+            },
+            _ => Change::Update,
         }
     }
 
+    #[cfg(feature = "live")]
+    async fn observe(&self, scope: &Scope<'_>) -> Result<Vec<Observed>, BackendError> {
+        crate::live::observe(&self.connections, scope).await
+    }
+
+    #[cfg(feature = "live")]
+    async fn apply(
+        &self,
+        step: &Step<'_>,
+        context: &StepContext<'_>,
+    ) -> Result<Outcome, BackendError> {
+        crate::live::apply(&self.connections, step, context).await
+    }
+
+    #[cfg(not(feature = "live"))]
     async fn observe(&self, _scope: &Scope<'_>) -> Result<Vec<Observed>, BackendError> {
         Err(unsupported("observe"))
     }
 
+    #[cfg(not(feature = "live"))]
     async fn apply(&self, _step: &Step<'_>, _: &StepContext<'_>) -> Result<Outcome, BackendError> {
         Err(unsupported("apply"))
     }
@@ -104,11 +129,12 @@ impl Guest for DockerBackend {
     }
 }
 
+#[cfg(not(feature = "live"))]
 fn unsupported(operation: &'static str) -> BackendError {
     BackendError::permanent(
-        ErrorKind::Unsupported,
+        deployix_core::backend::ErrorKind::Unsupported,
         operation,
-        "this version compiles for Docker and plans; start what it compiled with \
-         `docker compose up --detach --wait`",
+        "this build compiles for Docker and plans; build it with the feature `live` of its Docker \
+         backend, or start what it compiled with `docker compose up --detach --wait`",
     )
 }

@@ -1,11 +1,15 @@
 //! One functionality, lowered to what its image, containers and published ports are.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use deployix_core::{
     Name, ResourceId,
     backend::{
-        Artifact, CompileError, Inputs, Owner, Peer, PeerAddress, Remark, Resource, Unit, Via,
+        Artifact, CompileError, Input, Inputs, Owner, Peer, PeerAddress, Remark, Resource, Unit,
+        Via,
     },
     name::{NameError, RelativePath},
     spec::{Extension, Extensions, FileContent},
@@ -13,7 +17,8 @@ use deployix_core::{
 
 use crate::{
     compose::Service,
-    extension::{DockerFunctionality, DockerLoadBalancer, DockerTarget},
+    extension::{DockerFunctionality, DockerLoadBalancer, DockerTarget, RollOut},
+    instance::Gap,
     naming,
     program::{self, Notes, Program},
     publish::{self, HostPorts, Settings},
@@ -108,6 +113,13 @@ impl<'a> Blueprint<'a> {
         let Notes { mut problems, mut remarks, .. } = notes;
         let host_ports =
             publish::publish(unit, &published, (&target, host), &mut problems, &mut remarks);
+        if settings.roll_out == Some(RollOut::Overlap) && !host_ports.is_empty() {
+            remarks.push(Remark::new(
+                ["extensions", "docker", "roll-out"],
+                "two versions cannot publish one port of the host at once, so the old one stops \
+                 first all the same",
+            ));
+        }
         let distant = distant(unit, host, &mut problems);
         if !unit.externals.is_empty() {
             let hosts: Vec<_> = unit.externals.iter().map(ToString::to_string).collect();
@@ -130,6 +142,22 @@ impl<'a> Blueprint<'a> {
         };
         let instances = naming::instances(unit.name, replicas);
         Ok(Self { settings, programs, instances, host_ports, distant, remarks })
+    }
+
+    /// Why an old version stops before a new one starts, where it has to.
+    pub(crate) fn gap(&self) -> Option<Gap> {
+        if !self.host_ports.is_empty() {
+            return Some(Gap::HostPort);
+        }
+        match self.settings.roll_out {
+            Some(RollOut::Gap) => return Some(Gap::Asked),
+            Some(RollOut::Overlap) => return None,
+            None => {}
+        }
+        if self.programs.iter().any(|program| program.spec.schedule.is_some()) {
+            return Some(Gap::Schedule);
+        }
+        self.programs.iter().any(|program| !program.state.is_empty()).then_some(Gap::State)
     }
 
     /// The containers of one instance that run on, each with its program.
@@ -195,19 +223,18 @@ pub(crate) fn compile(unit: &Unit<'_>) -> Result<Artifact, CompileError> {
     let mut artifact = Artifact { remarks: blueprint.remarks.clone(), ..Artifact::default() };
     for program in &blueprint.programs {
         artifact.files.extend(context(program)?);
-        let inputs = Inputs::from([
-            ("context".to_owned(), program.folder.as_str().into()),
-            ("image".to_owned(), program.image.as_str().into()),
-        ]);
-        let id = image_id(target, program)?;
-        artifact.resources.push(Resource::new(id, owner.clone(), inputs, []));
+        let id = image_id(target, &program.folder, &program.image)?;
+        let image = image(&mut artifact, id, owner.clone(), &program.image, &program.context);
+        artifact.resources.push(image);
         for instance in &blueprint.instances {
             let container = naming::container(instance, program.member);
             for path in &program.state {
                 let name = naming::volume(&container, path);
-                let inputs = Inputs::from([("name".to_owned(), name.as_str().into())]);
+                let on_engine = naming::on_engine(unit.deployment, target, &name);
+                let inputs = Inputs::from([("name", on_engine.into())]);
                 let id = naming::resource(target, "volume", &name)?;
-                artifact.resources.push(Resource::new(id, owner.clone(), inputs, []));
+                let volume = Resource::new(id, owner.clone(), inputs, []).holding_data();
+                artifact.resources.push(volume);
             }
         }
     }
@@ -227,9 +254,29 @@ pub(crate) fn context(
         .map_err(|error| Remark::new(["name"], error.to_string()).into())
 }
 
-/// The resource of a program's image.
-pub(crate) fn image_id(target: &Name, program: &Program<'_>) -> Result<ResourceId, CompileError> {
-    naming::resource(target, "image", &program.folder)
+/// The resource of the image that is built in a folder. A changed image is another resource: what
+/// runs of the old one needs it until it is gone.
+pub(crate) fn image_id(
+    target: &Name,
+    folder: &str,
+    image: &str,
+) -> Result<ResourceId, CompileError> {
+    let version = image.rsplit(':').next().unwrap_or_default();
+    naming::resource(target, "image", &format!("{folder}.{version}"))
+}
+
+/// An image as a resource, with its build context.
+pub(crate) fn image(
+    artifact: &mut Artifact,
+    id: ResourceId,
+    owner: Owner,
+    image: &str,
+    context: &BTreeMap<RelativePath, FileContent>,
+) -> Resource {
+    let files: Vec<_> =
+        context.iter().map(|(path, file)| (path.to_string(), artifact.file(file))).collect();
+    let inputs = Inputs::from([("context", Input::map(files)), ("image", image.into())]);
+    Resource::new(id, owner, inputs, [])
 }
 
 /// The part of a container that follows from its program alone.

@@ -9,6 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::EmitError;
 use crate::yaml::Yaml;
 
@@ -30,66 +32,97 @@ pub struct Compose {
 }
 
 /// One service: one container, here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// As data of its own it carries what its container is made from and leaves out what is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Service {
     /// The image, or what the built image is called.
+    #[serde(skip_serializing_if = "is_default")]
     pub image: Option<String>,
     /// The folder with the Dockerfile to build it from, relative to the Compose file.
+    #[serde(skip_serializing_if = "is_default")]
     pub build: Option<String>,
     /// What the container runs, in place of the image's entry point and command.
+    #[serde(skip_serializing_if = "is_default")]
     pub entrypoint: Vec<String>,
     /// The entry point's arguments, in place of the image's.
+    #[serde(skip_serializing_if = "is_default")]
     pub command: Vec<String>,
     /// Variables.
+    #[serde(skip_serializing_if = "is_default")]
     pub environment: BTreeMap<String, String>,
     /// Who runs it, in place of the image's user.
+    #[serde(skip_serializing_if = "is_default")]
     pub user: Option<String>,
     /// Whether a small init process reaps what the program leaves behind.
+    #[serde(skip_serializing_if = "is_default")]
     pub init: bool,
     /// Whether the root file system is read-only.
+    #[serde(skip_serializing_if = "is_default")]
     pub read_only: bool,
     /// Folders kept in memory, with options: `/run:mode=0755`.
+    #[serde(skip_serializing_if = "is_default")]
     pub tmpfs: Vec<String>,
     /// Named volumes.
+    #[serde(skip_serializing_if = "is_default")]
     pub volumes: Vec<Mount>,
     /// Secrets, each mounted as a file below `/run/secrets` that is called like it.
+    #[serde(skip_serializing_if = "is_default")]
     pub secrets: Vec<String>,
     /// Capabilities taken away.
+    #[serde(skip_serializing_if = "is_default")]
     pub cap_drop: Vec<String>,
     /// Capabilities given.
+    #[serde(skip_serializing_if = "is_default")]
     pub cap_add: Vec<String>,
     /// Security options.
+    #[serde(skip_serializing_if = "is_default")]
     pub security_opt: Vec<String>,
     /// Kernel parameters of the container's namespaces.
+    #[serde(skip_serializing_if = "is_default")]
     pub sysctls: BTreeMap<String, String>,
     /// The service whose network namespace it shares, in place of networks of its own.
+    #[serde(skip_serializing_if = "is_default")]
     pub shares_network_of: Option<String>,
     /// Networks it joins; none at all means no network but loopback.
+    #[serde(skip_serializing_if = "is_default")]
     pub networks: BTreeMap<String, Attachment>,
     /// Names resolved to fixed addresses, in order; a name may have several.
+    #[serde(skip_serializing_if = "is_default")]
     pub extra_hosts: Vec<(String, String)>,
     /// Ports published on the host.
+    #[serde(skip_serializing_if = "is_default")]
     pub ports: Vec<Port>,
     /// How the engine learns that it works.
+    #[serde(skip_serializing_if = "is_default")]
     pub healthcheck: Option<Healthcheck>,
     /// What must have happened before it starts.
+    #[serde(skip_serializing_if = "is_default")]
     pub depends_on: BTreeMap<String, Condition>,
     /// When it is started again.
+    #[serde(skip_serializing_if = "is_default")]
     pub restart: Option<Restart>,
     /// The signal that asks it to end.
+    #[serde(skip_serializing_if = "is_default")]
     pub stop_signal: Option<String>,
     /// Milliseconds it gets to end.
+    #[serde(skip_serializing_if = "is_default")]
     pub stop_grace_period: Option<u64>,
     /// Processors it may use, in thousandths.
+    #[serde(skip_serializing_if = "is_default")]
     pub cpu_millis: Option<u64>,
     /// Bytes of memory it may use.
+    #[serde(skip_serializing_if = "is_default")]
     pub mem_limit: Option<u64>,
     /// Labels.
+    #[serde(skip_serializing_if = "is_default")]
     pub labels: BTreeMap<String, String>,
 }
 
 /// A named volume in a container.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Mount {
     /// The volume.
     pub volume: String,
@@ -98,14 +131,17 @@ pub struct Mount {
 }
 
 /// A service's place in a network.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Attachment {
     /// Names under which the network's other members find it.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub aliases: BTreeSet<String>,
 }
 
 /// A published port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Port {
     /// The host's address it is published on.
     pub host_address: String,
@@ -114,11 +150,12 @@ pub struct Port {
     /// The container's port.
     pub target: u16,
     /// `tcp`, `udp` or `sctp`.
-    pub protocol: &'static str,
+    pub protocol: String,
 }
 
 /// A health check.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Healthcheck {
     /// The command, run without a shell; exit status 0 means healthy.
     pub command: Vec<String>,
@@ -133,7 +170,8 @@ pub struct Healthcheck {
 }
 
 /// What one service waits for in another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Condition {
     /// It runs.
     Started,
@@ -144,7 +182,8 @@ pub enum Condition {
 }
 
 /// When the engine starts a container again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Restart {
     /// Never: it runs once.
     Never,
@@ -249,7 +288,7 @@ impl Service {
             fields.text("host_ip", Some(&port.host_address));
             fields.text("published", Some(&port.published.to_string()));
             fields.put("target", Yaml::Number(port.target.into()));
-            fields.text("protocol", Some(port.protocol));
+            fields.text("protocol", Some(&port.protocol));
             fields.end()
         });
         if let Some(check) = &self.healthcheck {
@@ -312,6 +351,11 @@ impl Network {
         fields.texts_by_name("labels", &self.labels);
         fields.end()
     }
+}
+
+/// Whether a field says nothing.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Doubles every dollar sign of a value, and refuses what no container can be given.

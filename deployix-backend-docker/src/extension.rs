@@ -34,6 +34,20 @@ pub struct DockerFunctionality {
     /// `false` leaves out the small init process, for images that bring their own.
     #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub init: Option<bool>,
+    /// Whether an old version stops before the new one starts; by itself only where both cannot
+    /// run at once.
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub roll_out: Option<RollOut>,
+}
+
+/// How a new version takes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RollOut {
+    /// The old one goes once the new one is ready, even where both have one state.
+    Overlap,
+    /// The old one stops first.
+    Gap,
 }
 
 impl Extension for DockerFunctionality {
@@ -90,8 +104,12 @@ impl Extension for DockerTarget {
 }
 
 /// Reads a value that is there as `Some`, so that `null` is told as an error and not as absence.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
-    bool::deserialize(deserializer).map(Some)
+fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 /// Where on the host an endpoint is published: written as a port, which is one of its loopback, or

@@ -32,6 +32,9 @@ pub mod extension;
 mod firewall;
 mod guest;
 mod image;
+mod instance;
+#[cfg(feature = "live")]
+mod live;
 mod namespace;
 mod naming;
 mod networks;

@@ -52,6 +52,21 @@ pub(crate) fn outside(name: &Name) -> String {
     format!("{name}_outside")
 }
 
+/// The network over which a functionality is reached from outside the engine and reaches nobody.
+pub(crate) fn published(name: &Name) -> String {
+    format!("{name}_published")
+}
+
+/// What the engine calls something of a target: unlike anything of another target or deployment.
+pub(crate) fn on_engine(deployment: &Name, target: &Name, name: &str) -> String {
+    format!("{}_{name}", project(deployment, target))
+}
+
+/// A name with the version of what bears it, so that two versions can stand side by side.
+pub(crate) fn versioned(name: &str, version: Digest) -> String {
+    format!("{name}.{}", version.short())
+}
+
 /// The volume of one of a container's directories.
 pub(crate) fn volume(container: &str, path: &AbsolutePath) -> String {
     let path = path.relative();

@@ -45,6 +45,7 @@ impl Networks {
     /// Where the target's range has no room for all of them.
     pub(crate) fn new(
         units: &[Unit<'_>],
+        whose: &str,
         target: &DockerTarget,
         blueprints: &BTreeMap<&Name, Blueprint<'_>>,
     ) -> Result<Self, CompileError> {
@@ -61,20 +62,20 @@ impl Networks {
             for (consumer, provider) in up.chain(down) {
                 let name = naming::edge(consumer, provider);
                 let both = if consumer == provider { 0 } else { instances(consumer) };
-                wanted.insert(name.clone(), both + instances(provider));
+                // While it is rolled, an instance stands there twice.
+                wanted.insert(name.clone(), 2 * (both + instances(provider)));
                 let (consumer, provider) = (consumer.clone(), provider.clone());
                 purposes.insert(name, Purpose::Edge { consumer, provider });
             }
             let blueprint = &blueprints[unit.name];
-            if needs_outside(unit, blueprint) {
-                let name = naming::outside(unit.name);
-                wanted.insert(name.clone(), instances(unit.name));
-                let reaches_out = !unit.externals.is_empty() || !blueprint.distant.is_empty();
+            if let Some(name) = outside(unit, blueprint) {
+                wanted.insert(name.clone(), 2 * instances(unit.name));
+                let reaches_out = reaches_out(unit, blueprint);
                 let functionality = unit.name.clone();
                 purposes.insert(name, Purpose::Outside { functionality, reaches_out });
             }
         }
-        let blocks = subnet::allocate(target.subnets, &wanted).map_err(|homeless| {
+        let blocks = subnet::allocate(target.subnets, whose, &wanted).map_err(|homeless| {
             let message =
                 format!("{} has no room for the networks {}", target.subnets, homeless.join(", "));
             Remark::new(["extensions", "docker", "subnets"], message)
@@ -88,7 +89,17 @@ impl Networks {
     }
 }
 
-/// Whether it reaches, or is reached from, outside the engine.
-pub(crate) fn needs_outside(unit: &Unit<'_>, blueprint: &Blueprint<'_>) -> bool {
-    !unit.externals.is_empty() || !blueprint.distant.is_empty() || !blueprint.host_ports.is_empty()
+/// The network over which it reaches, or is reached from, outside the engine, where it is. One that
+/// leads out and one that does not have names of their own, since they differ in what cannot be
+/// changed.
+pub(crate) fn outside(unit: &Unit<'_>, blueprint: &Blueprint<'_>) -> Option<String> {
+    if reaches_out(unit, blueprint) {
+        Some(naming::outside(unit.name))
+    } else {
+        (!blueprint.host_ports.is_empty()).then(|| naming::published(unit.name))
+    }
+}
+
+fn reaches_out(unit: &Unit<'_>, blueprint: &Blueprint<'_>) -> bool {
+    !unit.externals.is_empty() || !blueprint.distant.is_empty()
 }

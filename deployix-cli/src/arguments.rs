@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 something failed or is invalid, 2 wrong usage, \
-                          3 changes found (plan --exit-code).";
+                          3 changes found (plan --exit-code), 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -31,6 +31,14 @@ pub(crate) enum Command {
     Compile(Compile),
     /// Shows what would change, and why.
     Plan(Plan),
+    /// Makes it real.
+    Deploy(Deploy),
+    /// Shows what runs where, since when, and who is at what.
+    Status(Status),
+    /// Shows what happened.
+    History(History),
+    /// Removes what was made, dependents first.
+    Destroy(Destroy),
 }
 
 #[derive(Debug, Args)]
@@ -91,9 +99,67 @@ pub(crate) struct Plan {
     /// Plans for this functionality, and what it cannot be made without; may be given again.
     #[arg(long, value_name = "NAME")]
     pub(crate) only: Vec<Name>,
+    /// Asks the providers as well what really stands, and tells what was changed there.
+    #[arg(long)]
+    pub(crate) refresh: bool,
+    /// Writes the plan into this file, for `deploy --plan`.
+    #[arg(long, value_name = "PLAN")]
+    pub(crate) out: Option<PathBuf>,
     /// Exits with 3 where there is something to change.
     #[arg(long)]
     pub(crate) exit_code: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Deploy {
+    /// The deployment's file or folder (deployment.toml where none is given), and catalogs
+    /// (deployix.toml): with any of these, their functionalities alone are deployed.
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Deploys this functionality, and what it cannot be made without; may be given again.
+    #[arg(long, value_name = "NAME", conflicts_with = "plan")]
+    pub(crate) only: Vec<Name>,
+    /// Carries out this plan, which `plan --out` wrote; refused where what it touches has moved on.
+    #[arg(long, value_name = "PLAN")]
+    pub(crate) plan: Option<PathBuf>,
+    /// Does not ask the providers what really stands.
+    #[arg(long)]
+    pub(crate) no_refresh: bool,
+    /// Does not ask whether to go on.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) specs: Specs,
+    /// Asks the providers as well what really stands.
+    #[arg(long)]
+    pub(crate) refresh: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    /// A functionality or target, to be told of that alone, and the deployment's file; either may
+    /// be left out.
+    #[arg(value_names = ["NAME", "FILE"], num_args = 0..=2)]
+    pub(crate) words: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Destroy {
+    #[command(flatten)]
+    pub(crate) specs: Specs,
+    /// Removes this functionality; may be given again.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) only: Vec<Name>,
+    /// Removes volumes and whatever else holds data as well.
+    #[arg(long)]
+    pub(crate) volumes: bool,
+    /// Does not ask whether to go on.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// A backend that this program was built with.

@@ -1,13 +1,18 @@
-//! The `deployix` command: specs in, diagnostics, pictures, files and plans out.
+//! The `deployix` command: specs in; diagnostics, pictures, files, plans and what they become out.
 //!
 //! Everything it does is in the libraries; here are its arguments and how results are shown.
 
 mod arguments;
 mod command;
 mod findings;
+mod journal;
 mod pipeline;
 mod plain;
+mod plan_file;
+mod plan_text;
+mod progress;
 mod session;
+mod tables;
 
 use std::process::ExitCode;
 
@@ -27,6 +32,10 @@ fn main() -> ExitCode {
         Command::Graph(arguments) => command::graph::run(&arguments, &session),
         Command::Compile(arguments) => command::compile::run(&arguments, &session),
         Command::Plan(arguments) => command::plan::run(&arguments, &session),
+        Command::Deploy(arguments) => command::deploy::run(&arguments, &session),
+        Command::Status(arguments) => command::status::run(&arguments, &session),
+        Command::History(arguments) => command::history::run(arguments, &session),
+        Command::Destroy(arguments) => command::destroy::run(&arguments, &session),
     };
     session.finish(exit)
 }

@@ -2,7 +2,7 @@
 
 use std::{
     cell::Cell,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
@@ -20,6 +20,10 @@ pub(crate) enum Exit {
     Failed,
     /// There are changes, and whoever asked wants to know by the exit code.
     Changes,
+    /// It was not said in the right way what to do; nothing was done.
+    Usage,
+    /// It was interrupted.
+    Interrupted,
 }
 
 impl Exit {
@@ -27,6 +31,15 @@ impl Exit {
     pub(crate) fn of(findings: &Diagnostics) -> Self {
         if findings.has_errors() { Self::Failed } else { Self::Done }
     }
+}
+
+/// What somebody answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Yes,
+    No,
+    /// There is no terminal.
+    Nobody,
 }
 
 /// One run of the program.
@@ -49,6 +62,24 @@ impl Session {
     pub(crate) fn tell(&self, findings: &Diagnostics) {
         // With standard error gone there is nobody left to tell that it is.
         let _ = write(anstream::stderr().lock(), &findings::render(findings));
+    }
+
+    /// Tells people something on the way.
+    pub(crate) fn say(&self, text: &str) {
+        let _ = write(anstream::stderr().lock(), text);
+    }
+
+    /// Asks a question, where there is somebody to answer.
+    pub(crate) fn ask(&self, question: &str) -> Answer {
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return Answer::Nobody;
+        }
+        self.say(&format!("{question} [y/N] "));
+        let mut answer = String::new();
+        match io::stdin().read_line(&mut answer) {
+            Ok(_) if matches!(answer.trim(), "y" | "Y" | "yes") => Answer::Yes,
+            _ => Answer::No,
+        }
     }
 
     /// Prints a result for people; its colours go where they are not wanted.
@@ -81,7 +112,9 @@ impl Session {
             _ if self.unwritten.get() => ExitCode::FAILURE,
             Exit::Done => ExitCode::SUCCESS,
             Exit::Failed => ExitCode::FAILURE,
+            Exit::Usage => ExitCode::from(2),
             Exit::Changes => ExitCode::from(3),
+            Exit::Interrupted => ExitCode::from(130),
         }
     }
 }

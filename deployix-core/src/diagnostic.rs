@@ -76,6 +76,12 @@ pub enum Code {
     Blocked,
     /// A compiled file cannot be written.
     FileNotWritten,
+    /// A history cannot be read or written.
+    HistoryUnusable,
+    /// A target cannot be asked what stands there.
+    TargetUnseen,
+    /// A saved plan is not carried out.
+    PlanRefused,
 }
 
 impl Code {
@@ -115,6 +121,9 @@ impl Code {
             Self::ResourceConflict => "resource-conflict",
             Self::Blocked => "blocked",
             Self::FileNotWritten => "file-not-written",
+            Self::HistoryUnusable => "history-unusable",
+            Self::TargetUnseen => "target-unseen",
+            Self::PlanRefused => "plan-refused",
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod name;
 pub mod ordered;
 pub mod output;
 pub mod plan;
+pub mod secret;
 pub mod source;
 pub mod spec;
 pub mod suggest;

@@ -1,23 +1,20 @@
 //! `deployix plan`: what would change, and why.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::{self, Write},
-};
+use std::collections::BTreeSet;
 
-use anstyle::{AnsiColor, Style};
 use deployix::core::{
     Name, ResourceId,
-    backend::{Input, Owner},
     diagnostic::{Diagnostics, Staged},
-    history::Heads,
-    plan::{FieldChange, Only, Plan, PlannedAction, PlannedStep, plan},
+    execute::Drift,
+    plan::{Only, Plan, plan},
 };
 use serde::Serialize;
 
 use crate::{
-    arguments, pipeline,
-    plain::plain,
+    arguments,
+    journal::{self, Looks, Ready},
+    pipeline, plan_file,
+    plan_text::{self, PlanDocument, Step},
     session::{Exit, Session},
 };
 
@@ -29,235 +26,74 @@ struct Document<'a> {
     steps: Vec<Step<'a>>,
     kept: usize,
     left: BTreeSet<&'a Name>,
+    data_kept: BTreeSet<&'a ResourceId>,
+    /// What is other than the history tells, where the providers were asked.
+    drift: &'a [Drift],
     diagnostics: &'a Diagnostics,
 }
 
-/// A step as programs read it; what is to be carried out is in a saved plan.
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Step<'a> {
-    resource: &'a ResourceId,
-    owner: &'a Owner,
-    target: &'a Name,
-    action: PlannedAction,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    gap: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    doubt: Option<&'a str>,
-    changes: &'a [FieldChange],
-    after: &'a [ResourceId],
-}
-
-impl<'a> From<&'a PlannedStep> for Step<'a> {
-    fn from(step: &'a PlannedStep) -> Self {
-        Self {
-            resource: step.id(),
-            owner: step.owner(),
-            target: &step.target,
-            action: step.action,
-            gap: step.gap.as_deref(),
-            doubt: step.doubt.as_deref(),
-            changes: &step.changes,
-            after: &step.after,
-        }
-    }
-}
-
 pub(crate) fn run(arguments: &arguments::Plan, session: &Session) -> Exit {
-    let registry = deployix::registry();
-    let Staged { value: compiled, mut diagnostics } =
-        pipeline::compiled(pipeline::load(&arguments.specs.file), &registry);
-    let plan = compiled.and_then(|compiled| {
-        let only = match arguments.only.as_slice() {
-            [] => Only::All,
-            names => {
-                let only = Only::named(names.iter().cloned(), &compiled);
-                let unknown = !only.diagnostics.is_empty();
-                diagnostics.extend(only.diagnostics);
-                // A plan without what was asked for would read as if there were nothing to do.
-                (!unknown).then_some(only.value)?
-            }
-        };
-        Some(plan(&compiled, &Heads::default(), &registry, &only))
-    });
-    session.tell(&diagnostics);
+    journal::wait(session, show(arguments, session))
+}
 
+async fn show(arguments: &arguments::Plan, session: &Session) -> Exit {
+    let registry = deployix::registry();
+    let Staged { value: deployment, diagnostics: mut found } =
+        pipeline::load(&arguments.specs.file);
+    let mut ready = None;
+    if let Some(deployment) = deployment {
+        // Nothing is written by planning: what runs left that died is planned around.
+        let looks = Looks { settle: false, refresh: arguments.refresh };
+        let staged = journal::ready(deployment, &registry, looks).await;
+        found.extend(staged.diagnostics);
+        found.sort();
+        ready = staged.value;
+    }
+    let only = ready.as_ref().and_then(|ready| only(&arguments.only, ready, &mut found));
+    let plan: Option<Plan> = ready
+        .as_ref()
+        .zip(only.as_ref())
+        .map(|(ready, only)| plan(&ready.compiled, &ready.heads, &registry, only));
+    let saved = arguments.out.as_ref().zip(plan.as_ref()).map(|(out, plan)| (out, plan));
+    if let Some((out, plan)) = saved
+        && let Err(diagnostic) = plan_file::write(out, plan)
+    {
+        found.push(diagnostic);
+    }
+    session.tell(&found);
+
+    let drift = ready.as_ref().map_or(&[][..], |ready| &ready.drift);
     if session.json {
+        let PlanDocument { generation, steps, kept, left, data_kept } =
+            PlanDocument::of(plan.as_ref());
+        let diagnostics = &found;
         session.print_json(&Document {
-            generation: plan.as_ref().map_or(0, |plan| plan.generation),
-            steps: plan.iter().flat_map(|plan| &plan.steps).map(Step::from).collect(),
-            kept: plan.as_ref().map_or(0, |plan| plan.kept),
-            left: plan.iter().flat_map(|plan| &plan.left).collect(),
-            diagnostics: &diagnostics,
+            generation,
+            steps,
+            kept,
+            left,
+            data_kept,
+            drift,
+            diagnostics,
         });
     } else if let Some(plan) = &plan {
-        session.print(&text(plan));
+        session.print(&(plan_text::drift(drift) + &plan_text::text(plan)));
     }
     let changes = plan.is_some_and(|plan| !plan.steps.is_empty());
-    match Exit::of(&diagnostics) {
+    match Exit::of(&found) {
         Exit::Done if changes && arguments.exit_code => Exit::Changes,
         exit => exit,
     }
 }
 
-/// The plan for people, by owner.
-fn text(plan: &Plan) -> String {
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    let _ = write_plan(&mut text, plan);
-    text
-}
-
-fn write_plan(text: &mut String, plan: &Plan) -> fmt::Result {
-    let mut by_owner: BTreeMap<&Owner, Vec<&PlannedStep>> = BTreeMap::new();
-    for step in &plan.steps {
-        by_owner.entry(step.owner()).or_default().push(step);
+/// What a plan is to be about; nothing where one of the names is nobody's, since a plan without
+/// what was asked for would read as if there were nothing to do.
+pub(super) fn only(names: &[Name], ready: &Ready, found: &mut Diagnostics) -> Option<Only> {
+    if names.is_empty() {
+        return Some(Only::All);
     }
-    for (owner, mut steps) in by_owner {
-        steps.sort_by_key(|step| step.id());
-        writeln!(text, "{owner}")?;
-        for step in steps {
-            let (sign, style) = look(step.action);
-            let action = step.action.as_str();
-            writeln!(text, "  {style}{sign} {action}{style:#} {}", step.id())?;
-            for FieldChange { field, from, to } in &step.changes {
-                let (from, to) = (json(from.as_ref()), json(to.as_ref()));
-                let same = from.chars().zip(to.chars()).take_while(|(a, b)| a == b).count();
-                let (from, to) = (shown(&from, same), shown(&to, same));
-                writeln!(text, "      {}: {from} → {to}", plain(field))?;
-            }
-        }
-        writeln!(text)?;
-    }
-    let count = |action| plan.steps.iter().filter(|step| step.action == action).count();
-    if plan.steps.is_empty() {
-        writeln!(text, "no changes; {} unchanged", plan.kept)?;
-    } else {
-        writeln!(
-            text,
-            "{} to create, {} to update, {} to replace, {} to remove; {} unchanged",
-            count(PlannedAction::Create),
-            count(PlannedAction::Update),
-            count(PlannedAction::Replace),
-            count(PlannedAction::Remove),
-            plan.kept
-        )?;
-    }
-    if !plan.left.is_empty() {
-        let left: Vec<_> = plan.left.iter().map(Name::as_str).collect();
-        writeln!(text, "left as it is, since it failed: {}", left.join(", "))?;
-    }
-    Ok(())
-}
-
-fn look(action: PlannedAction) -> (&'static str, Style) {
-    let (sign, colour) = match action {
-        PlannedAction::Create => ("+", AnsiColor::Green),
-        PlannedAction::Update => ("~", AnsiColor::Yellow),
-        PlannedAction::Replace => ("-/+", AnsiColor::Magenta),
-        PlannedAction::Remove => ("-", AnsiColor::Red),
-    };
-    (sign, Style::new().fg_color(Some(colour.into())))
-}
-
-fn json(input: Option<&Input>) -> String {
-    // Inputs are JSON-like data, which always serializes.
-    input.map_or_else(|| "nothing".to_owned(), |i| serde_json::to_string(i).unwrap_or_default())
-}
-
-/// A setting in one short line: all of it, or what is around its first difference.
-fn shown(text: &str, same: usize) -> String {
-    /// So many characters tell most values apart and fit on a line twice.
-    const MOST: usize = 60;
-    /// So many of them show what comes before the difference.
-    const BEFORE: usize = 20;
-    let length = text.chars().count();
-    let start = if length <= MOST { 0 } else { same.saturating_sub(BEFORE) };
-    let part: String = text.chars().skip(start).take(MOST).collect();
-    let before = if start > 0 { "…" } else { "" };
-    let after = if start + MOST < length { "…" } else { "" };
-    format!("{before}{}{after}", plain(&part))
-}
-
-#[cfg(test)]
-mod tests {
-    use deployix::core::{
-        BackendId,
-        backend::{MemoryBackend, Registry},
-        history::Standing,
-        plan::{Compiled, compile},
-        spec::{Catalog, Deployment, FunctionalitySpec, ServiceSpec, Target},
-        topology::{Assignments, connect, place, resolve},
-    };
-
-    use super::*;
-
-    fn name(text: &str) -> Name {
-        Name::new(text).unwrap()
-    }
-
-    /// Functionalities by their names, each with the value of a variable.
-    fn compiled(registry: &Registry, functionalities: &[(&str, &str)]) -> Compiled {
-        let functionality = |(name, value): &(&str, &str)| {
-            let service = ServiceSpec::builder([*name]).env("VALUE", value).build().unwrap();
-            FunctionalitySpec::new(name, service).unwrap().shared()
-        };
-        let catalog: Catalog = functionalities.iter().map(functionality).collect();
-        let mut deployment = Deployment::new(name("shop"), vec![catalog]);
-        let target = Target::machine(name("box"), BackendId::new("memory").unwrap());
-        deployment.infrastructure.targets.insert(name("box"), target);
-        let connected = resolve(deployment, registry)
-            .then(|resolved| place(resolved, &Assignments::new(), registry))
-            .then(|placed| connect(placed, registry));
-        connected.then(|connected| compile(connected, registry, None)).complete().unwrap()
-    }
-
-    fn planned(before: &[(&str, &str)], after: &[(&str, &str)]) -> String {
-        let registry = Registry::new().with(MemoryBackend::new());
-        let mut heads = Heads::default();
-        for (resource, site) in compiled(&registry, before).sited() {
-            let standing = Standing::new(resource.clone(), site.target.name.clone(), 1);
-            heads.resources.insert(resource.id().clone(), standing);
-            heads.sites.insert(site.target.name.clone(), site.into());
-        }
-        let plan = plan(&compiled(&registry, after), &heads, &registry, &Only::All);
-        anstream::adapter::strip_str(&text(&plan)).to_string()
-    }
-
-    #[test]
-    fn what_stays_is_no_change() {
-        let text = planned(&[("page", "1")], &[("page", "1")]);
-        assert_eq!(text, "no changes; 2 unchanged\n");
-    }
-
-    #[test]
-    fn what_changes_is_shown_with_the_values_that_differ() {
-        let long = "x".repeat(100);
-        let before = [("gone", "1"), ("page", "1"), ("same", "1")];
-        let after = [("new", "1"), ("page", &*format!("\u{9b}{long}")), ("same", "1")];
-        let text = planned(&before, &after);
-        let lines: Vec<_> = text.lines().collect();
-        for line in [
-            "gone",
-            "  - remove memory/functionality/gone",
-            "  + create memory/functionality/new",
-            "  ~ update memory/functionality/page",
-        ] {
-            assert!(lines.contains(&line), "{line}\n{text}");
-        }
-        let change = lines.iter().find(|line| line.starts_with("      service: ")).unwrap();
-        assert!(change.contains("1\\\"") && change.contains("\\u{9b}xxx"), "{change}");
-        assert!(change.ends_with("xxx…"), "{change}");
-        assert!(!text.contains('\u{9b}') && change.chars().count() < 200, "{text}");
-        let counts = "1 to create, 1 to update, 0 to replace, 1 to remove; 2 unchanged";
-        assert_eq!(lines.last(), Some(&counts), "{text}");
-    }
-
-    #[test]
-    fn a_long_value_is_cut_around_its_first_difference() {
-        let long = "a".repeat(100) + "b";
-        assert_eq!(shown("short", 3), "short");
-        assert_eq!(shown(&long, 100), format!("…{}b", "a".repeat(20)));
-        assert_eq!(shown(&long, 0), format!("{}…", "a".repeat(60)));
-    }
+    let only = Only::named(names.iter().cloned(), &ready.compiled);
+    let unknown = !only.diagnostics.is_empty();
+    found.extend(only.diagnostics);
+    (!unknown).then_some(only.value)
 }

@@ -184,6 +184,8 @@ pub struct Observed {
     /// The digest it was made from, as the provider's tag or label says; nothing where what stands
     /// is of no one version: half made, or two at once.
     pub digest: Option<Digest>,
+    /// Whether data would be lost with it: see [`Resource::holds_data`].
+    pub holds_data: bool,
     /// What it gives to others.
     pub outputs: BTreeMap<String, String>,
     /// What is other than it was made, each in lower case, without a final dot: "it is stopped".
@@ -196,8 +198,15 @@ impl Observed {
     /// A resource that stands as it was made.
     #[must_use]
     pub fn new(id: ResourceId, digest: Option<Digest>) -> Self {
-        let outputs = BTreeMap::new();
-        Self { id, owner: None, digest, outputs, drift: Vec::new(), changed_by: None }
+        Self {
+            id,
+            owner: None,
+            digest,
+            holds_data: false,
+            outputs: BTreeMap::new(),
+            drift: Vec::new(),
+            changed_by: None,
+        }
     }
 }
 

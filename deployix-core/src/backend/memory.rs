@@ -23,8 +23,8 @@ use crate::{
 /// The reference backend: it honours every field by keeping it, and its world is a map.
 ///
 /// For tests, benches and tools that only plan. A functionality becomes one resource, which holds
-/// its whole specification; each declared upstream one more, which opens its endpoints; a target
-/// one that comes after all of them.
+/// its whole specification and comes after those of its upstreams; each declared upstream one more,
+/// which opens its endpoints; a target one that comes after all of them.
 #[derive(Debug)]
 pub struct MemoryBackend {
     id: BackendId,
@@ -99,7 +99,7 @@ impl Backend for MemoryBackend {
         self.compiled.fetch_add(1, Ordering::Relaxed);
         let target = &unit.site.target.name;
         let mut resources = Vec::with_capacity(1 + unit.upstreams.len());
-        let mut after = Vec::with_capacity(unit.upstreams.len());
+        let mut after = Vec::with_capacity(2 * unit.upstreams.len());
         for upstream in &unit.upstreams {
             let id = self.resource_id(format_args!("edge/{}/{}", unit.name, upstream.name))?;
             let inputs = Inputs::from([
@@ -111,6 +111,10 @@ impl Backend for MemoryBackend {
                 Owner::Edge { consumer: unit.name.clone(), provider: upstream.name.clone() };
             resources.push(Resource::new(id.clone(), owner, inputs, []));
             after.push(id);
+            // Two that need each other cannot both come first.
+            if !upstream.mutual && upstream.site.target.backend == self.id {
+                after.push(self.resource_id(format_args!("functionality/{}", upstream.name))?);
+            }
         }
         let mut service = serde_json::to_string(unit.service)
             .map_err(|error| super::Remark::new(["service"], error.to_string()))?;
@@ -176,6 +180,7 @@ impl Backend for MemoryBackend {
                 let mut observed = Observed::new(id, Some(step.resource.digest()));
                 observed.owner = Some(step.resource.owner().clone());
                 observed.outputs.clone_from(&outputs);
+                observed.holds_data = step.resource.holds_data();
                 self.world().insert(key, observed);
                 Ok(Outcome { outputs })
             }

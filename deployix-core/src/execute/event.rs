@@ -1,6 +1,6 @@
 //! [`Event`]: what happens while a plan is carried out, as it happens.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use crate::{
     backend::Owner,
     history::{Holder, RunId},
     name::{Name, ResourceId},
-    plan::PlannedAction,
+    plan::{PlannedAction, PlannedStep},
 };
 
 /// Something that happened while a plan was carried out.
@@ -119,6 +119,14 @@ pub enum StepEnd {
     PutBack,
 }
 
+impl StepEnd {
+    /// Whether what the step wanted stands.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        matches!(self, Self::Done | Self::DoneByAnother)
+    }
+}
+
 /// Who holds something, since when, and until when unless they renew it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -175,6 +183,37 @@ pub enum Fate {
 }
 
 impl Fate {
+    /// The fate of an owner whose steps ended so.
+    pub(super) fn of<'s>(steps: impl Iterator<Item = (&'s PlannedStep, &'s StepEnd)>) -> Self {
+        let (mut errors, mut by) = (Vec::new(), BTreeSet::new());
+        let (mut held, mut moved_on, mut put_back, mut interrupted) = (None, None, false, false);
+        let mut removed = true;
+        for (step, end) in steps {
+            removed &= step.action == PlannedAction::Remove;
+            match end {
+                StepEnd::Done | StepEnd::DoneByAnother => {}
+                StepEnd::Failed { error } => errors.push((step.id().clone(), error.clone())),
+                StepEnd::Blocked { by: owner } => {
+                    by.insert(owner.clone());
+                }
+                StepEnd::Held { holder } => held = Some(holder.clone()),
+                StepEnd::MovedOn { since } => moved_on = Some(*since),
+                StepEnd::Interrupted => interrupted = true,
+                StepEnd::PutBack => put_back = true,
+            }
+        }
+        match (held, moved_on) {
+            _ if !errors.is_empty() => Self::Failed { errors },
+            (Some(holder), _) => Self::Held { holder },
+            (None, Some(since)) => Self::MovedOn { since },
+            _ if !by.is_empty() => Self::Blocked { by: by.into_iter().collect() },
+            _ if put_back => Self::PutBack,
+            _ if interrupted => Self::Interrupted,
+            _ if removed => Self::Removed,
+            _ => Self::Deployed,
+        }
+    }
+
     /// Whether what was asked for stands.
     #[must_use]
     pub fn is_good(&self) -> bool {

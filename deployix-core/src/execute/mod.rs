@@ -6,10 +6,17 @@
 
 mod apply;
 mod event;
+mod graph;
+mod lock;
 mod observe;
 mod report;
+mod run;
+mod settle;
+mod step;
+mod work;
 
-pub use apply::{ApplyOptions, Interrupt, apply};
+pub use apply::{ApplyOptions, EventSender, Interrupt, apply};
 pub use event::{Event, Fate, Held, StepEnd};
-pub use observe::{Drift, Observation, Settled, observe, settle};
+pub use observe::{Drift, Observation, observe};
 pub use report::Report;
+pub use settle::{Settled, settle};

@@ -1,18 +1,22 @@
-//! [`observe`] and [`settle`]: what really stands, from the providers themselves.
+//! [`observe`]: what really stands, from the providers themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
 use serde::Serialize;
 
+use super::lock::is_alive;
 use crate::{
-    backend::{BackendError, Observed, OwnedSite, Registry},
-    history::{Heads, History, HistoryError, Holder},
+    backend::{BackendError, Inputs, Observed, OwnedSite, Owner, Registry, Resource, Scope},
+    history::{Heads, Open},
     name::{Name, ResourceId},
 };
 
 /// What really stands, target by target; with the error where a target could not be asked. Targets
 /// of backends that cannot tell are left out.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Observation {
     /// By target.
     pub targets: BTreeMap<Name, Result<Vec<Observed>, BackendError>>,
@@ -24,20 +28,14 @@ pub struct Observation {
 pub struct Drift {
     /// Which resource.
     pub resource: ResourceId,
+    /// On whose account it stands.
+    pub owner: Owner,
     /// On which target.
     pub target: Name,
-    /// What is other: "it is gone", "nobody made it here", "it is stopped".
+    /// What is other, each in lower case, without a final dot: "it is gone", "it is stopped".
     pub what: Vec<String>,
     /// Who changed it, where the provider tells.
     pub changed_by: Option<String>,
-}
-
-/// What settling found.
-#[derive(Debug, Default)]
-#[non_exhaustive]
-pub struct Settled {
-    /// Steps of runs that are over, and whether they turned out to be done.
-    pub steps: BTreeMap<ResourceId, bool>,
 }
 
 /// Asks the providers of these targets what really stands, all of them at once.
@@ -46,32 +44,95 @@ pub async fn observe(
     deployment: &Name,
     sites: impl IntoIterator<Item = OwnedSite>,
 ) -> Observation {
-    let _ = (registry, deployment, sites.into_iter().count());
-    todo!()
+    /// So many are asked at once.
+    const AT_ONCE: usize = 16;
+    let asked = sites.into_iter().map(|site| async move {
+        let backend = registry.backend(&site.target.backend)?;
+        if !backend.capabilities().live {
+            return None;
+        }
+        let observed = backend.observe(&Scope::new(deployment, site.site())).await;
+        Some((site.target.name, observed))
+    });
+    let answers = stream::iter(asked).buffer_unordered(AT_ONCE);
+    let targets = answers.filter_map(|answer| async { answer }).collect().await;
+    Observation { targets }
 }
 
 impl Observation {
-    /// What stands, with what was observed in place of what the history tells; and how they differ.
+    /// What stands, with what was observed beside what the history tells; and how they differ.
     ///
     /// What differs is in doubt then, so a plan against it mends it; what nobody knows of is there
-    /// to be removed; what is gone is to be made again.
+    /// to be removed; what is gone is to be made again. What somebody is at just now is left out.
     #[must_use]
     pub fn compare(&self, heads: &Heads) -> (Heads, Vec<Drift>) {
-        let _ = heads;
-        todo!()
+        let now = Timestamp::now();
+        let seen: BTreeMap<&Name, BTreeMap<&ResourceId, &Observed>> = self
+            .targets
+            .iter()
+            .filter_map(|(target, observed)| {
+                let observed = observed.as_ref().ok()?;
+                Some((target, observed.iter().map(|observed| (&observed.id, observed)).collect()))
+            })
+            .collect();
+        // Some things stand for several targets, and each of them shows them.
+        let anywhere: BTreeSet<&ResourceId> =
+            seen.values().flat_map(BTreeMap::keys).copied().collect();
+        let under_way = |id: &ResourceId| {
+            let open = heads.open.get(id).filter(|open| open.failed.is_none());
+            let run = open.and_then(|open| heads.runs.get(&open.run));
+            run.is_some_and(|run| is_alive(run, now))
+        };
+        let mut drifts = Vec::new();
+        let mut merged = heads.clone();
+        for (id, standing) in &heads.resources {
+            let Some(here) = seen.get(&standing.target) else { continue };
+            let mut what = Vec::new();
+            let mut changed_by = None;
+            match here.get(id) {
+                _ if under_way(id) => continue,
+                None if anywhere.contains(id) => continue,
+                None => what.push("it is gone".to_owned()),
+                Some(observed) => {
+                    what.clone_from(&observed.drift);
+                    changed_by.clone_from(&observed.changed_by);
+                    match observed.digest {
+                        Some(digest) if digest == standing.resource.digest() => {}
+                        Some(_) => what.push("it is of another version".to_owned()),
+                        None if what.is_empty() => {
+                            what.push("it is not of one version as a whole".to_owned());
+                        }
+                        None => {}
+                    }
+                }
+            }
+            if what.is_empty() {
+                continue;
+            }
+            let (owner, target) = (standing.resource.owner().clone(), standing.target.clone());
+            let resource = standing.resource.clone();
+            let open = Open::seen(resource, target.clone(), what.join("; "), heads.generation);
+            merged.open.entry(id.clone()).or_insert(open);
+            drifts.push(Drift { resource: id.clone(), owner, target, what, changed_by });
+        }
+        for (target, here) in &seen {
+            for (&id, observed) in here {
+                let known = heads.resources.contains_key(id) || heads.open.contains_key(id);
+                if known || merged.open.contains_key(id) {
+                    continue;
+                }
+                let target = Name::clone(target);
+                let owner = observed.owner.clone().unwrap_or(Owner::Target(target.clone()));
+                let resource = Resource::new(id.clone(), owner.clone(), Inputs::default(), []);
+                let resource = if observed.holds_data { resource.holding_data() } else { resource };
+                let what = "the history does not know of it".to_owned();
+                let open = Open::seen(resource, target.clone(), what.clone(), heads.generation);
+                merged.open.insert(id.clone(), open);
+                let changed_by = observed.changed_by.clone();
+                let (resource, what) = (id.clone(), vec![what]);
+                drifts.push(Drift { resource, owner, target, what, changed_by });
+            }
+        }
+        (merged, drifts)
     }
-}
-
-/// Finds out how the steps of runs that are over ended, and writes it down: runs whose time has run
-/// out, and runs of processes that are known to be gone.
-///
-/// # Errors
-/// Where the history cannot be read or written.
-pub async fn settle(
-    history: &History,
-    registry: &Registry,
-    by: &Holder,
-) -> Result<Settled, HistoryError> {
-    let _ = (history, registry, by);
-    todo!()
 }

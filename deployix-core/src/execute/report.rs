@@ -33,6 +33,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// There was nothing to do.
+    pub(super) fn of_nothing(generation: u64) -> Self {
+        let (steps, fates) = (BTreeMap::new(), BTreeMap::new());
+        Self { run: None, generation, steps, fates, interrupted: false, history: None }
+    }
+
     /// Whether all that was asked for stands.
     #[must_use]
     pub fn is_good(&self) -> bool {

@@ -91,11 +91,17 @@ impl Standing {
 }
 
 impl Open {
+    /// Something that was seen to be other than it should, which no run began.
+    pub(crate) fn seen(resource: Resource, target: Name, what: String, since: u64) -> Self {
+        let (run, action) = (RunId::none(), IntentAction::Make);
+        Self { run, action, resource, target, since, failed: Some(what) }
+    }
+
     /// Why it is not known what stands, in lower case, without a final dot.
     #[must_use]
     pub fn why(&self) -> String {
         match &self.failed {
-            Some(error) => format!("what was left is not known: {error}"),
+            Some(error) => error.clone(),
             None => format!("run {} began it and did not tell how it ended", self.run),
         }
     }

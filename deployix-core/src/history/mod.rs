@@ -15,10 +15,12 @@ mod record;
 mod seal;
 mod shelf;
 mod store;
+mod story;
 mod undo;
 
 pub use error::HistoryError;
 pub use heads::{Heads, Open, Run, Standing};
 pub use log::History;
 pub use record::{Entry, Holder, IntentAction, Record, RunId, StepResult};
+pub use story::{Story, Told, ToldStep};
 pub use store::{store, store_with};

@@ -141,6 +141,11 @@ pub enum StepResult {
 pub struct RunId(pub(super) String);
 
 impl RunId {
+    /// No run at all.
+    pub(crate) fn none() -> Self {
+        Self(String::new())
+    }
+
     /// The id's text: 16 hexadecimal digits.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,6 +1,6 @@
 //! Deployment files: what ties catalogs and infrastructure together.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use super::{
     catalog::{catalog, hosts, name},
@@ -63,6 +63,11 @@ pub(super) fn central(reader: &mut Reader<'_>, fields: &mut Fields<'_, '_>) -> C
     });
     let default_backend =
         fields.get("default-backend").and_then(|node| default_backend(reader, node));
+    let atomic = fields.get("atomic").map(|node| {
+        reader.list(node, |reader, node| {
+            Some(reader.distinct(node, name).into_iter().collect::<BTreeSet<Name>>())
+        })
+    });
     if let Some(deployment) = &mut deployment {
         deployment.certificate_authority = ca;
         deployment.external_hosts.extend(external_hosts.into_iter().flatten());
@@ -70,6 +75,7 @@ pub(super) fn central(reader: &mut Reader<'_>, fields: &mut Fields<'_, '_>) -> C
         deployment.history = history;
         deployment.place = place.into_iter().flatten().collect();
         deployment.default_backend = default_backend;
+        deployment.atomic = atomic.unwrap_or_default();
     }
     Central {
         deployment,

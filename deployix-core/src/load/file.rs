@@ -104,6 +104,14 @@ impl SpecFile {
         Ok((Self::new(&name, format, text), folder))
     }
 
+    /// Whether the text has a key at its top; one that makes no sense has none.
+    #[must_use]
+    pub fn has_key(&self, key: &str) -> bool {
+        let root = tree::Tree::parse(self.source.text(), self.format).root;
+        matches!(root.map(|root| root.value), Some(tree::Value::Map(entries))
+            if entries.iter().any(|entry| entry.key == key))
+    }
+
     /// The text, and how to find places in it.
     #[must_use]
     pub fn source(&self) -> &Arc<Source> {

@@ -41,16 +41,51 @@ impl Only {
                 known.insert(name);
                 continue;
             }
-            let all = graph.names().chain(compiled.failed()).map(Name::as_str);
-            let remedy = match nearest(name.as_str(), all) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "name a functionality or load balancer of the deployment".to_owned(),
-            };
-            let message = format!("there is no functionality `{name}`");
-            found.push(Diagnostic::error(Code::ReferenceUnknown, message).remedy(remedy));
+            let all = graph.names().chain(compiled.failed());
+            found.push(unknown(
+                &name,
+                all,
+                "name a functionality or load balancer of the deployment",
+            ));
         }
         Staged::new(Self::Named(known), found)
     }
+
+    /// These functionalities and load balancers of what stands; a name of which nothing does is
+    /// told and passed over.
+    pub fn standing(names: impl IntoIterator<Item = Name>, heads: &Heads) -> Staged<Self> {
+        let resources = heads.resources.values().map(|standing| &standing.resource);
+        let resources = resources.chain(heads.open.values().map(|open| &open.resource));
+        let all: BTreeSet<&Name> = resources
+            .filter_map(|resource| match resource.owner() {
+                Owner::Functionality(name) => Some(name),
+                _ => None,
+            })
+            .collect();
+        let mut found = Diagnostics::new();
+        let mut known = BTreeSet::new();
+        for name in names {
+            if all.contains(&name) {
+                known.insert(name);
+            } else {
+                found.push(unknown(
+                    &name,
+                    all.iter().copied(),
+                    "name one of which something stands",
+                ));
+            }
+        }
+        Staged::new(Self::Named(known), found)
+    }
+}
+
+fn unknown<'a>(name: &Name, all: impl Iterator<Item = &'a Name>, otherwise: &str) -> Diagnostic {
+    let remedy = match nearest(name.as_str(), all.map(Name::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => otherwise.to_owned(),
+    };
+    let message = format!("there is no functionality `{name}`");
+    Diagnostic::error(Code::ReferenceUnknown, message).remedy(remedy)
 }
 
 /// What has to be done so that what is wanted stands.
@@ -218,6 +253,17 @@ pub fn plan(compiled: &Compiled, heads: &Heads, registry: &Registry, only: &Only
     };
     plan.steps.extend(in_order(changed, &name));
     append_removals(&mut plan.steps, removals, &name);
+    let touched: BTreeSet<&Name> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match step.owner() {
+            Owner::Functionality(name) | Owner::Edge { consumer: name, .. } => Some(name),
+            Owner::Target(_) | Owner::Network(_) => None,
+        })
+        .collect();
+    let sets = compiled.connected().atomic().iter();
+    plan.atomic =
+        sets.filter(|set| set.iter().any(|name| touched.contains(name))).cloned().collect();
     let needed: BTreeSet<Digest> = plan
         .steps
         .iter()
@@ -295,8 +341,8 @@ fn draft<'a>(
     Some(Draft { resource: to, target, action, from, gap, doubt, changes, after })
 }
 
-/// What reads an output of something made anew has to be changed as well; tells how many of these
-/// would have stayed as they are.
+/// What reads an output of something that is made anew, or may be, has to be changed as well; tells
+/// how many of these would have stayed as they are.
 fn follow_replacements<'w>(
     compiled: &'w Compiled,
     heads: &'w Heads,
@@ -304,7 +350,7 @@ fn follow_replacements<'w>(
 ) -> usize {
     let replaced: BTreeSet<&ResourceId> = changed
         .iter()
-        .filter(|draft| draft.action == PlannedAction::Replace)
+        .filter(|draft| draft.action == PlannedAction::Replace || draft.doubt.is_some())
         .map(|draft| draft.resource.id())
         .collect();
     if replaced.is_empty() {

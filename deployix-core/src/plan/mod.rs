@@ -5,8 +5,12 @@ mod anew;
 mod compile;
 mod destroy;
 mod difference;
+mod saved;
+mod stale;
 
 pub use anew::compile_anew;
 pub use compile::{Compiled, compile};
 pub use destroy::destroy;
 pub use difference::{FieldChange, Only, Plan, PlannedAction, PlannedStep, plan};
+pub use saved::SavedPlanError;
+pub use stale::{HowMoved, Moved, moved_on};

@@ -57,6 +57,8 @@ pub struct Deployment {
     pub place: BTreeMap<Name, Name>,
     /// Makes targets for what has none.
     pub default_backend: Option<DefaultBackend>,
+    /// Sets of functionalities that succeed or are put back together; none is in two of them.
+    pub atomic: Vec<BTreeSet<Name>>,
     /// The file it came from.
     pub source: Option<Arc<Source>>,
     /// Whether a catalog could not be read at all, so that what it exports is not known.
@@ -119,6 +121,7 @@ impl Deployment {
             history: None,
             place: BTreeMap::new(),
             default_backend: None,
+            atomic: Vec::new(),
             source: None,
             incomplete: false,
         }

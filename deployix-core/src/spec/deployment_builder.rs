@@ -91,6 +91,14 @@ impl DeploymentBuilder {
         self.with(|made| made.place.extend(functionality.zip(target)))
     }
 
+    /// Adds a set of functionalities that succeed or are put back together.
+    pub fn atomic<'a>(mut self, functionalities: impl IntoIterator<Item = &'a str>) -> Self {
+        let names = functionalities.into_iter();
+        let names = names.filter_map(|name| self.problems.parsed("atomic", Name::new(name)));
+        let set = names.collect();
+        self.with(|made| made.atomic.push(set))
+    }
+
     /// Sets what makes targets for what has none.
     pub fn default_backend(
         mut self,
@@ -155,12 +163,13 @@ mod tests {
         let error = Deployment::builder("Big")
             .external_host("no host")
             .place("web", "THERE")
+            .atomic(["web", "-"])
             .default_backend("ec2", |made| made.services_per_instance(0).location("-"))
             .build()
             .unwrap_err();
         let told: Vec<_> =
             error.reasons().iter().filter_map(|reason| reason.split(':').next()).collect();
         let default = "default-backend";
-        assert_eq!(told, ["name", "external-hosts", "place", default, default]);
+        assert_eq!(told, ["name", "external-hosts", "place", "atomic", default, default]);
     }
 }

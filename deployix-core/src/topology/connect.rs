@@ -370,6 +370,12 @@ impl Connected {
         self.ties.certificate_authority.as_ref()
     }
 
+    /// Sets of functionalities that succeed or are put back together, each of at least two.
+    #[must_use]
+    pub fn atomic(&self) -> &[BTreeSet<Name>] {
+        &self.ties.atomic
+    }
+
     /// The targets with their networks and locations, in the order of their names.
     pub fn sites(&self) -> impl Iterator<Item = Site<'_>> {
         self.ties.infrastructure.targets.values().map(|target| self.ties.site(target))

@@ -18,6 +18,7 @@ use crate::{
     suggest::nearest,
 };
 
+mod atomic;
 mod balancers;
 mod candidates;
 pub(super) mod infrastructure;
@@ -44,6 +45,7 @@ pub(super) struct Ties {
     pub(super) certificate_authority: Option<CertificateAuthority>,
     pub(super) place: BTreeMap<Name, Name>,
     pub(super) default_backend: Option<DefaultBackend>,
+    pub(super) atomic: Vec<BTreeSet<Name>>,
     pub(super) source: Option<Arc<Source>>,
     /// Targets that are described and cannot be used.
     pub(super) unusable: BTreeSet<Name>,
@@ -118,6 +120,7 @@ pub fn resolve(deployment: Deployment, registry: &Registry) -> Staged<Resolved> 
         external_hosts,
         place,
         default_backend,
+        atomic,
         source,
         incomplete,
         secrets: _,
@@ -132,6 +135,7 @@ pub fn resolve(deployment: Deployment, registry: &Registry) -> Staged<Resolved> 
         certificate_authority,
         place,
         default_backend,
+        atomic,
         source,
         unusable: BTreeSet::new(),
     };
@@ -142,6 +146,7 @@ pub fn resolve(deployment: Deployment, registry: &Registry) -> Staged<Resolved> 
     balancers::add(infrastructure, &mut nodes, &mut hosts, incomplete, &mut failed, &mut found);
     check_external_hosts(&external_hosts, &hosts, &ties, &mut found);
     check_placement(&ties, &nodes, &failed, incomplete, &mut found);
+    atomic::check(&mut ties, &nodes, &failed, incomplete, &mut found);
 
     let world = World::new(hosts, &nodes, external_hosts, incomplete);
     let wanted = upstreams::find(&mut nodes, &world, &mut failed, &mut found);

@@ -267,3 +267,30 @@ fn catalogs_come_in_the_order_in_which_they_are_named() {
         catalogs.iter().map(|catalog| catalog.functionalities[0].name().as_str()).collect();
     assert_eq!(read, names);
 }
+
+#[test]
+fn atomic_sets_are_read_and_what_is_wrong_in_them_is_told_where_it_is() {
+    let functionalities = "[functionality.web]\nservice.start = [\"web\"]\n\
+                           [functionality.db]\nservice.start = [\"db\"]\n";
+    let file = |atomic: &str| {
+        toml(&format!("version = 1\nname = \"all\"\natomic = {atomic}\n{functionalities}"))
+    };
+    let read = |atomic: &str| parse_deployment(&file(atomic), None);
+    let good = read("[[\"web\", \"db\"]]").complete().unwrap().unwrap();
+    let set: Vec<_> = good.atomic[0].iter().map(|name| name.as_str()).collect();
+    assert_eq!(set, ["db", "web"]);
+
+    for wrong in ["[[\"web\", \"web\"]]", "[\"web\"]", "[[\"Web\"]]"] {
+        let read = read(wrong);
+        assert!(read.value.is_none(), "{wrong}");
+        let place = read.diagnostics.iter().next().unwrap().place.clone().unwrap();
+        assert_eq!(place.line, 3, "{wrong}");
+    }
+    // Whether the names are anybody's is known once all catalogs are there.
+    let registry = Registry::new().with(MemoryBackend::new());
+    let unknown = read("[[\"web\", \"db\"], [\"web\", \"bd\"]]").complete().unwrap().unwrap();
+    let found = resolve(unknown, &registry).diagnostics.to_string();
+    assert!(found.contains("x.toml:3:26: error[reference-unknown]: `bd`"), "{found}");
+    assert!(found.contains("x.toml:3:26: error[values-conflict]: `web`"), "{found}");
+    assert!(found.contains("x.toml:3:11: the first one is here"), "{found}");
+}

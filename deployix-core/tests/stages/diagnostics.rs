@@ -383,3 +383,21 @@ fn an_edge_from_what_is_left_out_is_left_out_with_it() {
     assert!(ids.contains(&"memory/edge/other/db".to_owned()), "{ids:?}");
     assert!(!ids.iter().any(|id| id.contains("web")), "{ids:?}");
 }
+
+#[test]
+fn an_atomic_set_names_functionalities_each_in_one_set_alone() {
+    let specs = vec![functionality("db", 80, &[]), functionality("web", 81, &[])];
+    let mut deployment = deployment(specs).machine("box", None);
+    deployment.atomic = vec![
+        [name("db"), name("webb")].into(),
+        [name("db"), name("web")].into(),
+        [name("db"), name("web")].into(),
+    ];
+    let (found, compiled) = outcome(deployment);
+    assert_eq!(
+        codes(&found),
+        [Code::ValuesConflict, Code::ValuesConflict, Code::ValuesConflict, Code::ReferenceUnknown]
+    );
+    assert!(found.to_string().contains("did you mean `web`?"), "{found}");
+    assert_eq!(compiled, ["db", "web"]);
+}

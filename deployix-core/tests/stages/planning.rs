@@ -134,9 +134,9 @@ fn what_is_wanted_no_more_is_removed_dependents_first() {
     assert_eq!(
         lines(&plan),
         [
-            "remove memory/functionality/db",
             "remove memory/functionality/web",
             "remove memory/edge/web/db",
+            "remove memory/functionality/db",
         ]
     );
 }
@@ -155,11 +155,34 @@ fn what_failed_is_left_as_it_was() {
 }
 
 #[test]
-fn a_plan_about_one_functionality_leaves_the_others_out() {
+fn a_plan_about_one_functionality_leaves_out_what_it_can_be_made_without() {
     let registry = Registry::new().with(MemoryBackend::new());
     let compiled = compiled(usual(), &registry, None);
     let only = Only::Named([name("web")].into());
     let plan = plan(&compiled, &Heads::default(), &registry, &only);
-    assert_eq!(lines(&plan), ["create memory/edge/web/db", "create memory/functionality/web"]);
+    assert_eq!(
+        lines(&plan),
+        [
+            "create memory/edge/web/db",
+            "create memory/functionality/db",
+            "create memory/functionality/web"
+        ]
+    );
     assert!(plan.steps.iter().all(|step| !matches!(step.owner(), Owner::Target(_))));
+}
+
+#[test]
+fn a_plan_tells_the_atomic_sets_that_it_touches() {
+    let registry = Registry::new().with(MemoryBackend::new());
+    let sets = |mut deployment: Deployment| {
+        deployment.atomic = vec![[name("web"), name("db")].into()];
+        compiled(deployment, &registry, None)
+    };
+    let wanted = sets(usual());
+    let of = |heads: &Heads, only: &Only| plan(&wanted, heads, &registry, only).atomic;
+    let both = vec![[name("db"), name("web")].into()];
+    assert_eq!(of(&Heads::default(), &Only::All), both);
+    assert_eq!(of(&Heads::default(), &Only::Named([name("web")].into())), both);
+    assert_eq!(of(&Heads::default(), &Only::Named([name("other")].into())), []);
+    assert_eq!(of(&heads(&wanted), &Only::All), []);
 }

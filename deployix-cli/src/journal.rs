@@ -1,0 +1,188 @@
+//! What stands and what is wanted, brought together: the part of the way that commands share which
+//! read a deployment's history.
+
+use std::{
+    error::Error,
+    future::Future,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use deployix::core::{
+    Name,
+    backend::{NoSecrets, OwnedSite, Registry, Secrets},
+    diagnostic::{Code, Diagnostic, Diagnostics, Staged},
+    execute::{Drift, observe, settle},
+    history::{Entry, Heads, History, HistoryError, store},
+    plan::{Compiled, compile},
+    secret::SecretsFolder,
+    spec::Deployment,
+    topology::{connect, place, resolve},
+};
+
+use crate::session::{Exit, Session};
+
+/// A deployment's history, and what else is read besides specs.
+pub(crate) struct Journal {
+    pub(crate) deployment: Name,
+    pub(crate) history: History,
+    secrets: Option<PathBuf>,
+}
+
+/// How closely to look before planning.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Looks {
+    /// Finds out how steps ended whose runs died, and writes that down.
+    pub(crate) settle: bool,
+    /// Asks the providers what really stands.
+    pub(crate) refresh: bool,
+}
+
+/// All that a plan is made from.
+pub(crate) struct Ready {
+    pub(crate) journal: Journal,
+    pub(crate) compiled: Compiled,
+    /// What stands, with what was observed.
+    pub(crate) heads: Heads,
+    pub(crate) drift: Vec<Drift>,
+}
+
+/// Waits for what a command does.
+pub(crate) fn wait(session: &Session, command: impl Future<Output = Exit>) -> Exit {
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => {
+            let exit = runtime.block_on(command);
+            // Nobody waits any more for what a step had asked for.
+            runtime.shutdown_background();
+            exit
+        }
+        Err(error) => {
+            session.say(&format!("error: cannot start: {error}\n"));
+            Exit::Failed
+        }
+    }
+}
+
+impl Journal {
+    /// Opens the history of a deployment: where its file says, else `history` beside that.
+    pub(crate) async fn open(deployment: &Deployment) -> Result<Self, Diagnostic> {
+        let url = deployment.history.clone().unwrap_or_else(|| {
+            let file = deployment.source.as_ref().map(|source| Path::new(&**source.file()));
+            let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
+            format!("file:{}", folder.join("history").display())
+        });
+        let store = store(&url, Path::new("")).map_err(|error| unusable(&error))?;
+        let history =
+            History::open(store, &deployment.name).await.map_err(|error| unusable(&error))?;
+        let (deployment, secrets) = (deployment.name.clone(), deployment.secrets.clone());
+        Ok(Self { deployment, history, secrets })
+    }
+
+    /// What stands now.
+    pub(crate) async fn heads(&self) -> Result<Heads, Diagnostic> {
+        self.history.heads().await.map_err(|error| unusable(&error))
+    }
+
+    /// The entries after a generation.
+    pub(crate) async fn entries(&self, after: u64) -> Result<Vec<Entry>, Diagnostic> {
+        self.history.entries(after).await.map_err(|error| unusable(&error))
+    }
+
+    /// Finds out how steps ended whose runs died.
+    pub(crate) async fn settle(&self, registry: &Registry) -> Result<(), Diagnostic> {
+        let settled = settle(&self.history, registry, &self.deployment).await;
+        settled.map(drop).map_err(|error| unusable(&error))
+    }
+
+    /// What stands, with what the providers say; a target that cannot be asked is told.
+    pub(crate) async fn look(
+        &self,
+        heads: &Heads,
+        sites: impl IntoIterator<Item = OwnedSite>,
+        registry: &Registry,
+        found: &mut Diagnostics,
+    ) -> (Heads, Vec<Drift>) {
+        let observation = observe(registry, &self.deployment, sites).await;
+        for (target, observed) in &observation.targets {
+            if let Err(error) = observed {
+                let message = format!(
+                    "target `{target}` cannot be asked what stands there: {}",
+                    chain(error)
+                );
+                let remedy = "what the history tells is taken for what stands";
+                found.push(Diagnostic::warning(Code::TargetUnseen, message).remedy(remedy));
+            }
+        }
+        observation.compare(heads)
+    }
+
+    /// Where the values of secrets are.
+    pub(crate) fn secrets(&self) -> Arc<dyn Secrets> {
+        let Some(folder) = &self.secrets else { return Arc::new(NoSecrets) };
+        let secrets = SecretsFolder::new(folder);
+        Arc::new(match SecretsFolder::usual_identity() {
+            Some(identity) => secrets.identity(identity),
+            None => secrets,
+        })
+    }
+}
+
+/// Goes from a deployment to all that a plan is made from; with nothing where its history cannot be
+/// read.
+pub(crate) async fn ready(
+    deployment: Deployment,
+    registry: &Registry,
+    looks: Looks,
+) -> Staged<Option<Ready>> {
+    let mut found = Diagnostics::new();
+    let read = async {
+        let journal = Journal::open(&deployment).await?;
+        if looks.settle {
+            journal.settle(registry).await?;
+        }
+        let heads = journal.heads().await?;
+        Ok::<_, Diagnostic>((journal, heads))
+    };
+    let (journal, heads) = match read.await {
+        Ok(read) => read,
+        Err(diagnostic) => return Staged::new(None, Diagnostics::from(diagnostic)),
+    };
+    let Staged { value: compiled, diagnostics } = resolve(deployment, registry)
+        .then(|resolved| place(resolved, &heads.assignments, registry))
+        .then(|placed| connect(placed, registry))
+        .then(|connected| compile(connected, registry, None));
+    found.extend(diagnostics);
+    let (heads, drift) = if looks.refresh {
+        let sites = sites(&heads, Some(&compiled));
+        journal.look(&heads, sites, registry, &mut found).await
+    } else {
+        (heads, Vec::new())
+    };
+    found.sort();
+    Staged::new(Some(Ready { journal, compiled, heads, drift }), found)
+}
+
+/// The targets where something stands or is to stand, each as it is described now, else as it was.
+pub(crate) fn sites(heads: &Heads, compiled: Option<&Compiled>) -> Vec<OwnedSite> {
+    let mut sites = heads.sites.clone();
+    for site in compiled.iter().flat_map(|compiled| compiled.connected().sites()) {
+        sites.insert(site.target.name.clone(), site.into());
+    }
+    sites.into_values().collect()
+}
+
+/// That a history cannot be read or written.
+pub(crate) fn unusable(error: &HistoryError) -> Diagnostic {
+    Diagnostic::error(Code::HistoryUnusable, format!("the history: {}", chain(error)))
+}
+
+/// An error with all that is behind it, in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}

@@ -1,0 +1,262 @@
+//! What happens while a plan is carried out, as it happens: one line for each functionality that
+//! something is done for, and one for all; plain lines where there is no terminal.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt::Write as _,
+    io::{self, IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
+use anstyle::{AnsiColor, Style};
+use deployix::core::{
+    ResourceId,
+    backend::Owner,
+    execute::{Event, Fate, StepEnd},
+    plan::Plan,
+};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::plain::plain;
+
+/// So many of the last lines of a step are kept, to be shown where it fails.
+const KEPT: usize = 15;
+
+/// The last lines that steps told.
+pub(crate) type Logs = BTreeMap<ResourceId, VecDeque<String>>;
+
+/// Shows events.
+pub(crate) struct Progress {
+    view: View,
+    subjects: BTreeMap<Owner, Subject>,
+    done: usize,
+    logs: Logs,
+}
+
+/// Somebody for whom steps are done.
+struct Subject {
+    left: usize,
+    begun: Option<Instant>,
+    bar: Option<ProgressBar>,
+    /// How bad its worst step ended; nothing while all went well.
+    failed: Option<String>,
+    settled: bool,
+}
+
+enum View {
+    Bars { all: MultiProgress, total: ProgressBar },
+    Lines(Box<dyn Write + Send>),
+}
+
+impl Progress {
+    /// For standard error, as it is.
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let view = if io::stderr().is_terminal() {
+            let all = MultiProgress::new();
+            let total = all.add(ProgressBar::new(plan.steps.len() as u64));
+            total.set_style(style("{spinner} {pos} of {len} steps, {elapsed} {msg}"));
+            total.enable_steady_tick(Duration::from_millis(120));
+            View::Bars { all, total }
+        } else {
+            View::Lines(Box::new(anstream::stderr()))
+        };
+        Self::with(plan, view)
+    }
+
+    fn with(plan: &Plan, view: View) -> Self {
+        let mut subjects: BTreeMap<Owner, Subject> = BTreeMap::new();
+        for step in &plan.steps {
+            let subject = subjects.entry(subject(step.owner())).or_insert_with(|| Subject {
+                left: 0,
+                begun: None,
+                bar: None,
+                failed: None,
+                settled: false,
+            });
+            subject.left += 1;
+        }
+        Self { view, subjects, done: 0, logs: Logs::new() }
+    }
+
+    /// Shows one event.
+    pub(crate) fn show(&mut self, event: &Event) {
+        match event {
+            Event::Began { .. } => {}
+            Event::Waiting { owner, holder, .. } => {
+                self.now(owner, &format!("waits: {}", plain(&holder.to_string())));
+            }
+            Event::Started { resource, owner, action } => {
+                self.now(owner, &format!("{} {resource}", action.as_str()));
+            }
+            Event::Told { resource, owner, line } => self.told(resource, owner, line),
+            Event::Retrying { resource, owner, error, after } => {
+                let (error, after) = (plain(error), seconds(*after));
+                self.now(owner, &format!("{resource}: again in {after}, since {error}"));
+            }
+            Event::Finished { owner, end, .. } => self.finished(owner, end),
+            Event::Settled { functionality, fate } => {
+                self.settled(&Owner::Functionality(functionality.clone()), Some(fate));
+            }
+            Event::Interrupted => {
+                self.line("interrupted: what is under way ends; once more ends at once");
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes the lines away that are about the moment; gives what the steps told.
+    pub(crate) fn finish(self) -> Logs {
+        for bar in self.subjects.into_values().filter_map(|subject| subject.bar) {
+            bar.finish_and_clear();
+        }
+        if let View::Bars { all, total } = self.view {
+            total.finish_and_clear();
+            // With standard error gone there is nothing to clear.
+            let _ = all.clear();
+        }
+        self.logs
+    }
+
+    /// Shows what is being done for somebody.
+    fn now(&mut self, owner: &Owner, what: &str) {
+        let owner = subject(owner);
+        let Some(subject) = self.subjects.get_mut(&owner) else { return };
+        subject.begun.get_or_insert_with(Instant::now);
+        match &mut self.view {
+            View::Bars { all, total } => {
+                let bar = subject.bar.get_or_insert_with(|| {
+                    let bar = all.insert_before(total, ProgressBar::new_spinner());
+                    bar.set_style(style("{spinner} {prefix}: {wide_msg} {elapsed}"));
+                    bar.set_prefix(owner.to_string());
+                    bar.enable_steady_tick(Duration::from_millis(120));
+                    bar
+                });
+                bar.set_message(what.to_owned());
+            }
+            View::Lines(lines) => write_line(lines, &format!("{owner}: {what}")),
+        }
+    }
+
+    fn told(&mut self, resource: &ResourceId, owner: &Owner, line: &str) {
+        let lines = self.logs.entry(resource.clone()).or_default();
+        if lines.len() == KEPT {
+            lines.pop_front();
+        }
+        lines.push_back(line.to_owned());
+        let bar = self.subjects.get(&subject(owner)).and_then(|subject| subject.bar.as_ref());
+        // A build's log would drown plain lines; it is shown where it fails.
+        if let Some(bar) = bar
+            && !line.trim().is_empty()
+        {
+            bar.set_message(plain(line).into_owned());
+        }
+    }
+
+    fn finished(&mut self, owner: &Owner, end: &StepEnd) {
+        self.done += 1;
+        if let View::Bars { total, .. } = &self.view {
+            total.set_position(self.done as u64);
+        }
+        let owner = subject(owner);
+        let Some(subject) = self.subjects.get_mut(&owner) else { return };
+        subject.left = subject.left.saturating_sub(1);
+        if !end.is_good() && subject.failed.is_none() {
+            subject.failed = Some(end_word(end).to_owned());
+        }
+        // Functionalities say themselves when they are settled.
+        if subject.left == 0 && !matches!(owner, Owner::Functionality(_)) {
+            self.settled(&owner, None);
+        }
+    }
+
+    fn settled(&mut self, owner: &Owner, fate: Option<&Fate>) {
+        let Some(subject) = self.subjects.get_mut(owner) else { return };
+        if std::mem::replace(&mut subject.settled, true) {
+            return;
+        }
+        if let (View::Bars { all, .. }, Some(bar)) = (&self.view, subject.bar.take()) {
+            bar.finish_and_clear();
+            all.remove(&bar);
+        }
+        let (good, word) = match (fate, &subject.failed) {
+            (Some(fate), _) => (fate.is_good(), fate_word(fate).to_owned()),
+            (None, Some(word)) => (false, word.clone()),
+            (None, None) => (true, "done".to_owned()),
+        };
+        let mut line = format!("{} {owner}: {word}", mark(good));
+        if let Some(begun) = subject.begun {
+            let _ = write!(line, " after {}", seconds(begun.elapsed()));
+        }
+        let settled = self.subjects.values().filter(|subject| subject.settled).count();
+        let _ = write!(line, " ({settled} of {})", self.subjects.len());
+        self.line(&line);
+    }
+
+    /// Shows a line that stays.
+    fn line(&mut self, line: &str) {
+        match &mut self.view {
+            View::Bars { all, .. } => {
+                // With standard error gone there is nobody left to tell.
+                let _ = all.println(line);
+            }
+            View::Lines(lines) => write_line(lines, line),
+        }
+    }
+}
+
+fn write_line(lines: &mut impl Write, line: &str) {
+    // With standard error gone there is nobody left to tell.
+    let _ = writeln!(lines, "{line}").and_then(|()| lines.flush());
+}
+
+/// Whose line shows what is done for an owner: an edge's is its consumer's.
+fn subject(owner: &Owner) -> Owner {
+    match owner {
+        Owner::Edge { consumer, .. } => Owner::Functionality(consumer.clone()),
+        other => other.clone(),
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates are literals that are valid.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// How long something took.
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+/// A mark for what went well, or did not.
+pub(crate) fn mark(good: bool) -> String {
+    let (mark, colour) = if good { ("✔", AnsiColor::Green) } else { ("✘", AnsiColor::Red) };
+    let style = Style::new().fg_color(Some(colour.into()));
+    format!("{style}{mark}{style:#}")
+}
+
+fn end_word(end: &StepEnd) -> &'static str {
+    match end {
+        StepEnd::Failed { .. } => "failed",
+        StepEnd::Blocked { .. } => "blocked",
+        StepEnd::Held { .. } => "held by somebody else",
+        StepEnd::MovedOn { .. } => "moved on",
+        StepEnd::Interrupted => "interrupted",
+        StepEnd::PutBack => "put back",
+        _ => "done",
+    }
+}
+
+/// How a functionality ended, in a word or two.
+pub(crate) fn fate_word(fate: &Fate) -> &'static str {
+    match fate {
+        Fate::Deployed => "deployed",
+        Fate::Removed => "removed",
+        Fate::Failed { .. } => "failed",
+        Fate::Blocked { .. } => "blocked",
+        Fate::Held { .. } => "held by somebody else",
+        Fate::MovedOn { .. } => "moved on",
+        Fate::Interrupted => "interrupted",
+        Fate::PutBack => "put back",
+        _ => "not done",
+    }
+}

@@ -1,0 +1,135 @@
+//! What commands show as tables: how a plan that was carried out ended, and what runs where.
+
+use std::collections::BTreeSet;
+
+use comfy_table::{Table, presets::NOTHING};
+use deployix::core::{
+    Name, ResourceId,
+    backend::Owner,
+    execute::{Fate, Held, Report},
+    history::Heads,
+    plan::Plan,
+};
+
+use crate::{
+    plain::plain,
+    progress::{Logs, fate_word, mark},
+};
+
+/// A table without lines: its columns are as wide as what is in them.
+pub(crate) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(header.map(str::to_uppercase));
+    for row in rows {
+        table.add_row(row.each_ref().map(|cell| plain(cell).into_owned()));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// How a plan that was carried out ended: the truth about each functionality, and all that is known
+/// of why one failed.
+///
+/// `heads` is what the history tells after it, where it can be read.
+pub(crate) fn closing(plan: &Plan, report: &Report, heads: Option<&Heads>, logs: &Logs) -> String {
+    let mut rows = Vec::new();
+    for (owner, fate) in &report.fates {
+        // What is not for people's own things is shown where it did not go well.
+        if matches!(owner, Owner::Functionality(_)) || !fate.is_good() {
+            let happened =
+                format!("{} {}", if fate.is_good() { "✔" } else { "✘" }, fate_word(fate));
+            rows.push([owner.to_string(), targets(plan, owner), happened, why(owner, fate, heads)]);
+        }
+    }
+    for name in &plan.left {
+        let owner = Owner::Functionality(name.clone());
+        if !report.fates.contains_key(&owner) {
+            let why = "what describes it is wrong, see above".to_owned();
+            rows.push([name.to_string(), String::new(), "✘ left as it was".to_owned(), why]);
+        }
+    }
+    let mut text = table(["functionality", "target", "what happened", "why"], &rows);
+    for (owner, fate) in &report.fates {
+        if let Fate::Failed { errors } = fate {
+            for (resource, error) in errors {
+                text += &format!("\n{} {owner}: {resource}\n", mark(false));
+                text += &indented(error.lines());
+                let told = logs.get(resource).into_iter().flatten().map(String::as_str);
+                let told: Vec<_> = told.filter(|line| !error.contains(line.trim())).collect();
+                if !told.is_empty() {
+                    text += "  the last that it told:\n";
+                    text += &indented(told.into_iter());
+                }
+            }
+        }
+    }
+    let good = report.fates.iter().filter(|(owner, _)| matches!(owner, Owner::Functionality(_)));
+    let (good, bad): (Vec<_>, Vec<_>) = good.partition(|(_, fate)| fate.is_good());
+    text += &format!(
+        "\n{} of {} done in generation {}; {} unchanged\n",
+        good.len(),
+        super::command::counted(good.len() + bad.len(), "functionality", "functionalities"),
+        report.generation,
+        super::command::counted(plan.kept, "resource", "resources"),
+    );
+    if !plan.data_kept.is_empty() {
+        let kept: Vec<_> = plan.data_kept.iter().map(ResourceId::as_str).collect();
+        text += &format!("kept, since it holds data: {}\n", kept.join(", "));
+    }
+    text
+}
+
+/// The targets of an owner's steps.
+fn targets(plan: &Plan, owner: &Owner) -> String {
+    let own = plan.steps.iter().filter(|step| step.owner() == owner);
+    let targets: BTreeSet<&Name> = own.map(|step| &step.target).collect();
+    targets.into_iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Why it ended so, in a line.
+fn why(owner: &Owner, fate: &Fate, heads: Option<&Heads>) -> String {
+    match fate {
+        Fate::Deployed | Fate::Removed => String::new(),
+        Fate::Failed { errors } => {
+            let in_doubt = heads.is_some_and(|heads| {
+                heads.open.values().any(|open| open.resource.owner() == owner)
+            });
+            let stands =
+                if in_doubt { "what stands of it is in doubt" } else { "as it was before" };
+            let error = errors.first().and_then(|(_, error)| error.lines().next());
+            format!("{}; {stands}", shortened(error.unwrap_or("see below")))
+        }
+        Fate::Blocked { by } => {
+            let by: Vec<_> = by.iter().map(|owner| format!("`{owner}`")).collect();
+            format!("it needs {}", by.join(", "))
+        }
+        Fate::Held { holder } => held(holder),
+        Fate::MovedOn { since } => {
+            format!("somebody else changed it in generation {since}; plan anew")
+        }
+        Fate::Interrupted => "the next deploy goes on with it".to_owned(),
+        Fate::PutBack => "another one of its atomic set failed".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// Who holds something and since when.
+pub(crate) fn held(holder: &Held) -> String {
+    let Held { by, since, until, .. } = holder;
+    format!("held by {by} since {since:.0}, until {until:.0} unless renewed")
+}
+
+fn shortened(text: &str) -> String {
+    const MOST: usize = 90;
+    let mut short: String = text.chars().take(MOST).collect();
+    if text.chars().nth(MOST).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+fn indented<'l>(lines: impl Iterator<Item = &'l str>) -> String {
+    lines.map(|line| format!("    {}\n", plain(line.trim_end()))).collect()
+}

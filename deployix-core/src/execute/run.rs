@@ -1,0 +1,245 @@
+//! [`Run`]: what one run writes into the history, and what it may do by that.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use jiff::{SignedDuration, Timestamp};
+use tokio::{task::JoinHandle, time};
+
+use super::{ApplyOptions, Held, lock::Locks};
+use crate::{
+    backend::{BackendError, ErrorKind, Files, NoFiles, Owner, Resource},
+    digest::Digest,
+    history::{Heads, History, HistoryError, IntentAction, Record, RunId, Standing, StepResult},
+    name::{Name, ResourceId},
+    plan::{Plan, PlannedAction, PlannedStep},
+};
+
+/// A run that has begun: it goes on being renewed until it ends or is dropped.
+pub(super) struct Run<'a> {
+    pub(super) id: RunId,
+    /// What stood when it began.
+    pub(super) heads: Heads,
+    /// What it wanted to claim, and who is at it.
+    pub(super) held: BTreeMap<Owner, Held>,
+    history: &'a History,
+    contents: &'a BTreeMap<Digest, Arc<[u8]>>,
+    renewal: JoinHandle<()>,
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        self.renewal.abort();
+    }
+}
+
+/// What came of asking for a step.
+#[derive(Debug)]
+pub(super) enum Acquired {
+    /// It was written down that it is about to be done.
+    Intended,
+    /// What the step wants stands already; somebody else was faster.
+    Done(BTreeMap<String, String>),
+    /// Somebody else is at the resource.
+    Held(Box<Held>),
+    /// What stands is not what the plan starts from.
+    MovedOn(u64),
+}
+
+impl<'a> Run<'a> {
+    /// Begins a run: claims what it is about, as far as nobody else is at it.
+    pub(super) async fn begin(
+        plan: &'a Plan,
+        history: &'a History,
+        options: &ApplyOptions,
+    ) -> Result<Self, HistoryError> {
+        let id = RunId::new(&options.by);
+        let wanted: BTreeSet<Owner> = plan
+            .steps
+            .iter()
+            .map(PlannedStep::owner)
+            .filter(|owner| match (owner, &options.asked) {
+                (Owner::Functionality(name), Some(asked)) => asked.contains(name),
+                (Owner::Functionality(_), None) => true,
+                _ => false,
+            })
+            .cloned()
+            .collect();
+        let sites: Vec<_> = plan.sites.values().cloned().collect();
+        let placed: BTreeMap<_, _> = plan
+            .assignments
+            .iter()
+            .filter(|(_, assignment)| assignment.is_some())
+            .map(|(name, assignment)| (name.clone(), assignment.clone()))
+            .collect();
+        let (run, by, lease) = (id.clone(), options.by.clone(), options.lease);
+        let begin = move |heads: &Heads| {
+            let now = Timestamp::now();
+            let locks = Locks::new(heads, &run, now);
+            let mut claims = wanted.clone();
+            let held: BTreeMap<Owner, Held> = wanted
+                .iter()
+                .filter_map(|owner| Some((owner.clone(), locks.claimant(owner)?)))
+                .collect();
+            claims.retain(|owner| !held.contains_key(owner));
+            let mut records = vec![Record::Begin {
+                run: run.clone(),
+                by: by.clone(),
+                until: after(now, lease),
+                claims,
+            }];
+            let new = sites.iter().filter(|site| heads.sites.get(&site.target.name) != Some(site));
+            records.extend(new.map(|site| Record::Site { site: Box::new(site.clone()) }));
+            let is_held = |name: &Name| held.contains_key(&Owner::Functionality(name.clone()));
+            let mut placed = placed.clone();
+            placed.retain(|name, to| heads.assignments.get(name) != to.as_ref() && !is_held(name));
+            if !placed.is_empty() {
+                records.push(Record::Placed { assignments: placed });
+            }
+            (records, (held, heads.clone()))
+        };
+        let ((held, heads), _) = history.append_with(begin).await?;
+        let renewal = tokio::spawn(renew(history.clone(), id.clone(), options.lease));
+        Ok(Self { id, heads, held, history, contents: &plan.contents, renewal })
+    }
+
+    /// Asks for a step; where it may be done, that is written down first.
+    pub(super) async fn acquire(&self, step: &PlannedStep) -> Result<Acquired, HistoryError> {
+        if step.action != PlannedAction::Remove {
+            self.store_contents(step).await?;
+        }
+        let run = self.id.clone();
+        let (resource, target) = (step.resource.clone(), step.target.clone());
+        let removes = step.action == PlannedAction::Remove;
+        let from = step.from.as_ref().map(|standing| standing.since);
+        let propose = move |heads: &Heads| {
+            let none = Vec::new();
+            if let Some(held) = Locks::new(heads, &run, Timestamp::now()).holder(&resource) {
+                return (none, Acquired::Held(Box::new(held)));
+            }
+            let now = heads.resources.get(resource.id());
+            if now.map(|standing| standing.since) != from {
+                let settled = !heads.open.contains_key(resource.id());
+                return (none, moved_on(&resource, removes, now, settled, heads.generation));
+            }
+            let action = if removes { IntentAction::Remove } else { IntentAction::Make };
+            let (resource, target) = (resource.clone(), target.clone());
+            let intent = Record::Intent { run: run.clone(), action, resource, target };
+            (vec![intent], Acquired::Intended)
+        };
+        self.history.append_with(propose).await.map(|(acquired, _)| acquired)
+    }
+
+    /// Writes down how a step ended, and what the run claims no longer with it.
+    pub(super) async fn outcome(
+        &self,
+        resource: &ResourceId,
+        result: StepResult,
+        released: Option<Owner>,
+    ) -> Result<(), HistoryError> {
+        let run = self.id.clone();
+        let mut records =
+            vec![Record::Outcome { run: run.clone(), resource: resource.clone(), result }];
+        records.extend(released.map(|owner| Record::Release { run, claims: [owner].into() }));
+        self.history.append(records).await.map(drop)
+    }
+
+    /// Ends the run: nothing is claimed any more, and these functionalities run nowhere.
+    pub(super) async fn end(&self, gone: BTreeSet<Name>) -> Result<u64, HistoryError> {
+        let mut records = Vec::new();
+        if !gone.is_empty() {
+            let assignments = gone.into_iter().map(|name| (name, None)).collect();
+            records.push(Record::Placed { assignments });
+        }
+        records.push(Record::End { run: self.id.clone() });
+        self.history.append(records).await
+    }
+
+    /// The step that takes a step back which was done.
+    pub(super) async fn backwards(&self, step: &PlannedStep) -> Result<PlannedStep, HistoryError> {
+        let now = self.history.heads().await?.resources.get(step.id()).cloned();
+        let (resource, action) = match &step.from {
+            Some(from) if step.action == PlannedAction::Remove => {
+                (from.resource.clone(), PlannedAction::Create)
+            }
+            Some(from) => (from.resource.clone(), PlannedAction::Replace),
+            None => (step.resource.clone(), PlannedAction::Remove),
+        };
+        Ok(PlannedStep { resource, action, from: now, ..step.clone() })
+    }
+
+    /// Keeps the contents of a step's files with the history, but for those that stand already.
+    async fn store_contents(&self, step: &PlannedStep) -> Result<(), HistoryError> {
+        let files = step.resource.files().map(|file| file.digest);
+        let mut new: BTreeSet<Digest> = files.collect();
+        for file in step.from.iter().flat_map(|from| from.resource.files()) {
+            new.remove(&file.digest);
+        }
+        let contents = new.iter().filter_map(|digest| self.contents.get(digest));
+        let contents: Vec<_> = contents.map(|c| Bytes::from_owner(Arc::clone(c))).collect();
+        for some in contents.chunks(8) {
+            let stored = some.iter().map(|content| self.history.put_content(content.clone()));
+            try_join_all(stored.collect::<Vec<_>>()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What to say where something else stands than the plan starts from.
+fn moved_on(
+    resource: &Resource,
+    removes: bool,
+    now: Option<&Standing>,
+    settled: bool,
+    generation: u64,
+) -> Acquired {
+    match now {
+        Some(now) if !removes && settled && now.resource.digest() == resource.digest() => {
+            Acquired::Done(now.outputs.clone())
+        }
+        Some(now) => Acquired::MovedOn(now.since),
+        None if removes && settled => Acquired::Done(BTreeMap::new()),
+        None => Acquired::MovedOn(generation),
+    }
+}
+
+fn after(now: Timestamp, lease: Duration) -> Timestamp {
+    let lease = SignedDuration::try_from(lease).unwrap_or(SignedDuration::MAX);
+    now.checked_add(lease).unwrap_or(Timestamp::MAX)
+}
+
+/// Renews a run three times as often as its lease runs out.
+async fn renew(history: History, run: RunId, lease: Duration) {
+    loop {
+        time::sleep(lease / 3).await;
+        let until = after(Timestamp::now(), lease);
+        // A store that does not answer now may do so the next time; where it never does, the run's
+        // own steps cannot be written down either, and it ends by that.
+        let _ = history.append(vec![Record::Renew { run: run.clone(), until }]).await;
+    }
+}
+
+/// Contents of files: those of the plan, else those that the history keeps.
+#[async_trait]
+impl Files for Run<'_> {
+    async fn content(&self, digest: Digest) -> Result<Arc<[u8]>, BackendError> {
+        if let Some(content) = self.contents.get(&digest) {
+            return Ok(Arc::clone(content));
+        }
+        match self.history.content(digest).await {
+            Ok(Some(content)) => Ok(Arc::from(&content[..])),
+            Ok(None) => NoFiles.content(digest).await,
+            Err(error) => {
+                let message = format!("cannot read the content {digest} from the history");
+                Err(BackendError::temporary(ErrorKind::Unavailable, "file", message)
+                    .caused_by(error))
+            }
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! [`Work`]: a plan while it is carried out.
+
+use std::{collections::BTreeMap, pin::Pin};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+
+use super::{
+    ApplyOptions, Event, EventSender, Fate, Interrupt, Report, StepEnd,
+    graph::{Graph, is_of},
+    run::Run,
+    step::{Ended, StepWork},
+};
+use crate::{
+    backend::{Inputs, OutputRef, Owner, Registry},
+    history::HistoryError,
+    name::{Name, ResourceId},
+    plan::{Plan, PlannedAction, PlannedStep},
+};
+
+/// A plan while it is carried out.
+pub(super) struct Work<'a> {
+    plan: &'a Plan,
+    run: &'a Run<'a>,
+    registry: &'a Registry,
+    options: &'a ApplyOptions,
+    interrupt: &'a Interrupt,
+    events: Option<&'a EventSender>,
+    graph: Graph,
+    /// How each step ended, by position; nothing while it did not.
+    ends: Vec<Option<StepEnd>>,
+    /// In which order steps were done.
+    done: Vec<usize>,
+    owners: BTreeMap<&'a Owner, Owned>,
+    /// What each resource gives to others, as far as it was made now.
+    outputs: BTreeMap<&'a ResourceId, BTreeMap<String, String>>,
+    history: Option<HistoryError>,
+}
+
+/// The steps of one owner.
+#[derive(Default)]
+struct Owned {
+    /// Their positions.
+    steps: Vec<usize>,
+    /// How many of them did not end yet.
+    left: usize,
+}
+
+type Running<'a> = Pin<Box<dyn Future<Output = (usize, Result<Ended, HistoryError>)> + Send + 'a>>;
+
+impl<'a> Work<'a> {
+    pub(super) fn new(
+        plan: &'a Plan,
+        run: &'a Run<'a>,
+        registry: &'a Registry,
+        options: &'a ApplyOptions,
+        interrupt: &'a Interrupt,
+        events: Option<&'a EventSender>,
+    ) -> Self {
+        let mut owners: BTreeMap<&Owner, Owned> = BTreeMap::new();
+        for (at, step) in plan.steps.iter().enumerate() {
+            let owned = owners.entry(step.owner()).or_default();
+            owned.steps.push(at);
+            owned.left += 1;
+        }
+        Self {
+            plan,
+            run,
+            registry,
+            options,
+            interrupt,
+            events,
+            graph: Graph::new(&plan.steps, &plan.atomic),
+            ends: vec![None; plan.steps.len()],
+            done: Vec::new(),
+            owners,
+            outputs: BTreeMap::new(),
+            history: None,
+        }
+    }
+
+    pub(super) async fn carry_out(mut self) -> Report {
+        self.send(|| Event::Began { run: self.run.id.clone(), steps: self.plan.steps.len() });
+        self.leave_what_is_held();
+        let mut running: FuturesUnordered<Running<'a>> = FuturesUnordered::new();
+        let mut interrupted = false;
+        let interrupt = self.interrupt;
+        let interruption = interrupt.interrupted();
+        tokio::pin!(interruption);
+        loop {
+            while !interrupted
+                && self.history.is_none()
+                && running.len() < self.options.concurrency.get()
+                && let Some(at) = self.graph.next()
+            {
+                running.push(self.start(at));
+            }
+            tokio::select! {
+                biased;
+                () = &mut interruption, if !interrupted => {
+                    interrupted = true;
+                    self.send(|| Event::Interrupted);
+                }
+                next = running.next() => match next {
+                    Some((at, ended)) => self.ended(at, ended),
+                    None => break,
+                },
+            }
+        }
+        for at in self.graph.take_all() {
+            self.end(at, StepEnd::Interrupted);
+        }
+        self.put_back().await;
+        self.report(interrupted).await
+    }
+
+    /// What was asked for and somebody else is at is not started, and neither is what needs it.
+    fn leave_what_is_held(&mut self) {
+        let held: Vec<_> = (0..)
+            .zip(&self.plan.steps)
+            .filter_map(|(at, step)| Some((at, self.run.held.get(step.owner())?.clone())))
+            .collect();
+        for (at, holder) in held {
+            if self.graph.take(at) {
+                self.fail(at, StepEnd::Held { holder });
+            }
+        }
+    }
+
+    fn start(&self, at: usize) -> Running<'a> {
+        let planned = &self.plan.steps[at];
+        let last = self.owners.get(planned.owner()).is_some_and(|owned| owned.left == 1);
+        let inputs = self.inputs(at);
+        // Whoever waits for what this run is done with need not wait for the rest of it.
+        let release = (last && self.plan.atomic.is_empty()).then(|| planned.owner().clone());
+        let work = self.step(planned, inputs, release);
+        Box::pin(async move { (at, work.carry_out().await) })
+    }
+
+    fn step<'s>(
+        &self,
+        planned: &'s PlannedStep,
+        inputs: Result<Option<Inputs>, String>,
+        release: Option<Owner>,
+    ) -> StepWork<'s>
+    where
+        'a: 's,
+    {
+        let before = || self.run.heads.sites.get(&planned.target);
+        StepWork {
+            planned,
+            inputs,
+            release,
+            deployment: &self.plan.deployment,
+            site: self.plan.sites.get(&planned.target).or_else(before),
+            run: self.run,
+            registry: self.registry,
+            options: self.options,
+            interrupt: self.interrupt,
+            events: self.events,
+        }
+    }
+
+    /// A step's settings with the outputs of others filled in; the output that nobody gave.
+    fn inputs(&self, at: usize) -> Result<Option<Inputs>, String> {
+        let resource = &self.plan.steps[at].resource;
+        let mut reads = false;
+        for input in resource.inputs().values() {
+            input.visit_outputs(&mut |_| reads = true);
+        }
+        if !reads || self.plan.steps[at].action == PlannedAction::Remove {
+            return Ok(None);
+        }
+        let value = |output: &OutputRef| {
+            let before = || Some(&self.run.heads.resources.get(&output.resource)?.outputs);
+            self.outputs.get(&output.resource).or_else(before)?.get(&output.output).cloned()
+        };
+        let filled = resource.inputs().iter().map(|(name, input)| {
+            let filled = input.filled(&value).map_err(|output| {
+                format!("{} gives no output `{}`", output.resource, output.output)
+            })?;
+            Ok((name.clone(), filled))
+        });
+        filled.collect::<Result<_, _>>().map(Some)
+    }
+
+    fn ended(&mut self, at: usize, ended: Result<Ended, HistoryError>) {
+        match ended {
+            Ok(Ended { end, outputs }) => {
+                if let Some(outputs) = outputs {
+                    self.outputs.insert(self.plan.steps[at].id(), outputs);
+                    self.graph.done(at);
+                    self.done.push(at);
+                    self.end(at, end);
+                } else {
+                    self.fail(at, end);
+                }
+            }
+            Err(error) => {
+                let told = format!("the history cannot be written: {error}");
+                self.fail(at, StepEnd::Failed { error: told });
+                self.history.get_or_insert(error);
+            }
+        }
+    }
+
+    /// Ends a step that was not done, and all that needs it.
+    fn fail(&mut self, at: usize, end: StepEnd) {
+        self.end(at, end);
+        let by = self.plan.steps[at].owner();
+        for blocked in self.graph.failed(at) {
+            self.end(blocked, StepEnd::Blocked { by: by.clone() });
+        }
+        let Owner::Functionality(name) = by else { return };
+        for set in self.plan.atomic.iter().filter(|set| set.contains(name)) {
+            for (other, step) in self.plan.steps.iter().enumerate() {
+                if is_of(step.owner(), set) && self.graph.take(other) {
+                    self.end(other, StepEnd::Blocked { by: by.clone() });
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, at: usize, end: StepEnd) {
+        let step = &self.plan.steps[at];
+        self.send(|| Event::Finished {
+            resource: step.id().clone(),
+            owner: step.owner().clone(),
+            action: step.action,
+            end: end.clone(),
+        });
+        self.ends[at] = Some(end);
+        let over = self.owners.get_mut(step.owner()).is_some_and(|owned| {
+            owned.left = owned.left.saturating_sub(1);
+            owned.left == 0
+        });
+        if over
+            && let Owner::Functionality(functionality) = step.owner()
+            && !self.plan.atomic.iter().any(|set| set.contains(functionality))
+        {
+            self.settled(functionality);
+        }
+    }
+
+    fn settled(&self, functionality: &Name) {
+        let owner = Owner::Functionality(functionality.clone());
+        if self.events.is_some() && self.owners.contains_key(&owner) {
+            let fate = self.fate(&owner);
+            self.send(|| Event::Settled { functionality: functionality.clone(), fate });
+        }
+    }
+
+    fn fate(&self, owner: &Owner) -> Fate {
+        let steps = self.owners.get(owner).into_iter().flat_map(|owned| &owned.steps);
+        Fate::of(steps.filter_map(|&at| Some((&self.plan.steps[at], self.ends[at].as_ref()?))))
+    }
+
+    /// Puts back what was done of atomic sets that did not succeed as a whole, the newest first.
+    async fn put_back(&mut self) {
+        for set in &self.plan.atomic {
+            let members = |step: &PlannedStep| is_of(step.owner(), set);
+            let ends = self.plan.steps.iter().zip(&self.ends);
+            let whole = ends
+                .filter(|(step, _)| members(step))
+                .all(|(_, end)| end.as_ref().is_some_and(StepEnd::is_good));
+            if !whole {
+                let done: Vec<usize> = self.done.iter().rev().copied().collect();
+                for at in done.into_iter().filter(|at| members(&self.plan.steps[*at])) {
+                    self.put_back_step(at).await;
+                }
+            }
+            for functionality in set {
+                self.settled(functionality);
+            }
+        }
+    }
+
+    async fn put_back_step(&mut self, at: usize) {
+        let step = &self.plan.steps[at];
+        // What another run did is not this run's to take back, and new data is not thrown away.
+        let keeps = step.from.is_none() && step.resource.holds_data();
+        if self.ends[at] != Some(StepEnd::Done) || keeps {
+            return;
+        }
+        let back = match self.run.backwards(step).await {
+            Ok(back) => back,
+            Err(error) => {
+                self.history.get_or_insert(error);
+                return;
+            }
+        };
+        let end = match self.step(&back, Ok(None), None).carry_out().await {
+            Ok(Ended { outputs: Some(_), .. }) => StepEnd::PutBack,
+            Ok(Ended { end: StepEnd::Failed { error }, .. }) => {
+                StepEnd::Failed { error: format!("it could not be put back: {error}") }
+            }
+            Ok(Ended { end, .. }) => end,
+            Err(error) => {
+                let told = format!("it could not be put back: {error}");
+                self.history.get_or_insert(error);
+                StepEnd::Failed { error: told }
+            }
+        };
+        self.ends[at] = Some(end);
+    }
+
+    async fn report(mut self, interrupted: bool) -> Report {
+        let fates: BTreeMap<Owner, Fate> =
+            self.owners.keys().map(|&owner| (owner.clone(), self.fate(owner))).collect();
+        let went = |name: &Name| {
+            let fate = fates.get(&Owner::Functionality(name.clone()));
+            fate.is_none_or(Fate::is_good)
+        };
+        let gone = self.plan.assignments.iter().filter(|(_, to)| to.is_none());
+        let gone = gone.map(|(name, _)| name).filter(|name| went(name)).cloned().collect();
+        let mut generation = self.plan.generation;
+        match self.run.end(gone).await {
+            Ok(last) => generation = last,
+            Err(error) => {
+                self.history.get_or_insert(error);
+            }
+        }
+        let ids = self.plan.steps.iter().map(|step| step.id().clone());
+        Report {
+            run: Some(self.run.id.clone()),
+            generation,
+            steps: ids.zip(self.ends).filter_map(|(id, end)| Some((id, end?))).collect(),
+            fates,
+            interrupted,
+            history: self.history,
+        }
+    }
+
+    fn send(&self, event: impl FnOnce() -> Event) {
+        if let Some(events) = self.events {
+            // Nobody listens any more: so be it.
+            let _ = events.send(event());
+        }
+    }
+}

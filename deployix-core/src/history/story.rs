@@ -1,0 +1,145 @@
+//! [`Story`]: what happened, run by run, as people tell it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Entry, Holder, IntentAction, Record, RunId, StepResult};
+use crate::{
+    backend::Owner,
+    name::{Name, ResourceId},
+};
+
+/// What happened in some entries of a history, run by run, the oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Story {
+    /// The runs, in the order in which they began.
+    pub runs: Vec<Told>,
+    /// Notes, each with its generation, when and by whom.
+    pub notes: Vec<(u64, Timestamp, Holder, String)>,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Told {
+    /// The run.
+    pub run: RunId,
+    /// Who did it, where the entries tell.
+    pub by: Option<Holder>,
+    /// The generation in which it began, and its last one.
+    pub generations: (u64, u64),
+    /// When it began, and the last that was heard of it.
+    pub times: (Timestamp, Timestamp),
+    /// Whether it ended.
+    pub ended: bool,
+    /// What it did, in order.
+    pub steps: Vec<ToldStep>,
+}
+
+/// What a run did to one resource.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct ToldStep {
+    /// The resource.
+    pub resource: ResourceId,
+    /// On whose account it stands.
+    pub owner: Owner,
+    /// The target it was compiled for.
+    pub target: Name,
+    /// What was to be done.
+    pub action: IntentAction,
+    /// The generation in which it began.
+    pub began: u64,
+    /// How it ended, in which generation and when; nothing while that is not known.
+    pub end: Option<(StepResult, u64, Timestamp)>,
+}
+
+impl Story {
+    /// What happened in these entries, which are in order.
+    #[must_use]
+    pub fn of<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Self {
+        let mut story = Self::default();
+        // Where the newest intent about each resource is.
+        let mut newest: BTreeMap<&ResourceId, (usize, usize)> = BTreeMap::new();
+        for entry in entries {
+            for record in &entry.records {
+                story.tell(entry, record, &mut newest);
+            }
+        }
+        story
+    }
+
+    /// The last that was done to a resource, and the run that did it.
+    #[must_use]
+    pub fn last(&self, resource: &ResourceId) -> Option<(&Told, &ToldStep)> {
+        let steps = self.runs.iter().flat_map(|run| run.steps.iter().map(move |step| (run, step)));
+        let own = steps.filter(|(_, step)| step.resource == *resource);
+        own.max_by_key(|(_, step)| step.end.as_ref().map_or(step.began, |(_, at, _)| *at))
+    }
+
+    fn tell<'e>(
+        &mut self,
+        entry: &'e Entry,
+        record: &'e Record,
+        newest: &mut BTreeMap<&'e ResourceId, (usize, usize)>,
+    ) {
+        match record {
+            Record::Begin { run, by, .. } => {
+                let at = self.run(run, entry);
+                self.runs[at].by = Some(by.clone());
+            }
+            Record::Renew { run, .. } | Record::Release { run, .. } => drop(self.run(run, entry)),
+            Record::End { run } => {
+                let at = self.run(run, entry);
+                self.runs[at].ended = true;
+            }
+            Record::Intent { run, action, resource, target } => {
+                let at = self.run(run, entry);
+                let steps = &mut self.runs[at].steps;
+                newest.insert(resource.id(), (at, steps.len()));
+                steps.push(ToldStep {
+                    resource: resource.id().clone(),
+                    owner: resource.owner().clone(),
+                    target: target.clone(),
+                    action: *action,
+                    began: entry.position,
+                    end: None,
+                });
+            }
+            Record::Outcome { resource, result, .. } => {
+                if let Some((run, step)) = newest.get(resource) {
+                    let end = (result.clone(), entry.position, entry.at);
+                    self.runs[*run].steps[*step].end = Some(end);
+                }
+            }
+            Record::Note { by, text } => {
+                self.notes.push((entry.position, entry.at, by.clone(), text.clone()));
+            }
+            Record::Placed { .. } | Record::Site { .. } => {}
+        }
+    }
+
+    /// Where a run is told of, which goes on with this entry.
+    fn run(&mut self, run: &RunId, entry: &Entry) -> usize {
+        let at = self.runs.iter().rposition(|told| told.run == *run).unwrap_or_else(|| {
+            self.runs.push(Told {
+                run: run.clone(),
+                by: None,
+                generations: (entry.position, entry.position),
+                times: (entry.at, entry.at),
+                ended: false,
+                steps: Vec::new(),
+            });
+            self.runs.len() - 1
+        });
+        self.runs[at].generations.1 = entry.position;
+        self.runs[at].times.1 = entry.at;
+        at
+    }
+}
