@@ -22,5 +22,5 @@ pub use error::HistoryError;
 pub use heads::{Heads, Open, Run, Standing};
 pub use log::History;
 pub use record::{Entry, Holder, IntentAction, Record, RunId, StepResult};
-pub use store::store;
+pub use store::{store, store_with};
 pub use story::{Story, Told, ToldStep};
