@@ -46,7 +46,10 @@ fn where_there_is_nothing_to_do_nobody_is_asked() {
 fn what_fails_is_told_functionality_by_functionality_and_stands_in_the_history() {
     let folder = Folder::with(RACK);
     let ran = folder.run("deploy --yes").failed();
-    let row = |name: &str| ran.stdout.lines().find(|line| line.starts_with(name)).unwrap();
+    let row = |name: &str| {
+        let mut rows = ran.stdout.lines().filter(|line| line.contains('✘'));
+        rows.find(|line| line.starts_with(name)).unwrap()
+    };
     assert!(row("page ").contains("✘ failed"), "{}", ran.stdout);
     assert!(row("page ").contains("nothing of it stands"), "{}", ran.stdout);
     assert!(row("target rack").contains("✘ blocked"), "{}", ran.stdout);
