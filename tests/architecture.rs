@@ -156,10 +156,12 @@ fn ec2_compiles_and_plans_without_the_sdk() {
 }
 
 #[test]
-fn the_first_command_and_the_command_line_build_nothing_live() {
-    for package in ["deployix", "deployix-cli"] {
-        assert_eq!(live_ones(&needed_by(package, &[])), [""; 0], "{package}");
-    }
+fn the_first_command_builds_nothing_live_and_the_command_line_docker_alone() {
+    assert_eq!(live_ones(&needed_by("deployix", &[])), [""; 0]);
+    let needed = needed_by("deployix-cli", &[]);
+    let docker = |name: &str| ["bollard", "hyper", "openssh"].iter().any(|l| name.starts_with(l));
+    let others: Vec<_> = live_ones(&needed).into_iter().filter(|name| !docker(name)).collect();
+    assert_eq!(others, [""; 0]);
 }
 
 #[test]

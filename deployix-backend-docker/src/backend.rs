@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use deployix_core::{
     BackendId,
     backend::{
-        Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, ErrorKind,
-        Guest, Observed, Outcome, Resource, Scope, Site, Step, StepContext, Unit, UserData,
+        Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, Guest,
+        Observed, Outcome, Resource, Scope, Site, Step, StepContext, Unit, UserData,
     },
     spec::ExtensionDecl,
 };
@@ -31,6 +31,8 @@ use crate::{
 pub struct DockerBackend {
     id: BackendId,
     extensions: [ExtensionDecl; 3],
+    #[cfg(feature = "live")]
+    connections: crate::live::Connections,
 }
 
 impl Default for DockerBackend {
@@ -52,6 +54,8 @@ impl DockerBackend {
                 ExtensionDecl::of::<DockerLoadBalancer>(),
                 ExtensionDecl::of::<DockerTarget>(),
             ],
+            #[cfg(feature = "live")]
+            connections: crate::live::Connections::default(),
         }
     }
 }
@@ -63,7 +67,7 @@ impl Backend for DockerBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { isolated: true, ..Capabilities::NONE }
+        Capabilities { isolated: true, live: cfg!(feature = "live"), ..Capabilities::NONE }
     }
 
     fn extension_decls(&self) -> &[ExtensionDecl] {
@@ -93,10 +97,26 @@ impl Backend for DockerBackend {
         }
     }
 
+    #[cfg(feature = "live")]
+    async fn observe(&self, scope: &Scope<'_>) -> Result<Vec<Observed>, BackendError> {
+        crate::live::observe(&self.connections, scope).await
+    }
+
+    #[cfg(feature = "live")]
+    async fn apply(
+        &self,
+        step: &Step<'_>,
+        context: &StepContext<'_>,
+    ) -> Result<Outcome, BackendError> {
+        crate::live::apply(&self.connections, step, context).await
+    }
+
+    #[cfg(not(feature = "live"))]
     async fn observe(&self, _scope: &Scope<'_>) -> Result<Vec<Observed>, BackendError> {
         Err(unsupported("observe"))
     }
 
+    #[cfg(not(feature = "live"))]
     async fn apply(&self, _step: &Step<'_>, _: &StepContext<'_>) -> Result<Outcome, BackendError> {
         Err(unsupported("apply"))
     }
@@ -109,11 +129,12 @@ impl Guest for DockerBackend {
     }
 }
 
+#[cfg(not(feature = "live"))]
 fn unsupported(operation: &'static str) -> BackendError {
     BackendError::permanent(
-        ErrorKind::Unsupported,
+        deployix_core::backend::ErrorKind::Unsupported,
         operation,
-        "this version compiles for Docker and plans; start what it compiled with \
-         `docker compose up --detach --wait`",
+        "this build compiles for Docker and plans; build it with the feature `live` of its Docker \
+         backend, or start what it compiled with `docker compose up --detach --wait`",
     )
 }

@@ -33,6 +33,8 @@ mod firewall;
 mod guest;
 mod image;
 mod instance;
+#[cfg(feature = "live")]
+mod live;
 mod namespace;
 mod naming;
 mod networks;

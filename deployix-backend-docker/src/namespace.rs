@@ -58,6 +58,12 @@ pub(crate) fn context(
     Ok([(path, FileContent::plain(text.into_bytes()))].into())
 }
 
+/// Whether a container loads a packet filter before it sleeps.
+#[cfg(feature = "live")]
+pub(crate) fn loads_rules(service: &Service) -> bool {
+    service.environment.contains_key(RULES)
+}
+
 /// What the image made from the context is called.
 pub(crate) fn image(
     deployment: &deployix_core::Name,

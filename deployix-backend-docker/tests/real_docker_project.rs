@@ -5,52 +5,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod perl;
 mod real;
 mod stage;
 
 use std::net::TcpListener;
 
-use deployix_backend_docker::extension::DockerTarget;
-use deployix_core::spec::{Catalog, Deployment, FileContent, Group, ServiceBuilder, ServiceSpec};
+use deployix_core::spec::{Deployment, FileContent, Group, ServiceSpec};
 
 use crate::{
+    perl::{deployment, free_port, server},
     real::{Project, docker, docker_json, get},
-    stage::{balance, compiled_whole, files, functionality, name, write},
+    stage::{balance, compiled_whole, files, functionality, write},
 };
-
-/// A small HTTP server in the Perl that every Debian has: it listens on the ports that its
-/// arguments name and answers with a variable and a file.
-const SERVER: &str = r#"#!/usr/bin/perl
-use strict;
-use IO::Socket::INET;
-my $port = shift;
-if (@ARGV && !fork) { exec $0, @ARGV }
-my $server = IO::Socket::INET->new(LocalPort => $port, Listen => 9, ReuseAddr => 1) or die $!;
-while (my $client = $server->accept) {
-  while (<$client>) { last if /^\s*$/ }
-  open my $file, '<', '/etc/greeting.conf';
-  print $client "HTTP/1.0 200 OK\r\n\r\n$ENV{GREETING}|", <$file>, "|$ENV{HOSTNAME}\n";
-  close $client;
-}
-"#;
-
-fn server(ports: &[&str]) -> ServiceBuilder {
-    let argv = std::iter::once("server").chain(ports.iter().copied());
-    ServiceSpec::builder(argv)
-        .ship("server", FileContent::program(SERVER.as_bytes()))
-        .endpoint("http", ports[0].parse().unwrap())
-        .ready_over_http("http", "/")
-}
-
-/// A deployment of the test's own name, in a range of its own.
-fn deployment(what: &str, subnets: &str, catalog: Catalog) -> Deployment {
-    let mut deployment = stage::deployment(catalog);
-    deployment.name = name(&format!("deployix-test-{what}-{}", std::process::id()));
-    let settings = DockerTarget { subnets: subnets.parse().unwrap(), ..DockerTarget::default() };
-    let target = deployment.infrastructure.targets.get_mut("box").unwrap();
-    target.extensions.insert(&settings).unwrap();
-    deployment
-}
 
 /// A project written to a folder of its own, not yet up.
 fn written(deployment: Deployment) -> (tempfile::TempDir, Project) {
@@ -82,11 +49,6 @@ fn address(project: &Project, service: &str, network: &str) -> String {
     let networks = inspected[0]["NetworkSettings"]["Networks"].as_object().unwrap();
     let (_, network) = networks.iter().find(|(name, _)| name.ends_with(network)).unwrap();
     network["IPAddress"].as_str().unwrap().to_owned()
-}
-
-/// A port that is free on this machine just now.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[test]

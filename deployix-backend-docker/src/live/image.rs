@@ -1,0 +1,186 @@
+//! Images: built from a context that the resource names file by file.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use bollard::{
+    errors::Error,
+    query_parameters::{BuildImageOptionsBuilder, BuilderVersion, RemoveImageOptionsBuilder},
+};
+use deployix_core::backend::{Action, BackendError, ErrorKind, Input, Step, StepContext};
+use futures_util::StreamExt;
+
+use super::{
+    engine::{Engine, found, is_missing},
+    label, text, unreadable,
+};
+
+/// How many lines of a build's log an error holds.
+const LAST_LINES: usize = 20;
+
+pub(super) async fn apply(
+    engine: &Engine,
+    step: &Step<'_>,
+    context: &StepContext<'_>,
+) -> Result<(), BackendError> {
+    let image = text(step.inputs, "image")?;
+    if matches!(step.action, Action::Remove) {
+        return remove(engine, image).await;
+    }
+    let standing = found(engine.docker().inspect_image(image).await)
+        .map_err(|error| engine.error("inspect image", error))?;
+    let before = standing.as_ref().and_then(|image| image.id.clone());
+    let labels = standing.and_then(|image| image.config?.labels).unwrap_or_default();
+    if labels.get(label::DIGEST) == Some(&step.resource.digest().to_string()) {
+        return Ok(());
+    }
+    let archive = archive(step, context).await?;
+    build(engine, step, context, image, archive).await?;
+    if let Some(before) = before {
+        // Without its name nobody would know what it is; in use or the same, it stays.
+        let options = RemoveImageOptionsBuilder::new().build();
+        let _ = engine.docker().remove_image(&before, Some(options), None).await;
+    }
+    Ok(())
+}
+
+/// The build context as an archive: equal contexts give equal bytes.
+async fn archive(step: &Step<'_>, context: &StepContext<'_>) -> Result<Vec<u8>, BackendError> {
+    let Some(Input::Map(files)) = step.inputs.get("context") else {
+        return Err(unreadable("there is no `context`"));
+    };
+    let broken = |error: std::io::Error| {
+        BackendError::permanent(ErrorKind::Unexpected, "pack build context", error.to_string())
+            .as_it_was()
+    };
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut folders = BTreeSet::new();
+    for (path, file) in files {
+        let Input::File(file) = file else {
+            return Err(unreadable(&format!("`context.{path}` is no file")));
+        };
+        let content = context.file(file).await.map_err(BackendError::as_it_was)?;
+        for (end, _) in path.match_indices('/') {
+            if folders.insert(&path[..end]) {
+                let mut header = header(0o755, 0);
+                header.set_entry_type(tar::EntryType::Directory);
+                let folder = format!("{}/", &path[..end]);
+                archive.append_data(&mut header, folder, std::io::empty()).map_err(broken)?;
+            }
+        }
+        let mode = if file.executable { 0o755 } else { 0o644 };
+        let mut header = header(mode, content.len() as u64);
+        archive.append_data(&mut header, path.as_ref(), &*content).map_err(broken)?;
+    }
+    archive.into_inner().map_err(broken)
+}
+
+fn header(mode: u32, size: u64) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(mode);
+    header.set_size(size);
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    header
+}
+
+/// Builds an image and tells each line of the log.
+async fn build(
+    engine: &Engine,
+    step: &Step<'_>,
+    context: &StepContext<'_>,
+    image: &str,
+    archive: Vec<u8>,
+) -> Result<(), BackendError> {
+    let labels = label::of(step).into_iter();
+    let options = BuildImageOptionsBuilder::new()
+        .t(image)
+        .labels(&labels.collect())
+        .rm(true)
+        .forcerm(true)
+        .version(BuilderVersion::BuilderV1)
+        .build();
+    let body = bollard::body_full(archive.into());
+    let mut log = engine.docker().build_image(options, None, Some(body));
+    let mut lines = Lines { last: VecDeque::new(), rest: String::new() };
+    while let Some(part) = log.next().await {
+        let failed = match part {
+            Ok(part) => {
+                let mut text = part.stream.unwrap_or_default();
+                // What pulling the base image tells; its progress would only flood.
+                if let Some(status) = part.status.filter(|_| part.progress_detail.is_none()) {
+                    text.push_str(&status);
+                    text.push('\n');
+                }
+                lines.add(&text, &|line| context.tell(line));
+                part.error_detail.map(|detail| detail.message.unwrap_or_default())
+            }
+            Err(Error::DockerStreamError { error }) => Some(error),
+            Err(error @ Error::DockerResponseServerError { .. }) => {
+                return Err(engine.error("build image", error).as_it_was());
+            }
+            Err(error) => return Err(engine.error("build image", error)),
+        };
+        if let Some(failed) = failed {
+            let told: Vec<_> = lines.last.into();
+            let message = format!("{image} does not build: {failed}\n{}", told.join("\n"));
+            let message = message.trim_end();
+            let error = BackendError::permanent(ErrorKind::Invalid, "build image", message);
+            return Err(error.as_it_was());
+        }
+    }
+    Ok(())
+}
+
+/// A log that comes in pieces.
+struct Lines {
+    last: VecDeque<String>,
+    /// A line that has not ended yet.
+    rest: String,
+}
+
+impl Lines {
+    fn add(&mut self, text: &str, tell: &dyn Fn(&str)) {
+        self.rest.push_str(text);
+        while let Some(end) = self.rest.find('\n') {
+            let line: String = self.rest.drain(..=end).collect();
+            let line = line.trim_end();
+            if line.is_empty() {
+                continue;
+            }
+            tell(line);
+            if self.last.len() == LAST_LINES {
+                self.last.pop_front();
+            }
+            self.last.push_back(line.to_owned());
+        }
+    }
+}
+
+async fn remove(engine: &Engine, image: &str) -> Result<(), BackendError> {
+    let options = RemoveImageOptionsBuilder::new().build();
+    match engine.docker().remove_image(image, Some(options), None).await {
+        Err(error) if !is_missing(&error) => Err(engine.error("remove image", error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_in_pieces_is_told_by_lines_and_its_end_is_kept() {
+        let told = std::sync::Mutex::new(Vec::new());
+        let mut lines = Lines { last: VecDeque::new(), rest: String::new() };
+        for part in ["Step 1", "/2\n\n ---> ab", "c\r\nx"] {
+            lines.add(part, &|line| told.lock().unwrap().push(line.to_owned()));
+        }
+        assert_eq!(told.into_inner().unwrap(), ["Step 1/2", " ---> abc"]);
+        for line in 0..30 {
+            lines.add(&format!("{line}\n"), &|_| {});
+        }
+        assert_eq!(lines.last.len(), LAST_LINES);
+        assert_eq!(lines.last.back().map(String::as_str), Some("29"));
+    }
+}

@@ -1,0 +1,76 @@
+//! The backend's other half: makes resources real on an engine, and tells what stands there.
+//!
+//! Everything made carries labels that say what it is of ([`label`]), so that a step finds what
+//! stands of its resource whatever happened before, and a lost history can be read back. A step
+//! looks first and writes only what differs.
+//!
+//! * [`engine`]: connections, and what an engine's errors mean;
+//! * [`image`], [`network`], [`volume`]: made, or found made;
+//! * [`instance`]: the roll-out of an instance, with [`create`] and [`container`] for what is made,
+//!   [`stand`] for what stands, [`ready`] for when they are, and [`secrets`];
+//! * [`observe`](mod@observe): what stands.
+
+mod container;
+mod create;
+mod engine;
+mod image;
+mod instance;
+mod label;
+mod network;
+mod observe;
+mod ready;
+mod secrets;
+mod stand;
+mod volume;
+
+use deployix_core::backend::{
+    BackendError, ErrorKind, Input, Inputs, Observed, Outcome, Scope, Step, StepContext,
+};
+
+pub(crate) use engine::Connections;
+
+/// Carries out one step.
+pub(crate) async fn apply(
+    connections: &Connections,
+    step: &Step<'_>,
+    context: &StepContext<'_>,
+) -> Result<Outcome, BackendError> {
+    let engine = connections.engine(step.site.target)?;
+    match step.resource.id().as_str().split('/').nth(2) {
+        Some("image") => image::apply(&engine, step, context).await?,
+        Some("network") => network::apply(&engine, step).await?,
+        Some("volume") => volume::apply(&engine, step).await?,
+        Some("instance") => instance::apply(&engine, step, context).await?,
+        _ => {
+            let message = format!("{} is nothing that Docker knows", step.resource.id());
+            return Err(BackendError::permanent(ErrorKind::Invalid, "apply", message).as_it_was());
+        }
+    }
+    Ok(Outcome::default())
+}
+
+/// Tells what stands of a deployment on a target.
+pub(crate) async fn observe(
+    connections: &Connections,
+    scope: &Scope<'_>,
+) -> Result<Vec<Observed>, BackendError> {
+    let engine = connections.engine(scope.site.target)?;
+    observe::observe(&engine, scope.deployment, &scope.site.target.name).await
+}
+
+/// A setting that is a text.
+fn text<'i>(inputs: &'i Inputs, name: &str) -> Result<&'i str, BackendError> {
+    match inputs.get(name) {
+        Some(Input::Text(text)) => Ok(text),
+        _ => Err(unreadable(&format!("there is no `{name}`"))),
+    }
+}
+
+/// Settings of another shape than this release writes.
+fn unreadable(reason: &str) -> BackendError {
+    let message = format!(
+        "its settings are not as this release writes them: {reason}; make the plan anew, or carry \
+         it out with the release that made it"
+    );
+    BackendError::permanent(ErrorKind::Invalid, "settings", message).as_it_was()
+}

@@ -1,0 +1,125 @@
+//! Networks: each version one of its own, so that nothing of one ever changes.
+
+use bollard::{
+    errors::Error,
+    models::{Ipam, IpamConfig, NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect},
+    query_parameters::{InspectNetworkOptionsBuilder, ListNetworksOptionsBuilder},
+};
+use deployix_core::backend::{Action, BackendError, ErrorKind, Input, Step};
+use ipnet::Ipv4Net;
+
+use super::{
+    engine::{Engine, found, is_missing},
+    label, text,
+};
+
+pub(super) async fn apply(engine: &Engine, step: &Step<'_>) -> Result<(), BackendError> {
+    let name = text(step.inputs, "name")?;
+    let standing = inspect(engine, name).await?;
+    if matches!(step.action, Action::Remove) {
+        return match standing {
+            Some(network) => remove(engine, &network).await,
+            None => Ok(()),
+        };
+    }
+    if let Some(network) = standing {
+        let labels = network.labels.as_ref();
+        let labelled = |key| labels.and_then(|labels| labels.get(key)).map(String::as_str);
+        if labelled(label::DIGEST) == Some(&step.resource.digest().to_string()) {
+            return Ok(());
+        }
+        if labelled(label::RESOURCE) != Some(step.resource.id().as_str()) {
+            let message = format!(
+                "there is a network {name} that was not made for this: remove it, with \
+                 `docker network rm`, or rename the deployment"
+            );
+            let error = BackendError::permanent(ErrorKind::Conflict, "create network", message);
+            return Err(error.as_it_was());
+        }
+        remove(engine, &network).await?;
+    }
+    create(engine, step, name).await
+}
+
+async fn inspect(engine: &Engine, name: &str) -> Result<Option<NetworkInspect>, BackendError> {
+    let options = InspectNetworkOptionsBuilder::new().build();
+    let network = found(engine.docker().inspect_network(name, Some(options)).await)
+        .map_err(|error| engine.error("inspect network", error))?;
+    // The engine takes the beginning of an id for a name, too.
+    Ok(network.filter(|network| network.name.as_deref() == Some(name)))
+}
+
+async fn create(engine: &Engine, step: &Step<'_>, name: &str) -> Result<(), BackendError> {
+    let subnet = text(step.inputs, "subnet")?;
+    let mut labels = label::of(step);
+    let mut options = Vec::new();
+    for (to, field) in [(true, "labels"), (false, "options")] {
+        let Some(Input::Map(entries)) = step.inputs.get(field) else { continue };
+        for (key, value) in entries {
+            let Input::Text(value) = value else { continue };
+            if to {
+                labels.entry(key.to_string()).or_insert_with(|| value.clone());
+            } else {
+                options.push((key.to_string(), value.clone()));
+            }
+        }
+    }
+    let range = IpamConfig { subnet: Some(subnet.to_owned()), ..IpamConfig::default() };
+    let request = NetworkCreateRequest {
+        name: name.to_owned(),
+        driver: Some("bridge".to_owned()),
+        internal: Some(step.inputs.get("internal") == Some(&Input::Bool(true))),
+        ipam: Some(Ipam { config: Some(vec![range]), ..Ipam::default() }),
+        options: Some(options.into_iter().collect()),
+        labels: Some(labels.into_iter().collect()),
+        ..NetworkCreateRequest::default()
+    };
+    let Err(error) = engine.docker().create_network(request).await else { return Ok(()) };
+    let overlaps = matches!(&error, Error::DockerResponseServerError { message, .. }
+        if message.contains("Pool overlaps"));
+    if overlaps && overlaps_own(engine, step, subnet).await? {
+        let message = format!(
+            "{subnet} is still that of another network of this deployment, which goes once what \
+             is on it was rolled"
+        );
+        let error = BackendError::temporary(ErrorKind::Conflict, "create network", message);
+        return Err(error.as_it_was());
+    }
+    let error = engine.error("create network", error);
+    Err(if overlaps { error.as_it_was() } else { error })
+}
+
+/// Whether a network of the same deployment has some of these addresses.
+async fn overlaps_own(
+    engine: &Engine,
+    step: &Step<'_>,
+    subnet: &str,
+) -> Result<bool, BackendError> {
+    let Ok(subnet) = subnet.parse::<Ipv4Net>() else { return Ok(false) };
+    let labels = label::of_target(step.deployment, &step.site.target.name);
+    let filters = [("label".to_owned(), labels)].into();
+    let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+    let networks = engine.docker().list_networks(Some(options)).await;
+    let networks = networks.map_err(|error| engine.error("list networks", error))?;
+    let configs = networks.into_iter().filter_map(|network| network.ipam?.config).flatten();
+    let mut blocks = configs.filter_map(|config| config.subnet?.parse::<Ipv4Net>().ok());
+    Ok(blocks.any(|block| block.contains(&subnet) || subnet.contains(&block)))
+}
+
+/// Removes a network, and whatever is still on it from it.
+async fn remove(engine: &Engine, network: &NetworkInspect) -> Result<(), BackendError> {
+    let Some(id) = &network.id else { return Ok(()) };
+    for container in network.containers.iter().flatten().map(|(container, _)| container) {
+        let request = NetworkDisconnectRequest { container: container.clone(), force: Some(true) };
+        match engine.docker().disconnect_network(id, request).await {
+            Err(error) if !is_missing(&error) => {
+                return Err(engine.error("disconnect from network", error));
+            }
+            _ => {}
+        }
+    }
+    match engine.docker().remove_network(id).await {
+        Err(error) if !is_missing(&error) => Err(engine.error("remove network", error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,44 @@
+//! Volumes: made once, and never made anew.
+
+use bollard::{models::VolumeCreateRequest, query_parameters::RemoveVolumeOptionsBuilder};
+use deployix_core::backend::{Action, BackendError, Step};
+
+use super::{
+    engine::{Engine, found, is_missing},
+    label, text,
+};
+
+pub(super) async fn apply(engine: &Engine, step: &Step<'_>) -> Result<(), BackendError> {
+    let name = text(step.inputs, "name")?;
+    if matches!(step.action, Action::Remove) {
+        return remove(engine, name).await;
+    }
+    let standing = found(engine.docker().inspect_volume(name).await);
+    match standing.map_err(|error| engine.error("inspect volume", error))? {
+        // One that was made by `docker compose` holds the same data.
+        Some(_) => Ok(()),
+        None => create(engine, name, label::of(step)).await,
+    }
+}
+
+pub(super) async fn create(
+    engine: &Engine,
+    name: &str,
+    labels: impl IntoIterator<Item = (String, String)>,
+) -> Result<(), BackendError> {
+    let request = VolumeCreateRequest {
+        name: Some(name.to_owned()),
+        labels: Some(labels.into_iter().collect()),
+        ..VolumeCreateRequest::default()
+    };
+    let created = engine.docker().create_volume(request).await;
+    created.map(drop).map_err(|error| engine.error("create volume", error))
+}
+
+pub(super) async fn remove(engine: &Engine, name: &str) -> Result<(), BackendError> {
+    let options = RemoveVolumeOptionsBuilder::new().build();
+    match engine.docker().remove_volume(name, Some(options)).await {
+        Err(error) if !is_missing(&error) => Err(engine.error("remove volume", error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,258 @@
+//! Several people at one deployment, plans that are too old, histories that are damaged, and programs
+//! that run periodically; with the program as a user runs it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod engine;
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    process::Child,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use crate::engine::{Home, Ran, ended, kill, subnets, wait_for};
+
+/// A target without packet filters, whose image would take packages.
+fn target(which: u8) -> String {
+    let subnets = subnets(which);
+    format!(
+        "[target.box]\nbackend = \"docker\"\n\
+         extensions.docker = {{ firewall = false, subnets = \"{subnets}\" }}\n"
+    )
+}
+
+/// A deployment of functionalities, each with the value of a variable.
+fn deployment(home: &Home, which: u8, functionalities: &[(&str, &str)]) {
+    let mut text = format!("version = 1\nname = \"{}\"\n{}", home.name, target(which));
+    for (name, value) in functionalities {
+        write!(
+            text,
+            "[functionality.{name}.service]\nstart = [\"sleep\", \"infinity\"]\n\
+             env.VALUE = \"{value}\"\nreadiness = {{ command = [\"true\"], within = \"30s\" }}\n"
+        )
+        .unwrap();
+    }
+    home.write("deployment.toml", &text);
+}
+
+#[test]
+fn sixteen_deploy_sixteen_functionalities_at_once() {
+    let home = Home::new("sixteen");
+    let names: Vec<String> = (0..16).map(|n| format!("f{n}")).collect();
+    let mut text = format!("version = 1\nname = \"{}\"\n{}", home.name, target(0));
+    for (n, name) in names.iter().enumerate() {
+        // Each needs its neighbour but for the first: so they meet at images, networks and all.
+        let upstream =
+            n.checked_sub(1).map(|n| format!("\"f{n}.example.com\"")).unwrap_or_default();
+        write!(
+            text,
+            "[functionality.{name}]\nfqdn = \"{name}.example.com\"\nupstream-hosts = [{upstream}]\n\
+             service.start = [\"sleep\", \"infinity\"]\n\
+             service.readiness = {{ command = [\"true\"], within = \"60s\" }}\n\
+             service.endpoints.http.port = 8000\n"
+        )
+        .unwrap();
+    }
+    home.write("deployment.toml", &text);
+    let begin = Instant::now();
+    let running: Vec<Child> =
+        names.iter().map(|name| home.start(&format!("deploy --yes --only {name}"))).collect();
+    for child in running {
+        ended(child).done();
+    }
+    println!("sixteen at once: {:?}", begin.elapsed());
+    let world = home.world();
+    for name in &names {
+        // What holds the network namespace, and the program.
+        let running = world.of(name).filter(|container| container.state == "running").count();
+        assert_eq!(running, 2, "{name} in {world:?}");
+    }
+    home.run("plan --refresh --exit-code").done();
+    home.run("deploy --yes").done();
+    assert_eq!(home.world().incarnations(), world.incarnations());
+    let history = home.run("history").done().stdout;
+    assert!(names.iter().all(|name| history.contains(name.as_str())), "{history}");
+}
+
+/// A deployment whose functionality `slow` is ready once a file says so.
+fn slow(home: &Home, value: &str) {
+    deployment(home, 1, &[("slow", value), ("other", value)]);
+    home.edit(
+        "deployment.toml",
+        "[functionality.slow.service]\nstart = [\"sleep\", \"infinity\"]",
+        "[functionality.slow.service]\nstart = [\"sh\", \"-c\", \"sleep 20; touch /tmp/ready; exec sleep infinity\"]",
+    );
+    let text = fs::read_to_string(home.path("deployment.toml")).unwrap();
+    let ready = "[\"test\", \"-e\", \"/tmp/ready\"], within = \"60s\"";
+    let text = text.replacen("[\"true\"], within = \"30s\"", ready, 1);
+    home.write("deployment.toml", &text);
+}
+
+#[test]
+fn who_deploys_what_somebody_is_at_is_refused_and_settles_what_a_dead_one_left() {
+    let home = Home::new("holder");
+    slow(&home, "1");
+    let mut first = home.start("deploy --yes --only slow");
+    wait_for("the first one's container", || home.world().of("slow").count() > 0);
+
+    let refused = home.run("deploy --yes --only slow").failed();
+    let told = refused.told();
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let process = format!("(process {})", first.id());
+    for part in ["slow", "held by", host.trim(), &process, "since 20"] {
+        assert!(told.contains(part), "{part:?} in {refused}");
+    }
+    let status = home.run("status").done().stdout;
+    assert!(status.contains(&process) || status.contains("held"), "{status}");
+    // Whoever wants something else is not kept from it.
+    home.run("deploy --yes --only other").done();
+
+    kill(first.id(), "KILL");
+    first.wait().unwrap();
+    let begin = Instant::now();
+    home.run("deploy --yes --only slow").done();
+    println!("after the holder's death: {:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(50), "a dead one's claim is not waited for");
+    home.run("plan --refresh --exit-code").done();
+    let world = home.world();
+    assert_eq!(world.of("slow").filter(|container| container.state == "running").count(), 2);
+    assert_eq!(world.of("slow").count(), 2, "nothing of the dead one's: {world:?}");
+}
+
+#[test]
+fn a_saved_plan_is_refused_where_it_is_about_what_has_moved_on_and_accepted_otherwise() {
+    let home = Home::new("saved");
+    deployment(&home, 2, &[("web", "1"), ("other", "1")]);
+    home.run("deploy --yes").done();
+    let web = || home.says("web", &["printenv", "VALUE"]).trim().to_owned();
+
+    // Something else has moved on.
+    deployment(&home, 2, &[("web", "2"), ("other", "1")]);
+    home.run("plan --only web --out web.plan").done();
+    deployment(&home, 2, &[("web", "1"), ("other", "2")]);
+    home.run("deploy --yes --only other").done();
+    home.run("deploy --yes --plan web.plan").done();
+    assert_eq!(web(), "2");
+    // It was carried out already: what it is about has moved on by that very plan.
+    let before = home.world();
+    let refused = home.run("deploy --yes --plan web.plan").failed();
+    assert!(refused.told().contains("web"), "{refused}");
+    assert_eq!(home.world(), before);
+
+    // The very thing has moved on.
+    deployment(&home, 2, &[("web", "3"), ("other", "2")]);
+    home.run("plan --only web --out web.plan").done();
+    deployment(&home, 2, &[("web", "4"), ("other", "2")]);
+    home.run("deploy --yes --only web").done();
+    let (before, history) = (home.world(), home.files("history"));
+    let refused = home.run("deploy --yes --plan web.plan").failed();
+    assert!(refused.told().contains("web"), "{refused}");
+    assert_eq!((web().as_str(), home.world(), home.files("history")), ("4", before, history));
+
+    // The same has gone.
+    home.run("plan --only web --out web.plan").done();
+    deployment(&home, 2, &[("web", "5"), ("other", "2")]);
+    home.run("plan --only web --out web.plan").done();
+    home.run("destroy --yes --only web").done();
+    home.run("deploy --yes --plan web.plan").failed().tells("web");
+    assert_eq!(home.world().of("web").count(), 0);
+}
+
+/// Ways to damage a history: the entry that is to be named, and what is done to its file.
+fn damages(entries: &[PathBuf]) -> Vec<(&'static str, PathBuf, Box<dyn Fn(&Path)>)> {
+    let last = entries.last().unwrap().clone();
+    let middle = entries[entries.len() / 2].clone();
+    let cut = |share: usize| {
+        move |path: &Path| {
+            let content = fs::read(path).unwrap();
+            fs::write(path, &content[..content.len() * share / 100]).unwrap();
+        }
+    };
+    let edit = |path: &Path| {
+        let text = fs::read_to_string(path).unwrap();
+        let at = text.rfind("f1").or_else(|| text.rfind("run")).unwrap();
+        let mut bytes = text.into_bytes();
+        bytes[at] = b'g';
+        fs::write(path, bytes).unwrap();
+    };
+    vec![
+        ("half-written, the last", last.clone(), Box::new(cut(50))),
+        ("half-written, in the middle", middle.clone(), Box::new(cut(50))),
+        ("truncated to nothing, the last", last.clone(), Box::new(cut(0))),
+        ("truncated by little", middle.clone(), Box::new(cut(97))),
+        ("edited, the last", last.clone(), Box::new(edit)),
+        ("edited, in the middle", middle.clone(), Box::new(edit)),
+        ("missing", middle, Box::new(|path| fs::remove_file(path).unwrap())),
+        ("something else", last, Box::new(|path| fs::write(path, "{}\n").unwrap())),
+    ]
+}
+
+#[test]
+fn a_damaged_history_is_told_by_its_entry_and_nothing_is_written_over() {
+    let home = Home::new("damaged");
+    deployment(&home, 3, &[("f1", "1"), ("f2", "1")]);
+    home.run("deploy --yes").done();
+    let world = home.world();
+    let logs = |files: &BTreeMap<PathBuf, Vec<u8>>| -> Vec<PathBuf> {
+        files.keys().filter(|path| path.to_string_lossy().contains("/log/")).cloned().collect()
+    };
+    let whole = home.files("history");
+    let entries = logs(&whole);
+    assert!(entries.len() >= 4, "{entries:?}");
+    deployment(&home, 3, &[("f1", "2"), ("f2", "1")]);
+    for (what, path, damage) in damages(&entries) {
+        fs::remove_dir_all(home.path("history")).unwrap();
+        for (path, content) in &whole {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        damage(&path);
+        let damaged = home.files("history");
+        assert_ne!(damaged, whole, "{what}");
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        for command in
+            ["plan", "deploy --yes", "status", "history", "destroy --yes", "deploy --yes --only f2"]
+        {
+            let ran: Ran = home.run(command);
+            let told = ran.told();
+            assert!(
+                ran.code == Some(1) && told.contains(&name),
+                "{command}, {what}: {name} in {ran}"
+            );
+            assert_eq!(home.files("history"), damaged, "{command}, {what}: something was written");
+        }
+        assert_eq!(home.world(), world, "{what}: something was done");
+    }
+}
+
+#[test]
+fn a_periodic_service_catches_up_after_its_container_was_down() {
+    let home = Home::new("periodic");
+    home.write(
+        "deployment.toml",
+        &format!(
+            "version = 1\nname = \"{}\"\n{}\
+             [functionality.job.service]\nstart = [\"sh\", \"-c\", \"echo it ran\"]\n\
+             schedule = \"daily 03:30\"\n",
+            home.name,
+            target(0)
+        ),
+    );
+    home.run("deploy --yes").done();
+    let job = home.container("job");
+    let ran = || home.engine.docker(&["logs", &job]).matches("it ran").count();
+    assert_eq!(ran(), 0, "it is not due");
+    // As if it had been down since 1970.
+    home.engine.docker(&["exec", &job, "sh", "-c", "echo 5 > /var/lib/deployix/last-run"]);
+    home.engine.docker(&["stop", "--time", "5", &job]);
+    home.run("plan --refresh --exit-code").tells("job");
+    home.run("deploy --yes").done();
+    wait_for("the missed run", || ran() == 1);
+    sleep(Duration::from_secs(2));
+    assert_eq!(ran(), 1, "several missed runs are one");
+    home.run("plan --refresh --exit-code").done();
+}

@@ -1,0 +1,464 @@
+//! Whoever dies at any moment of a deploy leaves nothing that the next one does not put right.
+//!
+//! The deploy is this very program, run again with a store that kills its own process right before or
+//! right after the log's entry of some number; so is the engine, which is the test's own.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod engine;
+
+use std::{
+    env, fmt,
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::{Command, Output, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use deployix::core::{
+    execute::{ApplyOptions, Interrupt, apply, observe, settle},
+    history::{History, store},
+    load::load,
+    plan::{Only, compile, plan},
+    secret::SecretsFolder,
+    topology::{connect, place, resolve},
+};
+use futures_util::stream::BoxStream;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, path::Path as Key,
+};
+
+use crate::engine::{Engine, Home, World, ended, private::PrivateEngine};
+
+/// Where the process that deploys finds its deployment, and when it is to die.
+const CHILD: &str = "DEPLOYIX_TEST_CHILD";
+const DIES: &str = "DEPLOYIX_TEST_DIES";
+
+/// So many engines at once: most of a deploy is waiting.
+const ENGINES: usize = 3;
+
+/// Six functionalities: with edges, state and what fills it, a group, replicas and a secret.
+const BEFORE: &str = r#"
+version = 1
+name = "crash"
+secrets = "secrets"
+
+[functionality.db]
+fqdn = "db.example.com"
+service.start = ["sleep", "infinity"]
+service.initializer = ["sh", "-c", "echo made >> /var/lib/db/made"]
+service.state = ["/var/lib/db"]
+service.env.VALUE = "1"
+service.readiness.command = ["true"]
+service.endpoints.sql.port = 5432
+
+[functionality.cache]
+fqdn = "cache.example.com"
+service.start = ["sleep", "infinity"]
+service.readiness.command = ["true"]
+service.endpoints.cache.port = 6379
+
+[functionality.api]
+fqdn = "api.example.com"
+upstream-hosts = ["db.example.com", "cache.example.com"]
+replicas = 2
+service.start = ["sleep", "infinity"]
+service.env.VALUE = "1"
+service.env.PASSWORD = "${secret:password}"
+service.readiness.command = ["true"]
+service.endpoints.http.port = 8000
+
+[functionality.web]
+upstream-hosts = ["api.example.com"]
+service.start = ["sleep", "infinity"]
+service.readiness.command = ["true"]
+
+[functionality.pair]
+upstream-hosts = ["db.example.com"]
+group.front.start = ["sleep", "infinity"]
+group.front.files."/etc/front.conf" = { text = "1" }
+group.back.start = ["sleep", "infinity"]
+group.back.state = ["/var/lib/back"]
+
+[functionality.goes]
+upstream-hosts = ["cache.example.com"]
+service.start = ["sleep", "infinity"]
+service.readiness.command = ["true"]
+
+[target.box]
+backend = "docker"
+extensions.docker = { firewall = false, subnets = "10.200.0.0/20" }
+"#;
+
+/// What is different afterwards: variables with a roll-out and with a gap, an image, an edge, and one
+/// functionality for another.
+const CHANGES: [(&str, &str); 4] = [
+    ("VALUE = \"1\"", "VALUE = \"2\""),
+    ("text = \"1\"", "text = \"2\""),
+    ("upstream-hosts = [\"api.example.com\"]", "upstream-hosts = [\"cache.example.com\"]"),
+    ("functionality.goes", "functionality.comes"),
+];
+
+fn after() -> String {
+    CHANGES.iter().fold(BEFORE.to_owned(), |text, (old, new)| {
+        assert!(text.contains(old), "{old}");
+        text.replace(old, new)
+    })
+}
+
+/// When a process dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    Before,
+    After,
+}
+
+/// The moment at which a process dies: at an entry of the log, by its number in this process.
+#[derive(Debug, Clone, Copy)]
+struct Death {
+    when: When,
+    entry: usize,
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let when = if self.when == When::Before { "before" } else { "after" };
+        write!(f, "{when} {}", self.entry)
+    }
+}
+
+impl Death {
+    /// What the process was told, if it is to die at all.
+    fn told() -> Option<Self> {
+        let told = env::var(DIES).ok()?;
+        let (when, entry) = told.split_once(' ').unwrap();
+        let when = if when == "before" { When::Before } else { When::After };
+        Some(Self { when, entry: entry.parse().unwrap() })
+    }
+}
+
+/// A store whose process dies at an entry of the log.
+#[derive(Debug)]
+struct Deadly {
+    inner: Arc<dyn ObjectStore>,
+    death: Death,
+    entries: AtomicUsize,
+}
+
+impl Deadly {
+    fn die_at(&self, when: When, entry: usize) {
+        if (when, entry) == (self.death.when, self.death.entry) {
+            engine::kill(std::process::id(), "KILL");
+            loop {
+                thread::park();
+            }
+        }
+    }
+}
+
+impl fmt::Display for Deadly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "deadly {}", self.inner)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Deadly {
+    async fn put_opts(
+        &self,
+        location: &Key,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> object_store::Result<PutResult> {
+        if !location.as_ref().contains("/log/") {
+            return self.inner.put_opts(location, payload, options).await;
+        }
+        let entry = self.entries.fetch_add(1, Ordering::SeqCst);
+        self.die_at(When::Before, entry);
+        let result = self.inner.put_opts(location, payload, options).await;
+        self.die_at(When::After, entry);
+        result
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Key,
+        options: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(
+        &self,
+        location: &Key,
+        options: GetOptions,
+    ) -> object_store::Result<GetResult> {
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, object_store::Result<Key>>,
+    ) -> BoxStream<'static, object_store::Result<Key>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Key>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Key>,
+        offset: &Key,
+    ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.inner.list_with_offset(prefix, offset)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Key>) -> object_store::Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(
+        &self,
+        from: &Key,
+        to: &Key,
+        options: CopyOptions,
+    ) -> object_store::Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+
+    async fn rename_opts(
+        &self,
+        from: &Key,
+        to: &Key,
+        options: RenameOptions,
+    ) -> object_store::Result<()> {
+        self.inner.rename_opts(from, to, options).await
+    }
+}
+
+/// Not a test of its own: the process that deploys, and may die of it.
+#[test]
+fn the_deploying_process() {
+    let Ok(folder) = env::var(CHILD) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(deploy(Path::new(&folder)));
+}
+
+/// What `deployix deploy` does.
+async fn deploy(folder: &Path) {
+    let deployment = load(&folder.join("deployment.toml")).complete().unwrap().unwrap();
+    let name = deployment.name.clone();
+    let mut store = store("file:history", folder).unwrap();
+    if let Some(death) = Death::told() {
+        store = Arc::new(Deadly { inner: store, death, entries: AtomicUsize::new(0) });
+    }
+    let registry = deployix::registry();
+    let history = History::open(store, &name).await.unwrap();
+    settle(&history, &registry, &name).await.unwrap();
+    let heads = history.heads().await.unwrap();
+    let compiled = resolve(deployment, &registry)
+        .then(|resolved| place(resolved, &heads.assignments, &registry))
+        .then(|placed| connect(placed, &registry))
+        .then(|connected| compile(connected, &registry, None))
+        .complete()
+        .unwrap();
+    let mut sites = heads.sites.clone();
+    for site in compiled.connected().sites() {
+        sites.insert(site.target.name.clone(), site.into());
+    }
+    let (heads, _) = observe(&registry, &name, sites.into_values()).await.compare(&heads);
+    let plan = plan(&compiled, &heads, &registry, &Only::All);
+    let mut options = ApplyOptions::new();
+    options.secrets = Arc::new(SecretsFolder::new(folder.join("secrets")));
+    let report = apply(&plan, &history, &registry, &options, &Interrupt::default(), None).await;
+    assert!(report.is_good(), "{report:#?}");
+}
+
+/// Deploys in a process of its own; whether that survived.
+fn deployed(home: &Home, death: Option<Death>) -> bool {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", "the_deploying_process", "--nocapture"]);
+    command.env(CHILD, home.path("")).stdin(Stdio::null());
+    let socket = home.engine.socket.as_ref().unwrap();
+    command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
+    if let Some(death) = death {
+        command.env(DIES, death.to_string());
+    }
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let told = [stdout, stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).join("\n");
+    assert!(status.success() || status.signal() == Some(9), "{status}: {told}");
+    assert!(death.is_some() || status.success(), "{status}: {told}");
+    status.success()
+}
+
+/// A folder with the deployment, and an engine for it that has nothing else.
+fn home(engine: &Engine, text: &str) -> Home {
+    let home = Home::named("crash", engine.clone());
+    home.write("deployment.toml", text);
+    home.write("secrets/password", "not told");
+    home
+}
+
+/// Everything that stands is what a deploy without trouble made, and the history can be read and
+/// knows it.
+fn check(home: &Home, clean: &World, what: &str) {
+    let world = home.engine.world(None);
+    assert_eq!(difference(&world, clean), Vec::<String>::new(), "{what}");
+    let dangling = home.engine.docker(&["image", "ls", "--quiet", "--filter", "dangling=true"]);
+    assert_eq!(dangling, "", "images that nobody needs, {what}");
+    home.run("history").done();
+    home.run("status").done();
+    home.run("plan --refresh --exit-code").done();
+}
+
+/// How two worlds differ.
+fn difference(world: &World, clean: &World) -> Vec<String> {
+    let (is, should) = (world.shape(), clean.shape());
+    let more = is.iter().filter(|line| !should.contains(line)).map(|line| format!("+ {line}"));
+    let less = should.iter().filter(|line| !is.contains(line)).map(|line| format!("- {line}"));
+    more.chain(less).collect()
+}
+
+/// Hands out moments of death, each once, until a process survived one of each kind.
+#[derive(Default)]
+struct Deaths(Mutex<[(usize, bool); 2]>);
+
+impl Deaths {
+    fn next(&self) -> Option<Death> {
+        let mut all = self.0.lock().unwrap();
+        let [(before, before_over), (after, after_over)] = &mut *all;
+        let (when, next) = match (*before_over, *after_over) {
+            (true, true) => return None,
+            (false, over) if over || *before <= *after => (When::Before, before),
+            _ => (When::After, after),
+        };
+        let entry = *next;
+        *next += 1;
+        Some(Death { when, entry })
+    }
+
+    fn survived(&self, death: Death) {
+        self.0.lock().unwrap()[usize::from(death.when == When::After)].1 = true;
+    }
+
+    fn count(&self) -> usize {
+        let all = self.0.lock().unwrap();
+        all.iter().map(|(next, _)| next).sum()
+    }
+}
+
+/// Runs the same on several engines at once.
+fn on_engines(work: impl Fn(&Engine) + Sync) {
+    thread::scope(|scope| {
+        let work = &work;
+        let engines = (0..ENGINES).map(|_| {
+            scope.spawn(move || {
+                let private = PrivateEngine::start();
+                work(&private.engine());
+            })
+        });
+        for engine in engines.collect::<Vec<_>>() {
+            engine.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_first_deploy_that_is_killed_at_any_entry_of_the_log_is_put_right_by_the_next() {
+    let (deaths, begin) = (Deaths::default(), Instant::now());
+    on_engines(|engine| {
+        let clean = home(engine, BEFORE);
+        deployed(&clean, None);
+        let world = engine.world(None);
+        assert!(
+            world.containers.values().all(|container| container.state != "created"),
+            "{world:?}"
+        );
+        check(&clean, &world, "without trouble");
+        drop(clean);
+        engine.clean(None);
+        while let Some(death) = deaths.next() {
+            let home = home(engine, BEFORE);
+            if deployed(&home, Some(death)) {
+                deaths.survived(death);
+            } else {
+                deployed(&home, None);
+            }
+            check(&home, &world, &format!("killed {death}"));
+            drop(home);
+            engine.clean(None);
+            assert!(engine.world(None).is_empty());
+        }
+    });
+    println!("{} deaths in {:?}", deaths.count(), begin.elapsed());
+}
+
+#[test]
+fn a_change_that_is_killed_at_any_entry_of_the_log_is_put_right_by_the_next() {
+    let (deaths, begin) = (Deaths::default(), Instant::now());
+    let texts = [BEFORE.to_owned(), after()];
+    on_engines(|engine| {
+        let home = home(engine, &texts[0]);
+        // What stands after a change depends on what stood before in nothing.
+        let worlds = texts.each_ref().map(|text| {
+            home.write("deployment.toml", text);
+            deployed(&home, None);
+            engine.world(None)
+        });
+        let mut to = 0;
+        while let Some(death) = deaths.next() {
+            home.write("deployment.toml", &texts[to]);
+            if deployed(&home, Some(death)) {
+                deaths.survived(death);
+            } else {
+                deployed(&home, None);
+            }
+            check(&home, &worlds[to], &format!("killed {death}"));
+            to = 1 - to;
+        }
+    });
+    println!("{} deaths in {:?}", deaths.count(), begin.elapsed());
+}
+
+#[test]
+fn an_engine_that_stops_during_a_deploy_is_waited_for_or_the_next_deploy_puts_it_right() {
+    let mut private = PrivateEngine::start();
+    let engine = private.engine();
+    let clean = home(&engine, BEFORE);
+    let begin = Instant::now();
+    clean.run("deploy --yes").done();
+    let took = begin.elapsed();
+    let world = engine.world(None);
+    drop(clean);
+    engine.clean(None);
+
+    let mut ends = Vec::new();
+    for (signal, sixths) in [("KILL", 1), ("TERM", 2), ("KILL", 3), ("TERM", 4), ("KILL", 5)] {
+        let home = home(&engine, BEFORE);
+        let deploy = home.start("deploy --yes");
+        thread::sleep(took * sixths / 6);
+        private.down(signal);
+        thread::sleep(Duration::from_millis(500));
+        private.up();
+        let first = ended(deploy);
+        let what = format!("SIG{signal} after {sixths} sixths of {took:?}");
+        ends.push(format!("{what}: exit code {:?}", first.code));
+        assert!(matches!(first.code, Some(0 | 1)), "{what}: {first}");
+        if first.code == Some(1) {
+            assert!(first.told().contains("engine"), "a reason, {what}: {first}");
+        }
+        home.run("deploy --yes").done();
+        check(&home, &world, &what);
+        drop(home);
+        engine.clean(None);
+    }
+    println!("{ends:#?}");
+}
