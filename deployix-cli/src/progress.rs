@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anstream::{AutoStream, ColorChoice, adapter::strip_str};
 use anstyle::{AnsiColor, Style};
 use deployix::core::{
     ResourceId,
@@ -196,6 +197,8 @@ impl Progress {
     fn line(&mut self, line: &str) {
         match &mut self.view {
             View::Bars { all, .. } => {
+                let plain = AutoStream::choice(&io::stderr()) == ColorChoice::Never;
+                let line = if plain { strip_str(line).to_string() } else { line.to_owned() };
                 // With standard error gone there is nobody left to tell.
                 let _ = all.println(line);
             }
@@ -336,7 +339,7 @@ mod tests {
         assert_eq!(told.len(), KEPT);
         assert_eq!(told.last(), Some(&"\u{1b}[31mline 19"));
         let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
-        let text = anstream::adapter::strip_str(&text).to_string();
+        let text = strip_str(&text).to_string();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[0], "page: create memory/functionality/page");
         assert_eq!(lines[1], "page: memory/functionality/page: again in 0.5 s, since not now");
