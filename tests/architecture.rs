@@ -148,10 +148,23 @@ fn ec2_compiles_and_plans_without_the_sdk() {
 }
 
 #[test]
-fn the_first_command_and_the_command_line_build_nothing_live() {
-    for package in ["deployix", "deployix-cli"] {
-        assert_eq!(live_ones(&needed_by(package, &[])), [""; 0], "{package}");
-    }
+fn the_first_command_builds_nothing_live() {
+    assert_eq!(live_ones(&needed_by("deployix", &[])), [""; 0]);
+}
+
+#[test]
+fn the_command_line_builds_what_talks_to_docker_and_no_sdk() {
+    let needed = needed_by("deployix-cli", &[]);
+    assert!(needed.contains("bollard"), "{needed:?}");
+    let sdk: Vec<_> = needed.iter().filter(|name| name.starts_with("aws-")).collect();
+    assert_eq!(sdk, [""; 0]);
+}
+
+#[test]
+fn docker_compiles_and_plans_without_a_client() {
+    assert_eq!(live_ones(&needed_by("deployix-backend-docker", &[])), [""; 0]);
+    let live = needed_by("deployix-backend-docker", &["--features=live"]);
+    assert!(live.contains("bollard"), "the feature `live` brings it: {live:?}");
 }
 
 #[test]
