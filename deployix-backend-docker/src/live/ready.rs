@@ -77,6 +77,8 @@ pub(super) async fn program(
                     }
                     let left = within.saturating_sub(begin.elapsed()).max(EVERY);
                     match try_check(engine, id, check, left).await {
+                        // What the engine takes for unhealthy is once it says otherwise.
+                        Ok(()) if health == Some(HealthStatusEnum::UNHEALTHY) => {}
                         Ok(()) => return Ok(()),
                         Err(why) => said = why,
                     }
