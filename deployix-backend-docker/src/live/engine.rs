@@ -5,7 +5,7 @@ use std::{
     env,
     error::Error as _,
     fmt, io,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -14,6 +14,8 @@ use deployix_core::{
     backend::{BackendError, ErrorKind},
     spec::Target,
 };
+
+use super::image::Builds;
 
 /// Seconds after which an engine that has not begun to answer is given up.
 const TIMEOUT: u64 = 120;
@@ -36,6 +38,8 @@ impl fmt::Debug for Connections {
 pub(super) struct Engine {
     docker: Docker,
     address: String,
+    /// Builds under way.
+    pub(super) builds: Arc<Builds>,
 }
 
 impl Connections {
@@ -64,7 +68,7 @@ impl Connections {
             }
             .as_it_was()
         })?;
-        let engine = Engine { docker, address: address.clone() };
+        let engine = Engine { docker, address: address.clone(), builds: Arc::default() };
         engines.insert(address, engine.clone());
         Ok(engine)
     }
@@ -234,7 +238,8 @@ mod tests {
     #[test]
     fn errors_say_whether_to_try_again() {
         let docker = connect("tcp://127.0.0.1:1").unwrap();
-        let engine = Engine { docker, address: "tcp://127.0.0.1:1".to_owned() };
+        let address = "tcp://127.0.0.1:1".to_owned();
+        let engine = Engine { docker, address, builds: Arc::default() };
         let said = |status_code, message: &str| {
             let message = message.to_owned();
             engine.error("start", Error::DockerResponseServerError { status_code, message })
@@ -251,7 +256,8 @@ mod tests {
     #[tokio::test]
     async fn an_engine_that_is_not_there_may_come_back() {
         let docker = connect("tcp://127.0.0.1:1").unwrap();
-        let engine = Engine { docker, address: "tcp://127.0.0.1:1".to_owned() };
+        let address = "tcp://127.0.0.1:1".to_owned();
+        let engine = Engine { docker, address, builds: Arc::default() };
         let error = engine.docker().ping().await.unwrap_err();
         let error = engine.error("ping", error);
         assert_eq!(error.status(), ErrorStatus::Temporary);

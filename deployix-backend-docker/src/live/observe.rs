@@ -17,6 +17,7 @@ use futures_util::{StreamExt, stream};
 use super::{
     engine::{Engine, found},
     label::{self, Part},
+    ready,
     stand::{self, Standing},
 };
 use crate::compose::Attachment;
@@ -127,6 +128,12 @@ async fn instance(
         observed.digest = holder.digest;
     }
     let mut drift: BTreeSet<String> = summaries.iter().filter_map(drifted).collect();
+    // Whoever made it may have died before it was ready; nobody has seen it so.
+    for summary in summaries.iter().filter(|summary| is_starting(summary)) {
+        if !ready::is_ready(engine, summary.id.as_deref().unwrap_or_default()).await? {
+            drift.insert("it is not ready yet".to_owned());
+        }
+    }
     let networks: BTreeMap<String, Attachment> =
         read(label::NETWORKS).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     if holder.running && !networks.is_empty() {
@@ -149,6 +156,11 @@ fn drifted(summary: &ContainerSummary) -> Option<String> {
         _ => return None,
     };
     Some(what.to_owned())
+}
+
+/// Whether the engine has not come to check yet, or not with success.
+fn is_starting(summary: &ContainerSummary) -> bool {
+    summary.status.as_deref().unwrap_or_default().ends_with("(health: starting)")
 }
 
 /// Networks that a namespace is not in, or not by its names. Only a close look tells names.

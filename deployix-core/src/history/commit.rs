@@ -87,7 +87,12 @@ impl Leader {
     async fn lead(self) {
         while let Some(proposals) = self.next() {
             match self.write(proposals).await {
-                Ok(()) => self.0.known.lock().await.settle(&self.0.shelf).await,
+                Ok(()) => {
+                    let turn = self.0.known.lock().await.settle(&self.0.shelf).await;
+                    if let Some(turn) = turn {
+                        tokio::time::sleep(turn).await;
+                    }
+                }
                 Err((proposals, error)) => {
                     for proposal in proposals {
                         proposal.tell(Err(error.clone()));
@@ -111,13 +116,13 @@ impl Leader {
         &self,
         mut proposals: Vec<Box<dyn Proposal>>,
     ) -> Result<(), (Vec<Box<dyn Proposal>>, HistoryError)> {
-        let mut lost = 0;
+        let mut lost = false;
         let generation = loop {
             let guarded = proposals.iter().any(|proposal| proposal.is_guarded());
             let mut known = self.0.known.lock().await;
             let caught_up = match lost {
-                0 => Ok(false),
-                _ => known.catch_up(&self.0.shelf).await,
+                false => Ok(false),
+                true => known.catch_up(&self.0.shelf, true).await,
             };
             let ended = match caught_up {
                 Ok(_) => {
@@ -129,9 +134,8 @@ impl Leader {
             match ended {
                 Ok(Attempt::Done(generation)) => break generation,
                 Ok(Attempt::Stale) => {}
-                Ok(Attempt::Lost) => {
-                    lost += 1;
-                    let pause = known.pause(lost);
+                Ok(Attempt::Lost(pause)) => {
+                    lost = true;
                     drop(known);
                     tokio::time::sleep(pause).await;
                 }

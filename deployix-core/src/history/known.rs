@@ -1,5 +1,7 @@
 //! [`Known`]: how much of a log a handle knows, and how it learns more.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -32,8 +34,8 @@ pub(super) struct Known {
 pub(super) enum Attempt {
     /// All is written; this is the newest generation.
     Done(u64),
-    /// Somebody else was faster.
-    Lost,
+    /// Somebody else was faster; worth another attempt after a while.
+    Lost(Duration),
     /// What stands is newer than what was looked at.
     Stale,
 }
@@ -96,17 +98,24 @@ impl Known {
     }
 
     /// Learns what others appended. Tells whether they did.
-    pub(super) async fn catch_up(&mut self, shelf: &Shelf) -> Result<bool, HistoryError> {
+    pub(super) async fn catch_up(
+        &mut self,
+        shelf: &Shelf,
+        lost: bool,
+    ) -> Result<bool, HistoryError> {
         self.take_back();
         let before = self.position;
-        // Mostly there is nothing, or one entry.
-        for _ in 0..2 {
+        // Mostly there is nothing, or one entry; whoever lost a race waited meanwhile.
+        for _ in 0..if lost { 0 } else { 2 } {
             match self.reach.entry(shelf, self.position + 1).await? {
                 Some(read) => self.take(shelf, &read)?,
                 None => return Ok(self.position > before),
             }
         }
         let end = self.reach.end(shelf, self.position).await?;
+        if end == self.position {
+            return Ok(end > before);
+        }
         if self.heads.is_none() {
             self.jump(shelf, end).await?;
         } else {
@@ -120,7 +129,7 @@ impl Known {
 
     /// Knows of the next entry.
     fn take(&mut self, shelf: &Shelf, read: &Read) -> Result<(), HistoryError> {
-        shelf.follows(read, Previous::Known(self.last))?;
+        shelf.follows(read, Previous::Known(self.last), false)?;
         if let Some(heads) = &mut self.heads {
             heads.replay(&read.entry);
             self.checkpoints.passed(read.entry.position, read.bytes.len());
@@ -168,12 +177,13 @@ impl Known {
             entry.records.extend(part.records);
         }
         if entry.records.is_empty() {
-            let stale = self.catch_up(shelf).await?;
+            let stale = self.catch_up(shelf, false).await?;
             return Ok(if stale { Attempt::Stale } else { Attempt::Done(self.position) });
         }
         let path = shelf.log(position);
         let bytes = entry::encode(&path, &shelf.deployment, self.last, &entry)?;
         if self.put(shelf, position, &bytes).await? {
+            self.reach.won();
             self.undo = None;
             self.position = position;
             self.last = Some(Digest::of_bytes(&bytes));
@@ -182,7 +192,7 @@ impl Known {
             }
             Ok(Attempt::Done(position))
         } else {
-            Ok(Attempt::Lost)
+            Ok(Attempt::Lost(self.reach.lost()))
         }
     }
 
@@ -230,19 +240,16 @@ impl Known {
         }
     }
 
-    /// Does what can be done once everybody was told: writes a checkpoint where one is due.
-    pub(super) async fn settle(&mut self, shelf: &Shelf) {
+    /// Does what can be done once everybody was told: writes a checkpoint where one is due. Tells how
+    /// long to let others try.
+    pub(super) async fn settle(&mut self, shelf: &Shelf) -> Option<Duration> {
         self.take_back();
         if let (true, Some(heads), Some(last)) = (self.checkpoints.is_due(), &self.heads, self.last)
         {
             // It is written when the next entry is, then: all can be read without it.
             let _ = self.checkpoints.write(shelf, heads, last).await;
         }
-    }
-
-    /// How long to wait before another attempt.
-    pub(super) fn pause(&self, attempts: u32) -> std::time::Duration {
-        self.reach.pause(attempts)
+        self.reach.turn()
     }
 }
 

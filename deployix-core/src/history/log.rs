@@ -58,7 +58,7 @@ impl History {
     /// Where the log cannot be read.
     pub async fn heads(&self) -> Result<Heads, HistoryError> {
         let mut known = self.inner.known.lock().await;
-        known.catch_up(&self.inner.shelf).await?;
+        known.catch_up(&self.inner.shelf, false).await?;
         known.heads(&self.inner.shelf).await.cloned()
     }
 
@@ -155,7 +155,7 @@ impl History {
     /// The newest generation.
     async fn newest(&self) -> Result<u64, HistoryError> {
         let mut known = self.inner.known.lock().await;
-        known.catch_up(&self.inner.shelf).await?;
+        known.catch_up(&self.inner.shelf, false).await?;
         Ok(known.position())
     }
 

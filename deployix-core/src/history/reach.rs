@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
 use object_store::path::Path;
 
 use super::{
@@ -19,6 +18,14 @@ pub(super) struct Reach {
     read: Duration,
     write: Duration,
     list: Duration,
+    /// How often others were faster since they were not.
+    losses: u32,
+    /// How often nobody else was faster, without a pause.
+    in_a_row: u32,
+    /// When that was last so.
+    won: Option<Instant>,
+    /// How far the end was away when it was last looked for.
+    stride: u64,
 }
 
 impl Reach {
@@ -60,39 +67,69 @@ impl Reach {
     /// A store far away lists a thousand entries as quickly as it tells of one; a folder with many
     /// thousands takes long to list and no time to ask.
     pub(super) async fn end(&mut self, shelf: &Shelf, from: u64) -> Result<u64, HistoryError> {
-        const ASKED: u32 = 4;
-        if self.list < self.read * ASKED {
-            return self.newest(shelf, from).await;
-        }
-        // Further and further until there is nothing, then narrower and narrower.
-        let (mut there, mut step) = (from, 1);
-        let mut absent = loop {
-            let asked = [1, 2, 4, 8].map(|times| there + step * times);
-            let (last, first) = farthest(shelf, &asked).await?;
-            there = last.unwrap_or(there);
-            match first {
-                Some(first) => break first,
-                None => step *= 16,
-            }
+        // Asking takes more questions, but far less of the store than a list does.
+        const ASKED: u32 = 3;
+        let end = if self.list < self.read * ASKED {
+            self.newest(shelf, from).await?
+        } else {
+            self.search(shelf, from).await?
         };
-        while absent - there > 1 {
-            let width = (absent - there).div_ceil(5);
-            let asked: Vec<u64> =
-                (1..5).map(|part| there + part * width).filter(|asked| *asked < absent).collect();
-            let (last, first) = farthest(shelf, &asked).await?;
-            there = last.unwrap_or(there);
-            absent = first.unwrap_or(absent);
+        self.stride = end - from;
+        Ok(end)
+    }
+
+    /// Asks further and further until nothing is there, or nearer and nearer until something is;
+    /// then halves what is between. It begins as far away as the end was the last time.
+    async fn search(&mut self, shelf: &Shelf, from: u64) -> Result<u64, HistoryError> {
+        let mut step = self.stride.max(1);
+        let (mut there, mut absent) = (from, None);
+        while absent.is_none_or(|absent| absent - there > 1) {
+            let asked = match absent {
+                None => there + step,
+                Some(absent) => there + (absent - there) / 2,
+            };
+            if shelf.size(&shelf.log(asked)).await?.is_some() {
+                there = asked;
+                step *= 2;
+            } else {
+                absent = Some(asked);
+            }
         }
         Ok(there)
     }
 
-    /// How long to wait before an attempt after some: any time up to one that grows with them, so
-    /// that of many who want the same position, few try at once.
-    pub(super) fn pause(&self, attempts: u32) -> Duration {
+    /// Somebody else was faster. How long to wait before the next attempt: any time up to one that
+    /// doubles each time, so that of many who want the same position few try at once.
+    ///
+    /// Whoever was faster goes on at once, without looking what is new: that costs the store least,
+    /// and what many append is done soonest.
+    pub(super) fn lost(&mut self) -> Duration {
         const SHORTEST: Duration = Duration::from_micros(100);
         const LONGEST: Duration = Duration::from_secs(4);
-        let longest = self.write.max(SHORTEST) * (1 << attempts.min(7));
+        self.in_a_row = 0;
+        self.losses = (self.losses + 1).min(6);
+        let longest = self.write.max(SHORTEST) * (4 << self.losses);
         any_of(longest.min(LONGEST))
+    }
+
+    /// Nobody else was faster.
+    pub(super) fn won(&mut self) {
+        self.losses = 0;
+        let paused = self.won.is_none_or(|won| won.elapsed() > self.write * 2);
+        self.in_a_row = if paused { 0 } else { self.in_a_row + 1 };
+        self.won = Some(Instant::now());
+    }
+
+    /// How long to let others try, for whoever appends without a pause and so is always faster.
+    pub(super) fn turn(&mut self) -> Option<Duration> {
+        const IN_A_ROW: u32 = 64;
+        // What takes less leaves others their chance as it is, and no timer is as fine.
+        const SHORTEST: Duration = Duration::from_micros(250);
+        if self.in_a_row < IN_A_ROW {
+            return None;
+        }
+        self.in_a_row = 0;
+        (self.write > SHORTEST).then_some(self.write * 8)
     }
 
     /// Waits before trying something again that failed.
@@ -100,21 +137,6 @@ impl Reach {
         let longest = Duration::from_millis(100) * (1 << tries.min(5));
         tokio::time::sleep(longest / 2 + any_of(longest / 2)).await;
     }
-}
-
-/// Of ascending positions, the last that is there and the first that is not.
-async fn farthest(
-    shelf: &Shelf,
-    positions: &[u64],
-) -> Result<(Option<u64>, Option<u64>), HistoryError> {
-    let sizes = try_join_all(positions.iter().map(async |position| {
-        let path = shelf.log(*position);
-        shelf.size(&path).await
-    }))
-    .await?;
-    let there = sizes.iter().take_while(|size| size.is_some()).count();
-    let last = there.checked_sub(1).and_then(|last| positions.get(last));
-    Ok((last.copied(), positions.get(there).copied()))
 }
 
 /// The newest measure counts for a quarter.

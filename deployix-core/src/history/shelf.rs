@@ -169,27 +169,39 @@ impl Shelf {
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
-        for read in &read {
-            self.follows(read, previous)?;
-            previous = Previous::Known(Some(read.digest));
+        for (index, one) in read.iter().enumerate() {
+            // Where an entry and the one before it do not fit, the next one knows which is wrong.
+            let foreign = read.get(index + 1).is_some_and(|next| next.previous != Some(one.digest));
+            self.follows(one, previous, foreign)?;
+            previous = Previous::Known(Some(one.digest));
         }
         Ok(read)
     }
 
-    /// That an entry was written after the one before it as that is now.
-    pub(super) fn follows(&self, read: &Read, previous: Previous) -> Result<(), HistoryError> {
-        match previous {
-            Previous::Known(digest) if digest != read.previous => {
-                let position = read.entry.position;
-                let path = self.log(position.saturating_sub(1).max(1));
-                let why = match digest {
-                    Some(_) => format!("{} was written after another one", self.log(position)),
-                    None => "it claims that something comes before the first entry".to_owned(),
-                };
-                Err(HistoryError::damaged(&path, why))
-            }
-            _ => Ok(()),
+    /// That an entry was written after the one before it as that is now; else it is the one before
+    /// that was changed, unless it is known to be this one.
+    pub(super) fn follows(
+        &self,
+        read: &Read,
+        previous: Previous,
+        foreign: bool,
+    ) -> Result<(), HistoryError> {
+        let Previous::Known(digest) = previous else { return Ok(()) };
+        if digest == read.previous {
+            return Ok(());
         }
+        let position = read.entry.position;
+        let (own, before) = (self.log(position), self.log(position.saturating_sub(1)));
+        Err(match digest {
+            None => HistoryError::damaged(&own, "it claims that something comes before it"),
+            Some(_) if foreign => {
+                let why = format!("it was written neither after {before} nor before the next one");
+                HistoryError::damaged(&own, why)
+            }
+            Some(_) => {
+                HistoryError::damaged(&before, format!("{own} was written after another one"))
+            }
+        })
     }
 }
 

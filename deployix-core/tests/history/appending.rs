@@ -52,21 +52,6 @@ async fn contents_are_kept_under_their_digest() {
     assert_eq!(history.content(Digest::of_bytes(b"x")).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn what_is_appended_at_once_is_appended_together() {
-    let history = open(&memory()).await;
-    let mut tasks = tokio::task::JoinSet::new();
-    for each in 0..100_u32 {
-        let history = history.clone();
-        tasks.spawn(async move { history.append(vec![note(each.to_string())]).await.unwrap() });
-    }
-    let generations = tasks.join_all().await;
-    let entries = history.entries(0).await.unwrap();
-    assert_eq!(generations.iter().max().copied(), Some(entries.len() as u64));
-    assert!(entries.len() < 10, "{}", entries.len());
-    assert_eq!(notes(&entries).len(), 100);
-}
-
 /// Writers of their own, each appending one after the other.
 async fn write_side_by_side(store: Arc<dyn ObjectStore>, writers: u32, each: u32) {
     let start = Instant::now();

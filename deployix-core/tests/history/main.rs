@@ -2,4 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod appending;
+mod checkpoints;
+mod damage;
+mod replay;
+mod stores;
 mod support;
+mod together;
