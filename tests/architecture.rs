@@ -197,6 +197,7 @@ fn only_the_graph_names_petgraph() {
 #[test]
 fn only_the_history_execution_observe_and_apply_and_what_tries_them_are_async() {
     let rooms = [
+        "deployix-core/src/backend/context.rs",
         "deployix-cli/",
         "deployix-core/src/conformance/",
         "deployix-core/src/execute/",
