@@ -207,6 +207,12 @@ pub(super) fn is_being_removed(error: &Error) -> bool {
         if message.contains("is already in progress"))
 }
 
+/// Whether another container has the name.
+pub(super) fn is_taken(error: &Error) -> bool {
+    matches!(error, Error::DockerResponseServerError { status_code: 409, message }
+        if message.contains("is already in use by container"))
+}
+
 /// What is there, or nothing where it is not.
 pub(super) fn found<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {

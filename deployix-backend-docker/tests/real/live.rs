@@ -129,6 +129,26 @@ impl World {
         Ok(())
     }
 
+    /// Begins a step and is cut off after a while, as a process that is killed; what stands is not
+    /// known then. Tells whether the step was done before.
+    pub(crate) fn cut_off(&self, plan: &Plan, step: &PlannedStep, after: Duration) -> bool {
+        let site = plan.sites[&step.target].clone();
+        let action = match &step.from {
+            Some(standing) => Action::Replace { from: &standing.resource },
+            None => Action::Create,
+        };
+        let context = StepContext::new(&plan.contents, &self.secrets, &|_| {});
+        let whole = Step::new(&self.deployment, site.site(), &step.resource, action);
+        let applied = async {
+            let applied = self.backend.apply(&whole, &context);
+            tokio::time::timeout(after, applied).await.is_ok()
+        };
+        let done = self.runtime.block_on(applied);
+        // The engine finishes what it is at.
+        std::thread::sleep(Duration::from_millis(500));
+        done
+    }
+
     /// Applies what stands once more, as a repair does.
     pub(crate) fn repair(&mut self, id: &ResourceId) -> Result<(), BackendError> {
         let standing = self.heads.resources[id].clone();
