@@ -4,7 +4,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "real/live.rs"]
 mod live;
 mod perl;
 mod real;

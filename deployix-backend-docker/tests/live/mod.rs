@@ -1,5 +1,7 @@
 //! Steps carried out one after the other, and a look at what they left on the engine.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::{
     collections::BTreeMap,
     io::{Read, Write},
@@ -25,8 +27,10 @@ use deployix_core::{
     spec::Deployment,
 };
 
-use super::{docker, docker_json};
-use crate::stage::compiled_whole;
+use crate::{
+    real::{docker, docker_json},
+    stage::compiled_whole,
+};
 
 /// An engine as one deployment sees it, and what the tests know to stand.
 pub(crate) struct World {
