@@ -86,6 +86,14 @@ fn address(given: Option<&str>, docker_host: Option<String>) -> Result<String, B
         Some(address) => address.to_owned(),
     };
     match address.split_once("://") {
+        // The client would take it for a part of the host's name.
+        Some(("ssh", rest)) if rest.contains(':') => {
+            let message = format!(
+                "{address} names a port: give it to SSH instead, as `Port` of a `Host` in \
+                 ~/.ssh/config, and name that host"
+            );
+            Err(BackendError::permanent(ErrorKind::Invalid, "connect", message).as_it_was())
+        }
         Some(("unix" | "tcp" | "ssh", rest)) if !rest.is_empty() => Ok(address),
         _ => {
             let message = format!(
@@ -207,6 +215,12 @@ pub(super) fn is_being_removed(error: &Error) -> bool {
         if message.contains("is already in progress"))
 }
 
+/// Whether another container has the name.
+pub(super) fn is_taken(error: &Error) -> bool {
+    matches!(error, Error::DockerResponseServerError { status_code: 409, message }
+        if message.contains("is already in use by container"))
+}
+
 /// What is there, or nothing where it is not.
 pub(super) fn found<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {
@@ -229,7 +243,7 @@ mod tests {
         assert_eq!(read(Some("local"), Some("tcp://10.0.0.2:2375")), "tcp://10.0.0.2:2375");
         assert_eq!(read(Some("rack1.example.com"), None), "ssh://rack1.example.com");
         assert_eq!(read(Some("ssh://me@rack1"), Some("unix:///x")), "ssh://me@rack1");
-        for bad in ["https://rack1", "tcp://", "npipe:////./pipe/x"] {
+        for bad in ["https://rack1", "ssh://me@rack1:2222", "tcp://", "npipe:////./pipe/x"] {
             let error = address(Some(bad), None).unwrap_err();
             assert!(error.to_string().contains(bad), "{error}");
         }

@@ -21,6 +21,16 @@ use super::{
 /// How many lines of a build's log an error holds.
 const LAST_LINES: usize = 20;
 
+/// What a build fails with that is worth another try: the engine is stopped, or somebody removes a
+/// stage that two builds share.
+const INTERRUPTED: [&str; 5] = [
+    "context canceled",
+    "shutting down",
+    "transport is closing",
+    "unexpected EOF",
+    "No such image",
+];
+
 /// Builds under way on one engine, and the stages that they left.
 ///
 /// A builder keeps each stage that another copied from as an image without a name. Two builds may
@@ -138,7 +148,8 @@ async fn build(
         .version(BuilderVersion::BuilderV1)
         .build();
     let body = bollard::body_full(archive.into());
-    let mut log = engine.docker().build_image(options, None, Some(body));
+    let patient = engine.patient();
+    let mut log = patient.build_image(options, None, Some(body));
     let mut lines = Lines::default();
     while let Some(part) = log.next().await {
         let failed = match part {
@@ -164,6 +175,13 @@ async fn build(
             Err(error) => return Err(engine.error("build image", error)),
         };
         if let Some(failed) = failed {
+            if INTERRUPTED.iter().any(|part| failed.contains(part)) {
+                return Err(BackendError::temporary(
+                    ErrorKind::Unavailable,
+                    "build image",
+                    format!("the engine left off building {image}: {failed}"),
+                ));
+            }
             let told: Vec<_> = lines.last.into();
             let message = format!("{image} does not build: {failed}\n{}", told.join("\n"));
             let message = message.trim_end();
@@ -171,7 +189,14 @@ async fn build(
             return Err(error.as_it_was());
         }
     }
-    Ok(())
+    match found(engine.docker().inspect_image(image).await) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => {
+            let message = format!("the engine left off building {image} without a word");
+            Err(BackendError::temporary(ErrorKind::Unavailable, "build image", message))
+        }
+        Err(error) => Err(engine.error("inspect image", error)),
+    }
 }
 
 /// A log that comes in pieces.

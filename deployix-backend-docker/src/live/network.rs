@@ -23,12 +23,9 @@ pub(super) async fn apply(engine: &Engine, step: &Step<'_>) -> Result<(), Backen
         };
     }
     if let Some(network) = standing {
-        let labels = network.labels.as_ref();
-        let labelled = |key| labels.and_then(|labels| labels.get(key)).map(String::as_str);
-        if labelled(label::DIGEST) == Some(&step.resource.digest().to_string()) {
-            return Ok(());
-        }
-        if labelled(label::RESOURCE) != Some(step.resource.id().as_str()) {
+        let made_for = network.labels.as_ref().and_then(|labels| labels.get(label::RESOURCE));
+        // Its name holds the version of all that matters, and the engine makes it in one go.
+        if made_for.map(String::as_str) != Some(step.resource.id().as_str()) {
             let message = format!(
                 "there is a network {name} that was not made for this: remove it, with \
                  `docker network rm`, or rename the deployment"
@@ -36,7 +33,7 @@ pub(super) async fn apply(engine: &Engine, step: &Step<'_>) -> Result<(), Backen
             let error = BackendError::permanent(ErrorKind::Conflict, "create network", message);
             return Err(error.as_it_was());
         }
-        remove(engine, &network).await?;
+        return Ok(());
     }
     create(engine, step, name).await
 }
