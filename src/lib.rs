@@ -1,7 +1,8 @@
 //! Describes what runs apart from where it runs, and lets pluggable backends make it real.
 //!
 //! This crate is the thin front of the workspace: it re-exports the [`core`] and the backends that
-//! its features `docker`, `ec2` and `nixos` turn on, and puts them into one [`registry`].
+//! its features `docker`, `ec2` and `nixos` turn on, and puts them into one [`registry`]. With
+//! `docker-live` the Docker backend makes its resources real as well.
 //!
 //! ```
 //! use deployix::core::{

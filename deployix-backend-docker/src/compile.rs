@@ -231,10 +231,8 @@ pub(crate) fn compile(unit: &Unit<'_>) -> Result<Artifact, CompileError> {
             for path in &program.state {
                 let name = naming::volume(&container, path);
                 let on_engine = naming::on_engine(unit.deployment, target, &name);
-                let inputs = Inputs::from([("name", on_engine.into())]);
                 let id = naming::resource(target, "volume", &name)?;
-                let volume = Resource::new(id, owner.clone(), inputs, []).holding_data();
-                artifact.resources.push(volume);
+                artifact.resources.push(volume(id, owner.clone(), &on_engine));
             }
         }
     }
@@ -263,6 +261,12 @@ pub(crate) fn image_id(
 ) -> Result<ResourceId, CompileError> {
     let version = image.rsplit(':').next().unwrap_or_default();
     naming::resource(target, "image", &format!("{folder}.{version}"))
+}
+
+/// A volume as a resource.
+pub(crate) fn volume(id: ResourceId, owner: Owner, on_engine: &str) -> Resource {
+    let inputs = Inputs::from([("name", on_engine.into())]);
+    Resource::new(id, owner, inputs, []).holding_data()
 }
 
 /// An image as a resource, with its build context.

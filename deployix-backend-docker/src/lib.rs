@@ -15,12 +15,17 @@
 //! Sockets opened before their program (`on-demand`), programs that say themselves that they are
 //! ready, calendars and IPsec are refused with a remedy. Hosts outside cannot be told by name: who
 //! reaches one can reach all.
-
+//!
+//! # Making it real
+//! With the feature `live` the backend talks to the engine of its target: `address` names it as
+//! `local` (what `DOCKER_HOST` says, or this machine's), `unix://PATH`, `tcp://HOST:PORT`,
+//! `ssh://USER@HOST`, or as a bare host that is reached over SSH. Each replica of a functionality is
+//! one resource, rolled out as a whole; see ARCHITECTURE.md for how.
 //!
 //! An engine that was killed starts containers in no particular order, and one that shares the
 //! network namespace of another which is not up yet stays down
 //! ([moby/moby#50326](https://github.com/moby/moby/issues/50326)): `docker compose up --detach`
-//! starts it. It fails closed: no program runs without its packet filter.
+//! starts it, and so does a step about it. It fails closed: no program runs without its packet filter.
 
 mod assemble;
 mod backend;

@@ -4,7 +4,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "real/live.rs"]
 mod live;
 mod perl;
 mod real;
@@ -260,6 +259,58 @@ fn what_somebody_changed_is_seen_and_mended() {
     world.repair(&instance).unwrap();
     world.assert_as_made();
     world.remove_all();
+}
+
+#[test]
+fn a_step_that_is_cut_off_anywhere_is_finished_or_undone_by_the_next() {
+    let with = |greeting: &str, gap: bool| {
+        let state = |page: ServiceBuilder| if gap { page.state("/var/lib/web") } else { page };
+        let web = functionality("web", state(page(greeting)).build().unwrap(), &[]);
+        let peer = functionality("peer", page("peer").build().unwrap(), &["web"]);
+        let both = [web.shared(), peer.shared()].into_iter().collect();
+        deployment("cut", "10.214.160.0/20", both)
+    };
+    for gap in [false, true] {
+        let mut world =
+            World::new(&with("${secret:greeting}", gap)).with_secret("greeting", "hello");
+        let first = world.plan(with("0 ${secret:greeting}", gap));
+        let instance = |plan: &deployix_core::plan::Plan| {
+            let is_web = |step: &&deployix_core::plan::PlannedStep| {
+                step.id().as_str() == "docker/box/instance/web"
+            };
+            plan.steps.iter().find(is_web).cloned()
+        };
+        let mut cuts = [0, 20, 50, 90, 140, 200, 280, 380, 500, 650, 900, 1_300, 3_200].into_iter();
+        for step in &first.steps {
+            if Some(step) == instance(&first).as_ref() {
+                for after in cuts.by_ref().take(6) {
+                    world.cut_off(&first, step, std::time::Duration::from_millis(after));
+                }
+            }
+            world.carry_out_one(&first, step).unwrap();
+        }
+        world.assert_as_made();
+        for (round, after) in
+            [0, 30, 80, 150, 250, 350, 500, 700, 1_000, 1_500, 3_000, 3_600].into_iter().enumerate()
+        {
+            let next = world.plan(with(&format!("{} ${{secret:greeting}}", round + 1), gap));
+            let step = instance(&next).unwrap();
+            world.cut_off(&next, &step, std::time::Duration::from_millis(after));
+            if round % 2 == 0 {
+                // The next run wants the same.
+                world.carry_out(&next).unwrap();
+            } else {
+                // The next run wants what was there before.
+                world.repair(step.id()).unwrap();
+            }
+            world.assert_as_made();
+            let standing = world.containers().len();
+            assert_eq!(standing, 4, "after {after} ms: {:?}", world.containers());
+            let secrets = world.listed("volume").len();
+            assert_eq!(secrets, 1 + usize::from(gap), "after {after} ms");
+        }
+        world.remove_all();
+    }
 }
 
 #[test]

@@ -184,8 +184,8 @@ mod tests {
     use deployix::core::{
         BackendId,
         backend::{MemoryBackend, Registry},
-        history::Standing,
-        plan::{Compiled, compile},
+        history::{Heads, Standing},
+        plan::{Compiled, Only, compile, plan},
         spec::{Catalog, Deployment, FunctionalitySpec, ServiceSpec, Target},
         topology::{Assignments, connect, place, resolve},
     };

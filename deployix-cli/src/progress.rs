@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anstream::{AutoStream, ColorChoice, adapter::strip_str};
 use anstyle::{AnsiColor, Style};
 use deployix::core::{
     ResourceId,
@@ -196,6 +197,8 @@ impl Progress {
     fn line(&mut self, line: &str) {
         match &mut self.view {
             View::Bars { all, .. } => {
+                let plain = AutoStream::choice(&io::stderr()) == ColorChoice::Never;
+                let line = if plain { strip_str(line).to_string() } else { line.to_owned() };
                 // With standard error gone there is nobody left to tell.
                 let _ = all.println(line);
             }
@@ -258,5 +261,89 @@ pub(crate) fn fate_word(fate: &Fate) -> &'static str {
         Fate::Interrupted => "interrupted",
         Fate::PutBack => "put back",
         _ => "not done",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use deployix::core::{
+        BackendId, Name,
+        backend::{MemoryBackend, Registry},
+        history::Heads,
+        plan::{Only, PlannedAction, compile_anew, plan},
+        spec::{Catalog, Deployment, FunctionalitySpec, ServiceSpec, Target},
+    };
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn name(text: &str) -> Name {
+        Name::new(text).unwrap()
+    }
+
+    /// A page and the target it is on.
+    fn planned() -> Plan {
+        let service = ServiceSpec::builder(["page"]).build().unwrap();
+        let catalog: Catalog =
+            [FunctionalitySpec::new("page", service).unwrap().shared()].into_iter().collect();
+        let mut deployment = Deployment::new(name("shop"), vec![catalog]);
+        let target = Target::machine(name("box"), BackendId::new("memory").unwrap());
+        deployment.infrastructure.targets.insert(name("box"), target);
+        let registry = Registry::new().with(MemoryBackend::new());
+        let compiled = compile_anew(deployment, &registry).complete().unwrap();
+        plan(&compiled, &Heads::default(), &registry, &Only::All)
+    }
+
+    #[test]
+    fn without_a_terminal_each_thing_that_happens_is_a_line() {
+        let kept = Kept::default();
+        let mut progress = Progress::with(&planned(), View::Lines(Box::new(kept.clone())));
+        let resource = ResourceId::new("memory/functionality/page").unwrap();
+        let owner = Owner::Functionality(name("page"));
+        let action = PlannedAction::Create;
+        let (resource, owner) = (|| resource.clone(), || owner.clone());
+        progress.show(&Event::Started { resource: resource(), owner: owner(), action });
+        for line in 0..20 {
+            let line = format!("\u{1b}[31mline {line}");
+            progress.show(&Event::Told { resource: resource(), owner: owner(), line });
+        }
+        let (error, after) = ("not now".to_owned(), Duration::from_millis(500));
+        progress.show(&Event::Retrying { resource: resource(), owner: owner(), error, after });
+        let end = StepEnd::Failed { error: "no".to_owned() };
+        progress.show(&Event::Finished { resource: resource(), owner: owner(), action, end });
+        let errors = vec![(resource(), "no".to_owned())];
+        let (functionality, fate) = (name("page"), Fate::Failed { errors });
+        progress.show(&Event::Settled { functionality, fate });
+        let (resource, owner) = (|| ResourceId::new("memory/target/box").unwrap(), name("box"));
+        let end = StepEnd::Blocked { by: Owner::Functionality(name("page")) };
+        let owner = Owner::Target(owner);
+        progress.show(&Event::Finished { resource: resource(), owner, action, end });
+        let logs = progress.finish();
+
+        let told: Vec<_> = logs.values().flatten().map(String::as_str).collect();
+        assert_eq!(told.len(), KEPT);
+        assert_eq!(told.last(), Some(&"\u{1b}[31mline 19"));
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let text = strip_str(&text).to_string();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "page: create memory/functionality/page");
+        assert_eq!(lines[1], "page: memory/functionality/page: again in 0.5 s, since not now");
+        assert!(lines[2].starts_with("✘ page: failed after 0.") && lines[2].ends_with("(1 of 2)"));
+        assert_eq!(lines[3..], ["✘ target box: blocked (2 of 2)"]);
     }
 }

@@ -68,7 +68,7 @@ pub(crate) fn closing(plan: &Plan, report: &Report, heads: Option<&Heads>, logs:
     let good = report.fates.iter().filter(|(owner, _)| matches!(owner, Owner::Functionality(_)));
     let (good, bad): (Vec<_>, Vec<_>) = good.partition(|(_, fate)| fate.is_good());
     text += &format!(
-        "\n{} of {} done in generation {}; {} unchanged\n",
+        "\n{} of {} done; generation {}; {} unchanged\n",
         good.len(),
         super::command::counted(good.len() + bad.len(), "functionality", "functionalities"),
         report.generation,
@@ -96,8 +96,14 @@ fn why(owner: &Owner, fate: &Fate, heads: Option<&Heads>) -> String {
             let in_doubt = heads.is_some_and(|heads| {
                 heads.open.values().any(|open| open.resource.owner() == owner)
             });
-            let stands =
-                if in_doubt { "what stands of it is in doubt" } else { "as it was before" };
+            let stood = heads.is_none_or(|heads| {
+                heads.resources.values().any(|standing| standing.resource.owner() == owner)
+            });
+            let stands = match (in_doubt, stood) {
+                (true, _) => "what stands of it is in doubt",
+                (false, true) => "as it was before",
+                (false, false) => "nothing of it stands",
+            };
             let error = errors.first().and_then(|(_, error)| error.lines().next());
             format!("{}; {stands}", shortened(error.unwrap_or("see below")))
         }

@@ -99,7 +99,9 @@ fn who_deploys_what_somebody_is_at_is_refused_and_settles_what_a_dead_one_left()
     let mut first = home.start("deploy --yes --only slow");
     wait_for("the first one's container", || home.world().of("slow").count() > 0);
 
+    let begin = Instant::now();
     let refused = home.run("deploy --yes --only slow").failed();
+    println!("refused after {:?}", begin.elapsed());
     let told = refused.told();
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let process = format!("(process {})", first.id());
@@ -110,11 +112,14 @@ fn who_deploys_what_somebody_is_at_is_refused_and_settles_what_a_dead_one_left()
     assert!(status.contains(&process) || status.contains("held"), "{status}");
     // Whoever wants something else is not kept from it.
     home.run("deploy --yes --only other").done();
+    println!("the other after {:?}", begin.elapsed());
+    assert!(first.try_wait().unwrap().is_none(), "the first one is still at it");
 
     kill(first.id(), "KILL");
     first.wait().unwrap();
     let begin = Instant::now();
     home.run("deploy --yes --only slow").done();
+    assert!(home.can("slow", &["test", "-e", "/tmp/ready"]), "it is done once it is ready");
     println!("after the holder's death: {:?}", begin.elapsed());
     assert!(begin.elapsed() < Duration::from_secs(50), "a dead one's claim is not waited for");
     home.run("plan --refresh --exit-code").done();

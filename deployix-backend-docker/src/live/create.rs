@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 
 use super::{
     container,
+    engine::{found, is_taken},
     instance::{Made, Roll},
     label::{self, Part},
     ready::{self, Failure},
@@ -22,6 +23,11 @@ use crate::{
     instance::Member,
     namespace, naming,
 };
+
+/// How often a name that is taken is cleared.
+const CLEAR_TRIES: usize = 20;
+/// How long to wait for a container whose name is taken and that is not there yet.
+const CLEAR_AFTER: std::time::Duration = std::time::Duration::from_millis(100);
 
 impl Roll<'_> {
     /// Makes all containers that stay, starting none.
@@ -120,11 +126,43 @@ impl Roll<'_> {
         name: &str,
         body: ContainerCreateBody,
     ) -> Result<String, BackendError> {
-        let options = CreateContainerOptionsBuilder::new().name(&self.on_engine(name)).build();
-        let created = self.engine.docker().create_container(Some(options), body).await;
-        created
-            .map(|created| created.id)
-            .map_err(|error| self.engine.error("create container", error))
+        let on_engine = self.on_engine(name);
+        let options = CreateContainerOptionsBuilder::new().name(&on_engine).build();
+        let mut tries = 0..CLEAR_TRIES;
+        loop {
+            let created =
+                self.engine.docker().create_container(Some(options.clone()), body.clone()).await;
+            match created {
+                Ok(created) => return Ok(created.id),
+                Err(error) if is_taken(&error) && tries.next().is_some() => {
+                    self.clear(&on_engine).await?;
+                }
+                Err(error) => return Err(self.engine.error("create container", error)),
+            }
+        }
+    }
+
+    /// Removes a container of this version that was not there before: the engine finished what a
+    /// process asked for that is no more.
+    async fn clear(&self, on_engine: &str) -> Result<(), BackendError> {
+        let inspected = found(self.engine.docker().inspect_container(on_engine, None).await)
+            .map_err(|error| self.engine.error("inspect container", error))?;
+        let Some(inspected) = inspected else {
+            // Its name is taken before it is there.
+            tokio::time::sleep(CLEAR_AFTER).await;
+            return Ok(());
+        };
+        let labels = inspected.config.and_then(|config| config.labels).unwrap_or_default();
+        let own = labels.get(label::RESOURCE).map(String::as_str)
+            == Some(self.step.resource.id().as_str());
+        if !own {
+            let message = format!(
+                "there is a container {on_engine} that was not made for this: remove it, with \
+                 `docker rm`, or rename the deployment"
+            );
+            return Err(BackendError::permanent(ErrorKind::Conflict, "create container", message));
+        }
+        stand::remove_one(self.engine, on_engine).await
     }
 
     async fn pull(&self, image: &str) -> Result<(), BackendError> {

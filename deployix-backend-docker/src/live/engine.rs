@@ -5,7 +5,7 @@ use std::{
     env,
     error::Error as _,
     fmt, io,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -14,6 +14,8 @@ use deployix_core::{
     backend::{BackendError, ErrorKind},
     spec::Target,
 };
+
+use super::image::Builds;
 
 /// Seconds after which an engine that has not begun to answer is given up.
 const TIMEOUT: u64 = 120;
@@ -36,6 +38,8 @@ impl fmt::Debug for Connections {
 pub(super) struct Engine {
     docker: Docker,
     address: String,
+    /// Builds under way.
+    pub(super) builds: Arc<Builds>,
 }
 
 impl Connections {
@@ -64,7 +68,7 @@ impl Connections {
             }
             .as_it_was()
         })?;
-        let engine = Engine { docker, address: address.clone() };
+        let engine = Engine { docker, address: address.clone(), builds: Arc::default() };
         engines.insert(address, engine.clone());
         Ok(engine)
     }
@@ -82,6 +86,14 @@ fn address(given: Option<&str>, docker_host: Option<String>) -> Result<String, B
         Some(address) => address.to_owned(),
     };
     match address.split_once("://") {
+        // The client would take it for a part of the host's name.
+        Some(("ssh", rest)) if rest.contains(':') => {
+            let message = format!(
+                "{address} names a port: give it to SSH instead, as `Port` of a `Host` in \
+                 ~/.ssh/config, and name that host"
+            );
+            Err(BackendError::permanent(ErrorKind::Invalid, "connect", message).as_it_was())
+        }
         Some(("unix" | "tcp" | "ssh", rest)) if !rest.is_empty() => Ok(address),
         _ => {
             let message = format!(
@@ -203,6 +215,12 @@ pub(super) fn is_being_removed(error: &Error) -> bool {
         if message.contains("is already in progress"))
 }
 
+/// Whether another container has the name.
+pub(super) fn is_taken(error: &Error) -> bool {
+    matches!(error, Error::DockerResponseServerError { status_code: 409, message }
+        if message.contains("is already in use by container"))
+}
+
 /// What is there, or nothing where it is not.
 pub(super) fn found<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {
@@ -225,7 +243,7 @@ mod tests {
         assert_eq!(read(Some("local"), Some("tcp://10.0.0.2:2375")), "tcp://10.0.0.2:2375");
         assert_eq!(read(Some("rack1.example.com"), None), "ssh://rack1.example.com");
         assert_eq!(read(Some("ssh://me@rack1"), Some("unix:///x")), "ssh://me@rack1");
-        for bad in ["https://rack1", "tcp://", "npipe:////./pipe/x"] {
+        for bad in ["https://rack1", "ssh://me@rack1:2222", "tcp://", "npipe:////./pipe/x"] {
             let error = address(Some(bad), None).unwrap_err();
             assert!(error.to_string().contains(bad), "{error}");
         }
@@ -234,7 +252,8 @@ mod tests {
     #[test]
     fn errors_say_whether_to_try_again() {
         let docker = connect("tcp://127.0.0.1:1").unwrap();
-        let engine = Engine { docker, address: "tcp://127.0.0.1:1".to_owned() };
+        let address = "tcp://127.0.0.1:1".to_owned();
+        let engine = Engine { docker, address, builds: Arc::default() };
         let said = |status_code, message: &str| {
             let message = message.to_owned();
             engine.error("start", Error::DockerResponseServerError { status_code, message })
@@ -251,7 +270,8 @@ mod tests {
     #[tokio::test]
     async fn an_engine_that_is_not_there_may_come_back() {
         let docker = connect("tcp://127.0.0.1:1").unwrap();
-        let engine = Engine { docker, address: "tcp://127.0.0.1:1".to_owned() };
+        let address = "tcp://127.0.0.1:1".to_owned();
+        let engine = Engine { docker, address, builds: Arc::default() };
         let error = engine.docker().ping().await.unwrap_err();
         let error = engine.error("ping", error);
         assert_eq!(error.status(), ErrorStatus::Temporary);

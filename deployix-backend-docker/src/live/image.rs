@@ -1,6 +1,9 @@
 //! Images: built from a context that the resource names file by file.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::{Mutex, PoisonError},
+};
 
 use bollard::{
     errors::Error,
@@ -8,6 +11,7 @@ use bollard::{
 };
 use deployix_core::backend::{Action, BackendError, ErrorKind, Input, Step, StepContext};
 use futures_util::StreamExt;
+use tokio::sync::RwLock;
 
 use super::{
     engine::{Engine, found, is_missing},
@@ -16,6 +20,44 @@ use super::{
 
 /// How many lines of a build's log an error holds.
 const LAST_LINES: usize = 20;
+
+/// What a build fails with that is worth another try: the engine is stopped, or somebody removes a
+/// stage that two builds share.
+const INTERRUPTED: [&str; 5] = [
+    "context canceled",
+    "shutting down",
+    "transport is closing",
+    "unexpected EOF",
+    "No such image",
+];
+
+/// Builds under way on one engine, and the stages that they left.
+///
+/// A builder keeps each stage that another copied from as an image without a name. Two builds may
+/// share one, so these go once none is under way.
+#[derive(Default)]
+pub(super) struct Builds {
+    under_way: RwLock<()>,
+    stages: Mutex<BTreeSet<String>>,
+}
+
+impl Builds {
+    /// Removes what builds left, where none is under way; what is in use stays.
+    async fn sweep(&self, engine: &Engine) {
+        let Ok(_alone) = self.under_way.try_write() else { return };
+        let stages =
+            std::mem::take(&mut *self.stages.lock().unwrap_or_else(PoisonError::into_inner));
+        for stage in stages {
+            let options = RemoveImageOptionsBuilder::new().build();
+            let _ = engine.docker().remove_image(&stage, Some(options), None).await;
+        }
+    }
+
+    fn left(&self, stage: String) {
+        // Every change is one insertion, so a panic elsewhere leaves the set whole.
+        self.stages.lock().unwrap_or_else(PoisonError::into_inner).insert(stage);
+    }
+}
 
 pub(super) async fn apply(
     engine: &Engine,
@@ -34,7 +76,12 @@ pub(super) async fn apply(
         return Ok(());
     }
     let archive = archive(step, context).await?;
-    build(engine, step, context, image, archive).await?;
+    let built = {
+        let _one_more = engine.builds.under_way.read().await;
+        build(engine, step, context, image, archive).await
+    };
+    engine.builds.sweep(engine).await;
+    built?;
     if let Some(before) = before {
         // Without its name nobody would know what it is; in use or the same, it stays.
         let options = RemoveImageOptionsBuilder::new().build();
@@ -101,8 +148,9 @@ async fn build(
         .version(BuilderVersion::BuilderV1)
         .build();
     let body = bollard::body_full(archive.into());
-    let mut log = engine.docker().build_image(options, None, Some(body));
-    let mut lines = Lines { last: VecDeque::new(), rest: String::new() };
+    let patient = engine.patient();
+    let mut log = patient.build_image(options, None, Some(body));
+    let mut lines = Lines::default();
     while let Some(part) = log.next().await {
         let failed = match part {
             Ok(part) => {
@@ -112,7 +160,12 @@ async fn build(
                     text.push_str(&status);
                     text.push('\n');
                 }
-                lines.add(&text, &|line| context.tell(line));
+                let mut stages = Vec::new();
+                lines.add(&text, &mut |line, stage| {
+                    context.tell(line);
+                    stages.extend(stage);
+                });
+                stages.into_iter().for_each(|stage| engine.builds.left(stage));
                 part.error_detail.map(|detail| detail.message.unwrap_or_default())
             }
             Err(Error::DockerStreamError { error }) => Some(error),
@@ -122,6 +175,13 @@ async fn build(
             Err(error) => return Err(engine.error("build image", error)),
         };
         if let Some(failed) = failed {
+            if INTERRUPTED.iter().any(|part| failed.contains(part)) {
+                return Err(BackendError::temporary(
+                    ErrorKind::Unavailable,
+                    "build image",
+                    format!("the engine left off building {image}: {failed}"),
+                ));
+            }
             let told: Vec<_> = lines.last.into();
             let message = format!("{image} does not build: {failed}\n{}", told.join("\n"));
             let message = message.trim_end();
@@ -129,18 +189,30 @@ async fn build(
             return Err(error.as_it_was());
         }
     }
-    Ok(())
+    match found(engine.docker().inspect_image(image).await) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => {
+            let message = format!("the engine left off building {image} without a word");
+            Err(BackendError::temporary(ErrorKind::Unavailable, "build image", message))
+        }
+        Err(error) => Err(engine.error("inspect image", error)),
+    }
 }
 
 /// A log that comes in pieces.
+#[derive(Default)]
 struct Lines {
     last: VecDeque<String>,
     /// A line that has not ended yet.
     rest: String,
+    /// The image after the last instruction.
+    image: Option<String>,
 }
 
 impl Lines {
-    fn add(&mut self, text: &str, tell: &dyn Fn(&str)) {
+    /// Adds a piece, and shows each line that ends in it; with the stage that ends there, if one
+    /// does.
+    fn add(&mut self, text: &str, show: &mut dyn FnMut(&str, Option<String>)) {
         self.rest.push_str(text);
         while let Some(end) = self.rest.find('\n') {
             let line: String = self.rest.drain(..=end).collect();
@@ -148,7 +220,13 @@ impl Lines {
             if line.is_empty() {
                 continue;
             }
-            tell(line);
+            let begins = line.starts_with("Step ") && line.contains(" : FROM ");
+            show(line, if begins { self.image.take() } else { None });
+            if let Some(image) = line.strip_prefix(" ---> ")
+                && image.bytes().all(|b| b.is_ascii_hexdigit())
+            {
+                self.image = Some(image.to_owned());
+            }
             if self.last.len() == LAST_LINES {
                 self.last.pop_front();
             }
@@ -171,16 +249,25 @@ mod tests {
 
     #[test]
     fn a_log_in_pieces_is_told_by_lines_and_its_end_is_kept() {
-        let told = std::sync::Mutex::new(Vec::new());
-        let mut lines = Lines { last: VecDeque::new(), rest: String::new() };
+        let mut told = Vec::new();
+        let mut lines = Lines::default();
         for part in ["Step 1", "/2\n\n ---> ab", "c\r\nx"] {
-            lines.add(part, &|line| told.lock().unwrap().push(line.to_owned()));
+            lines.add(part, &mut |line, _| told.push(line.to_owned()));
         }
-        assert_eq!(told.into_inner().unwrap(), ["Step 1/2", " ---> abc"]);
+        assert_eq!(told, ["Step 1/2", " ---> abc"]);
         for line in 0..30 {
-            lines.add(&format!("{line}\n"), &|_| {});
+            lines.add(&format!("{line}\n"), &mut |_, _| {});
         }
         assert_eq!(lines.last.len(), LAST_LINES);
         assert_eq!(lines.last.back().map(String::as_str), Some("29"));
+    }
+
+    #[test]
+    fn the_stage_before_another_is_known() {
+        let mut stages = Vec::new();
+        let log = "Step 1/3 : FROM a AS x\n ---> 0cc\nStep 2/3 : RUN y\n ---> Using cache\n ---> 04c\n\
+                   Step 3/3 : FROM a\n ---> 0cc\nSuccessfully built 0cc\n";
+        Lines::default().add(log, &mut |_, stage| stages.extend(stage));
+        assert_eq!(stages, ["04c"]);
     }
 }

@@ -176,7 +176,7 @@ impl Roll<'_> {
 
     /// Brings this version, which stands, to what it should be, and writes only what differs.
     async fn mend(
-        &self,
+        &mut self,
         made: Made,
         own: &[Standing],
         old: &[Standing],
@@ -195,6 +195,10 @@ impl Roll<'_> {
             self.wait(&made, &look).await
         };
         if let Err(failure) = mended.await {
+            for member in self.instance.programs.values() {
+                // Only so that they are left out of what is told.
+                let _ = self.values.read(member, self.context).await;
+            }
             let before = self.from().map(Resource::digest);
             let serves = |standing: &Standing| standing.digest == before;
             return Err(if old.iter().any(serves) {
@@ -379,9 +383,6 @@ impl Roll<'_> {
 
     /// Stops old versions, each program with its own signal and time, and removes them.
     async fn retire(&self, old: &[Standing]) -> Result<(), BackendError> {
-        if old.is_empty() {
-            return Ok(());
-        }
         if self.instance.gap.is_none() {
             self.drop_names(old).await?;
         }

@@ -3,7 +3,7 @@
 use bollard::{
     errors::Error,
     models::{Ipam, IpamConfig, NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect},
-    query_parameters::{InspectNetworkOptionsBuilder, ListNetworksOptionsBuilder},
+    query_parameters::InspectNetworkOptionsBuilder,
 };
 use deployix_core::backend::{Action, BackendError, ErrorKind, Input, Step};
 use ipnet::Ipv4Net;
@@ -23,12 +23,9 @@ pub(super) async fn apply(engine: &Engine, step: &Step<'_>) -> Result<(), Backen
         };
     }
     if let Some(network) = standing {
-        let labels = network.labels.as_ref();
-        let labelled = |key| labels.and_then(|labels| labels.get(key)).map(String::as_str);
-        if labelled(label::DIGEST) == Some(&step.resource.digest().to_string()) {
-            return Ok(());
-        }
-        if labelled(label::RESOURCE) != Some(step.resource.id().as_str()) {
+        let made_for = network.labels.as_ref().and_then(|labels| labels.get(label::RESOURCE));
+        // Its name holds the version of all that matters, and the engine makes it in one go.
+        if made_for.map(String::as_str) != Some(step.resource.id().as_str()) {
             let message = format!(
                 "there is a network {name} that was not made for this: remove it, with \
                  `docker network rm`, or rename the deployment"
@@ -36,7 +33,7 @@ pub(super) async fn apply(engine: &Engine, step: &Step<'_>) -> Result<(), Backen
             let error = BackendError::permanent(ErrorKind::Conflict, "create network", message);
             return Err(error.as_it_was());
         }
-        remove(engine, &network).await?;
+        return Ok(());
     }
     create(engine, step, name).await
 }
@@ -77,11 +74,12 @@ async fn create(engine: &Engine, step: &Step<'_>, name: &str) -> Result<(), Back
     let Err(error) = engine.docker().create_network(request).await else { return Ok(()) };
     let overlaps = matches!(&error, Error::DockerResponseServerError { message, .. }
         if message.contains("Pool overlaps"));
-    if overlaps && overlaps_own(engine, step, subnet).await? {
-        let message = format!(
-            "{subnet} is still that of another network of this deployment, which goes once what \
-             is on it was rolled"
-        );
+    let passing = match overlaps {
+        true => passing(engine, step, subnet).await?,
+        false => None,
+    };
+    if let Some(why) = passing {
+        let message = format!("{subnet} is still that of another network{why}");
         let error = BackendError::temporary(ErrorKind::Conflict, "create network", message);
         return Err(error.as_it_was());
     }
@@ -89,21 +87,37 @@ async fn create(engine: &Engine, step: &Step<'_>, name: &str) -> Result<(), Back
     Err(if overlaps { error.as_it_was() } else { error })
 }
 
-/// Whether a network of the same deployment has some of these addresses.
-async fn overlaps_own(
+/// Why another network that has some of these addresses will not have them for long, where it will
+/// not.
+async fn passing(
     engine: &Engine,
     step: &Step<'_>,
     subnet: &str,
-) -> Result<bool, BackendError> {
-    let Ok(subnet) = subnet.parse::<Ipv4Net>() else { return Ok(false) };
-    let labels = label::of_target(step.deployment, &step.site.target.name);
-    let filters = [("label".to_owned(), labels)].into();
-    let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
-    let networks = engine.docker().list_networks(Some(options)).await;
+) -> Result<Option<&'static str>, BackendError> {
+    let Ok(subnet) = subnet.parse::<Ipv4Net>() else { return Ok(None) };
+    let networks = engine.docker().list_networks(None).await;
     let networks = networks.map_err(|error| engine.error("list networks", error))?;
-    let configs = networks.into_iter().filter_map(|network| network.ipam?.config).flatten();
-    let mut blocks = configs.filter_map(|config| config.subnet?.parse::<Ipv4Net>().ok());
-    Ok(blocks.any(|block| block.contains(&subnet) || subnet.contains(&block)))
+    let overlapping: Vec<_> = networks
+        .into_iter()
+        .filter(|network| {
+            let configs = network.ipam.iter().flat_map(|ipam| ipam.config.iter().flatten());
+            let mut blocks = configs.filter_map(|config| config.subnet.as_ref()?.parse().ok());
+            blocks.any(|block: Ipv4Net| block.contains(&subnet) || subnet.contains(&block))
+        })
+        .collect();
+    if overlapping.is_empty() {
+        // The engine is still making it, for a process that may be no more, or removing it.
+        return Ok(Some(", which the engine is just at"));
+    }
+    let own = [
+        ("deployix.deployment", step.deployment.as_str()),
+        ("deployix.target", step.site.target.name.as_str()),
+    ];
+    let is_own = overlapping.iter().any(|network| {
+        let label = |key| network.labels.as_ref()?.get(key).map(String::as_str);
+        own.iter().all(|(key, name)| label(*key) == Some(name))
+    });
+    Ok(is_own.then_some(" of this deployment, which goes once what is on it was rolled"))
 }
 
 /// Removes a network, and whatever is still on it from it.

@@ -3,23 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bollard::{
-    models::{ContainerSummary, ContainerSummaryStateEnum},
+    models::{ContainerSummary, ContainerSummaryStateEnum, Volume},
     query_parameters::{
         ListImagesOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
     },
 };
 use deployix_core::{
     Digest, Name, ResourceId,
-    backend::{BackendError, Observed},
+    backend::{BackendError, Observed, Owner},
 };
 use futures_util::{StreamExt, stream};
 
 use super::{
     engine::{Engine, found},
     label::{self, Part},
+    ready,
     stand::{self, Standing},
 };
-use crate::compose::Attachment;
+use crate::{compile, compose::Attachment, naming};
 
 /// How many containers are looked at closely at once.
 const AT_ONCE: usize = 16;
@@ -49,14 +50,17 @@ pub(super) async fn observe(
     }
     let mut instances: BTreeMap<ResourceId, Vec<ContainerSummary>> = BTreeMap::new();
     let mut owners = BTreeMap::new();
+    let mut secrets = BTreeMap::new();
     let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
     let volumes = engine.docker().list_volumes(Some(options)).await;
     let volumes = volumes.map_err(|error| engine.error("list volumes", error))?;
     for volume in volumes.volumes.into_iter().flatten() {
-        let Some(of) = observed(|key| volume.labels.get(key)) else { continue };
+        let of = observed(|key| volume.labels.get(key));
+        let Some(of) = of.or_else(|| adopted(&volume, deployment, target)) else { continue };
         if volume.labels.contains_key(label::PART) {
-            // Secrets alone, without a container, are of an instance in pieces.
+            // Secrets of a version without containers are of an instance in pieces.
             instances.entry(of.id.clone()).or_default();
+            secrets.entry(of.id.clone()).or_insert_with(BTreeSet::new).insert(of.digest);
             owners.insert(of.id.clone(), of);
         } else {
             seen.push(of);
@@ -70,7 +74,8 @@ pub(super) async fn observe(
     }
     let looked = instances.into_iter().filter_map(|(id, containers)| {
         let of = owners.remove(&id)?;
-        Some(instance(engine, of, containers))
+        let secrets = secrets.remove(&id).unwrap_or_default();
+        Some(instance(engine, of, containers, secrets))
     });
     let mut looked = stream::iter(looked).buffer_unordered(AT_ONCE);
     while let Some(instance) = looked.next().await {
@@ -89,14 +94,27 @@ fn observed<'l>(label: impl Fn(&str) -> Option<&'l String>) -> Option<Observed> 
     Some(observed)
 }
 
+/// A volume that `docker compose` made and that holds the same data under the same name.
+fn adopted(volume: &Volume, deployment: &Name, target: &Name) -> Option<Observed> {
+    let own = volume.name.strip_prefix(&naming::on_engine(deployment, target, ""))?;
+    let id = naming::resource(target, "volume", own).ok()?;
+    let owner = Name::new(volume.labels.get("deployix.functionality")?).ok()?;
+    let resource = compile::volume(id.clone(), Owner::Functionality(owner), &volume.name);
+    let mut observed = Observed::new(id, Some(resource.digest()));
+    observed.owner = Some(resource.owner().clone());
+    Some(observed)
+}
+
 /// An instance by its containers: of one version only where all of it is there and nothing else.
 async fn instance(
     engine: &Engine,
     mut observed: Observed,
     summaries: Vec<ContainerSummary>,
+    secrets: BTreeSet<Option<Digest>>,
 ) -> Result<Observed, BackendError> {
     let standing: Vec<_> = summaries.iter().filter_map(Standing::read).collect();
-    let versions: BTreeSet<Option<Digest>> = standing.iter().map(|s| s.digest).collect();
+    let versions = standing.iter().map(|s| s.digest).chain(secrets);
+    let versions: BTreeSet<Option<Digest>> = versions.collect();
     observed.digest = None;
     if versions.len() > 1 {
         observed.drift.push("two versions of it stand".to_owned());
@@ -127,6 +145,12 @@ async fn instance(
         observed.digest = holder.digest;
     }
     let mut drift: BTreeSet<String> = summaries.iter().filter_map(drifted).collect();
+    // Whoever made it may have died before it was ready; nobody has seen it so.
+    for summary in summaries.iter().filter(|summary| is_starting(summary)) {
+        if !ready::is_ready(engine, summary.id.as_deref().unwrap_or_default()).await? {
+            drift.insert("it is not ready yet".to_owned());
+        }
+    }
     let networks: BTreeMap<String, Attachment> =
         read(label::NETWORKS).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     if holder.running && !networks.is_empty() {
@@ -149,6 +173,11 @@ fn drifted(summary: &ContainerSummary) -> Option<String> {
         _ => return None,
     };
     Some(what.to_owned())
+}
+
+/// Whether the engine has not come to check yet, or not with success.
+fn is_starting(summary: &ContainerSummary) -> bool {
+    summary.status.as_deref().unwrap_or_default().ends_with("(health: starting)")
 }
 
 /// Networks that a namespace is not in, or not by its names. Only a close look tells names.

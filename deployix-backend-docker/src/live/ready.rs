@@ -77,6 +77,8 @@ pub(super) async fn program(
                     }
                     let left = within.saturating_sub(begin.elapsed()).max(EVERY);
                     match try_check(engine, id, check, left).await {
+                        // What the engine takes for unhealthy is once it says otherwise.
+                        Ok(()) if health == Some(HealthStatusEnum::UNHEALTHY) => {}
                         Ok(()) => return Ok(()),
                         Err(why) => said = why,
                     }
@@ -160,6 +162,25 @@ async fn state(
 
 fn failed(id: &str, why: String) -> Failure {
     Failure::NotReady { id: id.to_owned(), why }
+}
+
+/// Whether a program is ready by the check that its container has, run once; where the engine does
+/// not know yet.
+pub(super) async fn is_ready(engine: &Engine, id: &str) -> Result<bool, BackendError> {
+    let inspected = found(engine.docker().inspect_container(id, None).await)
+        .map_err(|error| engine.error("inspect container", error))?;
+    let check = inspected.and_then(|inspected| inspected.config?.healthcheck);
+    let Some((test, timeout)) = check.and_then(|check| Some((check.test?, check.timeout))) else {
+        return Ok(true);
+    };
+    let within = timeout.and_then(|nanos| u64::try_from(nanos).ok()).filter(|nanos| *nanos > 0);
+    let within = within.map_or(STEADY * 30, Duration::from_nanos);
+    match test.split_first() {
+        Some((kind, command)) if kind == "CMD" => {
+            Ok(run(engine, id, command.to_vec(), within).await.is_ok())
+        }
+        _ => Ok(true),
+    }
 }
 
 /// Runs a check once; where it fails, tells what it said.

@@ -62,7 +62,7 @@ impl Values {
         })?;
         let options = UploadToContainerOptionsBuilder::new().path(&folder(container)).build();
         let body = bollard::body_full(archive.into());
-        let uploaded = engine.docker().upload_to_container(through, Some(options), body).await;
+        let uploaded = engine.patient().upload_to_container(through, Some(options), body).await;
         uploaded.map_err(|error| engine.error("write secrets", error))
     }
 
@@ -89,8 +89,10 @@ impl Values {
         for (name, value) in &self.0 {
             let value = String::from_utf8_lossy(value.expose());
             // A shorter one would be found everywhere, and tell itself by that.
-            if value.trim().len() > 2 {
-                text = text.replace(value.trim(), &format!("(the secret {name})"));
+            for part in std::iter::once(&*value).chain(value.lines()).map(str::trim) {
+                if part.len() > 2 {
+                    text = text.replace(part, &format!("(the secret {name})"));
+                }
             }
         }
         text
@@ -123,8 +125,8 @@ mod tests {
     #[test]
     fn values_are_left_out_of_what_is_told() {
         let name = SecretName::new("db").unwrap();
-        let values = Values(vec![(name, SecretValue::new(b"p4ssw0rd\n".to_vec()))]);
-        let told = values.redact("cannot log in with p4ssw0rd: refused".to_owned());
-        assert_eq!(told, "cannot log in with (the secret db): refused");
+        let values = Values(vec![(name, SecretValue::new(b"p4ssw0rd\nsecond\n".to_vec()))]);
+        let told = values.redact("cannot log in with p4ssw0rd: second refused".to_owned());
+        assert_eq!(told, "cannot log in with (the secret db): (the secret db) refused");
     }
 }

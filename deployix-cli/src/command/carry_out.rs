@@ -109,7 +109,8 @@ impl Work {
             self.found.extend(unusable);
         }
 
-        if !session.json && !(plan.steps.is_empty() && plan.left.is_empty()) {
+        let told = !plan.steps.is_empty() || !plan.left.is_empty();
+        if told && !session.json {
             let heads = journal.heads().await.ok();
             let table = tables::closing(&plan, &report, heads.as_ref(), &logs);
             session.print(&format!("\n{table}"));

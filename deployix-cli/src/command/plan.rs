@@ -54,8 +54,7 @@ async fn show(arguments: &arguments::Plan, session: &Session) -> Exit {
         .as_ref()
         .zip(only.as_ref())
         .map(|(ready, only)| plan(&ready.compiled, &ready.heads, &registry, only));
-    let saved = arguments.out.as_ref().zip(plan.as_ref()).map(|(out, plan)| (out, plan));
-    if let Some((out, plan)) = saved
+    if let Some((out, plan)) = arguments.out.as_ref().zip(plan.as_ref())
         && let Err(diagnostic) = plan_file::write(out, plan)
     {
         found.push(diagnostic);

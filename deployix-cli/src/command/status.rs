@@ -109,7 +109,15 @@ impl Document {
         // What was before the oldest thing that stands says nothing about what does.
         let oldest = heads.resources.values().map(|standing| standing.since).min();
         let story = match oldest {
-            Some(oldest) => Story::of(&journal.entries(oldest.saturating_sub(1)).await?),
+            Some(oldest) => {
+                let story = Story::of(&journal.entries(oldest.saturating_sub(1)).await?);
+                // Who did it is told where the run began, which may be long before.
+                if story.runs.iter().all(|run| run.by.is_some()) {
+                    story
+                } else {
+                    Story::of(&journal.entries(0).await?)
+                }
+            }
             None => Story::default(),
         };
         let mut diagnostics = Diagnostics::new();

@@ -4,7 +4,16 @@ use std::{io, process::Stdio};
 
 use crate::support::{Folder, Ran, SHOP, codes};
 
-const COMMANDS: [&str; 4] = ["check", "graph", "compile --out out", "plan"];
+const COMMANDS: [&str; 8] = [
+    "check",
+    "graph",
+    "compile --out out",
+    "plan",
+    "deploy --yes",
+    "status",
+    "history",
+    "destroy --yes",
+];
 
 /// A file that cannot be read as a whole, so that every command has something to tell.
 const BROKEN: &str = "version = 1\nname = \"shop\"\nnme = 1\n";
@@ -12,7 +21,7 @@ const BROKEN: &str = "version = 1\nname = \"shop\"\nnme = 1\n";
 #[test]
 fn wrong_usage_exits_with_2() {
     let folder = Folder::new();
-    for arguments in ["", "chekc", "check --colour", "check a b", "plan --only", "deploy"] {
+    for arguments in ["", "chekc", "check --colour", "check a b", "plan --only", "deploy --plan"] {
         folder.run(arguments).wrong_usage();
     }
     folder.run("--help").done();

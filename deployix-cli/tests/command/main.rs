@@ -3,9 +3,13 @@
 
 mod check;
 mod compile;
+mod deploy;
+mod destroy;
 mod general;
 mod graph;
+mod history;
 mod hydra;
 mod init;
 mod plan;
+mod status;
 mod support;

@@ -8,7 +8,7 @@ use crate::support::{Folder, SHOP, SHUFFLED, codes, keys};
 fn against_nothing_everything_is_made() {
     let ran = Folder::with(SHOP).run("plan").done();
     let text = &ran.stdout;
-    for line in ["db", "page", "page → db", "  + create docker/box/image/page"] {
+    for line in ["db", "page", "page → db", "  + create docker/box/instance/page"] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
     let created = text.matches("+ create").count();
@@ -23,9 +23,12 @@ fn against_nothing_everything_is_made() {
 fn the_document_is_the_plan() {
     let (document, code) = Folder::with(SHOP).json("plan");
     assert_eq!(code, Some(0));
-    assert_eq!(keys(&document), ["diagnostics", "generation", "kept", "left", "steps"]);
+    assert_eq!(
+        keys(&document),
+        ["data-kept", "diagnostics", "drift", "generation", "kept", "left", "steps"]
+    );
     let steps = document["steps"].as_array().unwrap();
-    assert_eq!(keys(&steps[0]), ["action", "after", "changes", "owner", "resource"]);
+    assert_eq!(keys(&steps[0]), ["action", "after", "changes", "owner", "resource", "target"]);
     assert!(steps.iter().all(|step| step["action"] == "create"));
     // Every step comes after what it needs.
     for (at, step) in steps.iter().enumerate() {
@@ -81,4 +84,24 @@ fn what_failed_is_named_as_left() {
     assert!(ran.stdout.contains("docker/box/image/db"), "{}", ran.stdout);
     assert!(ran.stdout.ends_with("left as it is, since it failed: page\n"), "{}", ran.stdout);
     assert_eq!(folder.json("plan --only page").0["left"], json!(["page"]));
+}
+
+#[test]
+fn a_plan_is_saved_for_its_owner_alone_and_takes_nothing_elses_place() {
+    let folder = Folder::with(SHOP);
+    folder.run("plan --out plan.json").done();
+    let saved = folder.read("plan.json");
+    assert!(saved.starts_with("{\"kind\":\"deployix-plan\",\"format\":1,"), "{saved}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(folder.path().join("plan.json")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    folder.run("plan --out plan.json --only db").done();
+    assert!(folder.read("plan.json").len() < saved.len(), "a plan takes a plan's place");
+    let ran = folder.run("plan --out deployment.toml").failed();
+    assert!(ran.stderr.contains("is no plan"), "{}", ran.stderr);
+    assert_eq!(folder.read("deployment.toml"), SHOP);
+    assert_eq!(folder.files("").len(), 2, "nothing is left beside, and no history was made");
 }

@@ -7,6 +7,11 @@ use std::{
     process::{Command, Output},
 };
 
+use deployix::core::{
+    Name,
+    history::{Heads, History, Holder, IntentAction, Record, RunId, StepResult, store},
+    plan::Plan,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -58,6 +63,29 @@ service.software.debian = ["page"]
 service.start = ["page"]
 upstream-hosts = ["db.example.com"]
 fqdn = "page.example.com"
+"#;
+
+/// A page and its database on a machine whose backend only compiles.
+pub(crate) const RACK: &str = r#"
+version = 1
+name = "shop"
+
+[functionality.page]
+fqdn = "page.example.com"
+upstream-hosts = ["db.example.com"]
+service.start = ["page"]
+service.software.nix = ["page"]
+service.endpoints.http.port = 8000
+
+[functionality.db]
+fqdn = "db.example.com"
+service.start = ["db"]
+service.software.nix = ["db"]
+service.endpoints.sql.port = 5432
+
+[target.rack]
+backend = "nixos"
+address = "rack.example.com"
 "#;
 
 /// A folder for one test.
@@ -118,6 +146,40 @@ impl Folder {
         let ran = self.run(&format!("{arguments} --json"));
         let value = serde_json::from_str(&ran.stdout);
         (value.unwrap_or_else(|error| panic!("{error}: {ran:?}")), ran.code)
+    }
+
+    /// What the history of a deployment here tells.
+    pub(crate) fn heads(&self, deployment: &str) -> Heads {
+        self.with_history(deployment, async |history| history.heads().await.unwrap())
+    }
+
+    /// Makes the steps of a saved plan real as far as the history goes: somebody else's doing.
+    pub(crate) fn pretend(&self, plan: &Plan, by: &str, of: impl Fn(&str) -> bool) {
+        let mut holder = Holder::current();
+        holder.name = by.to_owned();
+        let run = RunId::new(&holder);
+        let until = jiff::Timestamp::now();
+        let begin = Record::Begin { run: run.clone(), by: holder, until, claims: [].into() };
+        let mut records = vec![begin];
+        records.extend(plan.sites.values().map(|site| Record::Site { site: site.clone().into() }));
+        for step in plan.steps.iter().filter(|step| of(step.id().as_str())) {
+            let (resource, target) = (step.resource.clone(), step.target.clone());
+            let (run, action) = (run.clone(), IntentAction::Make);
+            records.push(Record::Intent { run: run.clone(), action, resource, target });
+            let result = StepResult::Made { outputs: BTreeMap::new() };
+            records.push(Record::Outcome { run, resource: step.id().clone(), result });
+        }
+        records.push(Record::End { run });
+        let deployment = plan.deployment.to_string();
+        self.with_history(&deployment, async |history| history.append(records).await.unwrap());
+    }
+
+    fn with_history<T>(&self, deployment: &str, with: impl AsyncFnOnce(History) -> T) -> T {
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let store = store("file:history", self.path()).unwrap();
+            let deployment = Name::new(deployment).unwrap();
+            with(History::open(store, &deployment).await.unwrap()).await
+        })
     }
 
     /// Every file below a folder with its content.

@@ -133,10 +133,9 @@ impl PrivateEngine {
 
 impl Drop for PrivateEngine {
     fn drop(&mut self) {
-        if let Some(dockerd) = &mut self.dockerd {
+        if let Some(mut dockerd) = self.dockerd.take() {
             // Containers that are left would outlive it.
             self.engine().clean(None);
-            let dockerd = self.dockerd.as_mut().unwrap();
             let _ = Command::new("kill").arg(dockerd.id().to_string()).status();
             let _ = dockerd.wait();
         }

@@ -130,7 +130,9 @@ impl Heads {
             }
             Record::Release { run, claims } => {
                 if let Some(run) = self.runs.get_mut(run) {
-                    run.claims.retain(|claim| !claims.contains(claim));
+                    for claim in claims {
+                        run.claims.remove(claim);
+                    }
                 }
             }
             Record::End { run } => {

@@ -1,6 +1,11 @@
 //! [`store`]: the store that a deployment names.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use object_store::{
     ObjectStore, local::LocalFileSystem, memory::InMemory, path::Path as Key, prefix::PrefixStore,
@@ -35,8 +40,7 @@ pub fn store_with(
     let unknown = |why: &str| HistoryError::Url { url: url.to_owned(), why: why.to_owned() };
     match url.split_once(':') {
         Some(("file", folder)) if !folder.is_empty() => {
-            let folder = std::path::absolute(base.join(folder))
-                .map_err(|error| unknown(&error.to_string()))?;
+            let folder = real(&base.join(folder)).map_err(|error| unknown(&error.to_string()))?;
             let key = Key::from_absolute_path(&folder)
                 .map_err(|error| unknown(&format!("the folder cannot be used: {error}")))?;
             let files = LocalFileSystem::new().with_fsync(true);
@@ -45,6 +49,23 @@ pub fn store_with(
         Some(("memory", "")) => Ok(Arc::new(InMemory::new())),
         Some(("s3", _)) => bucket(url, variables),
         _ => Err(unknown("it must be file:FOLDER, s3://BUCKET/PREFIX or memory:")),
+    }
+}
+
+/// Where a path really leads, of which not all has to be there; a store's keys know no `..`.
+fn real(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    match fs::canonicalize(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let Some(parent) = path.parent() else { return Err(error) };
+            let mut real = real(parent)?;
+            match path.file_name() {
+                Some(name) => real.push(name),
+                None => drop(real.pop()),
+            }
+            Ok(real)
+        }
+        other => other,
     }
 }
 

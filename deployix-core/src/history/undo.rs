@@ -1,10 +1,10 @@
 //! [`Undo`]: takes back what was replayed and then was not written after all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Entry, Heads, Open, Record, Run, RunId, Standing};
 use crate::{
-    backend::OwnedSite,
+    backend::{OwnedSite, Owner},
     name::{Name, ResourceId},
     topology::Assignment,
 };
@@ -16,6 +16,8 @@ pub(super) struct Undo {
     resources: BTreeMap<ResourceId, Option<Standing>>,
     open: BTreeMap<ResourceId, Option<Open>>,
     runs: BTreeMap<RunId, Option<Run>>,
+    /// What was claimed no longer. A run's claims are many, and it drops them one by one.
+    released: BTreeMap<RunId, BTreeSet<Owner>>,
     assignments: BTreeMap<Name, Option<Assignment>>,
     sites: BTreeMap<Name, Option<OwnedSite>>,
 }
@@ -37,10 +39,15 @@ impl Undo {
     /// Notes what a record is about to touch, the first time.
     fn note(&mut self, heads: &Heads, record: &Record) {
         match record {
-            Record::Begin { run, .. }
-            | Record::Renew { run, .. }
-            | Record::Release { run, .. }
-            | Record::End { run } => keep(&mut self.runs, &heads.runs, run),
+            Record::Begin { run, .. } | Record::Renew { run, .. } | Record::End { run } => {
+                keep(&mut self.runs, &heads.runs, run);
+            }
+            Record::Release { run, claims } => {
+                let claimed = heads.runs.get(run).map(|run| &run.claims);
+                let released =
+                    claims.iter().filter(|claim| claimed.is_some_and(|c| c.contains(claim)));
+                self.released.entry(run.clone()).or_default().extend(released.cloned());
+            }
             Record::Intent { resource, .. } => keep(&mut self.open, &heads.open, resource.id()),
             Record::Outcome { resource, .. } => {
                 keep(&mut self.open, &heads.open, resource);
@@ -62,6 +69,11 @@ impl Undo {
         restore(&mut heads.resources, self.resources);
         restore(&mut heads.open, self.open);
         restore(&mut heads.runs, self.runs);
+        for (run, claims) in self.released {
+            if let Some(run) = heads.runs.get_mut(&run) {
+                run.claims.extend(claims);
+            }
+        }
         restore(&mut heads.assignments, self.assignments);
         restore(&mut heads.sites, self.sites);
     }

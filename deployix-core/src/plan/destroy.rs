@@ -17,7 +17,6 @@ use crate::{
 ///
 /// Nothing but the history is needed: what is not described any more can be removed all the same. A
 /// functionality that others need, which are to stay, is left and told.
-#[must_use]
 pub fn destroy(deployment: &Name, heads: &Heads, only: &Only, data: bool) -> Staged<Plan> {
     let mut found = Diagnostics::new();
     let about = |resource: &Resource| match (only, resource.owner()) {

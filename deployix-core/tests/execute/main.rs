@@ -6,4 +6,5 @@ mod crash;
 mod locks;
 mod observing;
 mod order;
+mod saved;
 mod support;

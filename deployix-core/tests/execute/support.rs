@@ -273,7 +273,7 @@ pub(crate) fn deployment(written: &[Written<'_>]) -> Deployment {
         .map(|(text, value, upstreams)| {
             let service: ServiceSpec = ServiceSpec::builder([*text])
                 .endpoint("main", port(text))
-                .env("VALUE", *value)
+                .env("VALUE", value)
                 .build()
                 .unwrap();
             let mut spec = FunctionalitySpec::new(text, service)

@@ -1,5 +1,7 @@
 //! Steps carried out one after the other, and a look at what they left on the engine.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::{
     collections::BTreeMap,
     io::{Read, Write},
@@ -25,8 +27,10 @@ use deployix_core::{
     spec::Deployment,
 };
 
-use super::{docker, docker_json};
-use crate::stage::compiled_whole;
+use crate::{
+    real::{docker, docker_json},
+    stage::compiled_whole,
+};
 
 /// An engine as one deployment sees it, and what the tests know to stand.
 pub(crate) struct World {
@@ -127,6 +131,26 @@ impl World {
         }
         self.heads.sites.insert(step.target.clone(), site);
         Ok(())
+    }
+
+    /// Begins a step and is cut off after a while, as a process that is killed; what stands is not
+    /// known then. Tells whether the step was done before.
+    pub(crate) fn cut_off(&self, plan: &Plan, step: &PlannedStep, after: Duration) -> bool {
+        let site = plan.sites[&step.target].clone();
+        let action = match &step.from {
+            Some(standing) => Action::Replace { from: &standing.resource },
+            None => Action::Create,
+        };
+        let context = StepContext::new(&plan.contents, &self.secrets, &|_| {});
+        let whole = Step::new(&self.deployment, site.site(), &step.resource, action);
+        let applied = async {
+            let applied = self.backend.apply(&whole, &context);
+            tokio::time::timeout(after, applied).await.is_ok()
+        };
+        let done = self.runtime.block_on(applied);
+        // The engine finishes what it is at.
+        std::thread::sleep(Duration::from_millis(500));
+        done
     }
 
     /// Applies what stands once more, as a repair does.

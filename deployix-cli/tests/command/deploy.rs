@@ -1,0 +1,164 @@
+//! `deployix deploy`, as far as it goes without an engine.
+
+use std::fs;
+
+use deployix::core::plan::Plan;
+use serde_json::{Value, json};
+
+use crate::support::{Folder, RACK, codes, keys};
+
+fn saved(folder: &Folder, arguments: &str) -> Plan {
+    folder.run(&format!("plan {arguments} --out plan.json")).done();
+    Plan::from_saved(&fs::read(folder.path().join("plan.json")).unwrap()).unwrap()
+}
+
+/// The fate of a functionality in a document.
+fn fate<'d>(document: &'d Value, name: &str) -> &'d Value {
+    let fates = document["report"]["fates"].as_array().unwrap();
+    let own = fates.iter().find(|fate| fate["owner"] == json!({"functionality": name}));
+    &own.unwrap_or_else(|| panic!("{document:#}"))["fate"]
+}
+
+#[test]
+fn without_a_terminal_nothing_is_done_unless_somebody_said_yes() {
+    let folder = Folder::with(RACK);
+    let ran = folder.run("deploy");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("give --yes"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("+ create nixos/rack/module/page"), "{}", ran.stdout);
+    assert!(!folder.path().join("history").exists());
+    let ran = folder.run("deploy --json");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
+}
+
+#[test]
+fn where_there_is_nothing_to_do_nobody_is_asked() {
+    let folder = Folder::with("version = 1\nname = \"empty\"\n");
+    let ran = folder.run("deploy").done();
+    assert_eq!(ran.stdout, "no changes; 0 unchanged\n");
+    assert!(!folder.path().join("history").exists());
+    let (document, code) = folder.json("deploy");
+    assert_eq!(code, Some(0));
+    assert_eq!(keys(&document), ["deployment", "diagnostics", "drift", "plan", "report"]);
+}
+
+#[test]
+fn what_fails_is_told_functionality_by_functionality_and_stands_in_the_history() {
+    let folder = Folder::with(RACK);
+    let ran = folder.run("deploy --yes").failed();
+    let row = |name: &str| {
+        let mut rows = ran.stdout.lines().filter(|line| line.contains('✘'));
+        rows.find(|line| line.starts_with(name)).unwrap()
+    };
+    assert!(row("page ").contains("✘ failed"), "{}", ran.stdout);
+    assert!(row("page ").contains("nothing of it stands"), "{}", ran.stdout);
+    assert!(row("target rack").contains("✘ blocked"), "{}", ran.stdout);
+    assert!(row("target rack").contains("it needs `"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("0 of 2 functionalities done"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("page: create nixos/rack/module/page"), "{}", ran.stderr);
+
+    let (document, code) = folder.json("deploy --yes");
+    assert_eq!(code, Some(1));
+    assert!(fate(&document, "page")["failed"].is_object(), "{document:#}");
+    let history = folder.run("history").done();
+    assert!(history.stdout.contains("compiles and plans only"), "{}", history.stdout);
+}
+
+#[test]
+fn what_is_wrong_in_one_functionality_keeps_no_other_one_from_its_turn() {
+    let folder = Folder::with(&RACK.replace("[\"db.example.com\"", "[\"nobody.example.com\""));
+    let (document, code) = folder.json("deploy --yes");
+    assert_eq!(code, Some(1));
+    assert!(codes(&document).contains(&"upstream-not-provided"));
+    assert_eq!(document["plan"]["left"], json!(["page"]));
+    assert!(fate(&document, "db").is_object(), "it was tried");
+    let ran = folder.run("deploy --yes").failed();
+    assert!(ran.stdout.contains("✘ left as it was"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_plan_of_something_else_is_refused_before_anything_is_done() {
+    let folder = Folder::with(RACK);
+    let text = String::from_utf8(saved(&folder, "").to_saved().unwrap()).unwrap();
+    for (wrong, why) in [
+        (text.replace("\"format\":1", "\"format\":7"), "it is of format 7"),
+        (text.replace("\"deployment\":\"shop\"", "\"deployment\":\"other\""), "a plan for `other`"),
+        (text.replacen("\"generation\":0", "\"generation\":99", 1), "another history"),
+        (text[..text.len() / 2].to_owned(), "no saved plan"),
+        ("version = 1".to_owned(), "no saved plan"),
+    ] {
+        folder.write("wrong.json", &wrong);
+        let ran = folder.run("deploy --plan wrong.json --yes").failed();
+        assert!(ran.stderr.contains(why), "{why}: {}", ran.stderr);
+        let (document, _) = folder.json("deploy --plan wrong.json --yes");
+        assert_eq!(codes(&document), ["plan-refused"]);
+    }
+    assert!(!folder.path().join("history").exists());
+    let ran = folder.run("deploy --plan not-there.json --yes").failed();
+    assert!(ran.stderr.contains("cannot read the plan"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_plan_is_refused_where_what_it_touches_has_moved_on_with_who_did_it() {
+    let folder = Folder::with(RACK);
+    let plan = saved(&folder, "--only db");
+    folder.pretend(&plan, "anna", |_| true);
+    let generation = folder.heads("shop").generation;
+    let ran = folder.run("deploy --plan plan.json --yes").failed();
+    for part in ["nixos/rack/module/db", "`db`", "by anna on ", "at 20", "plan anew"] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    assert!(ran.stderr.contains(&format!("in generation {generation}")), "{}", ran.stderr);
+    assert_eq!(folder.heads("shop").generation, generation, "nothing was written");
+}
+
+#[test]
+fn a_plan_is_accepted_where_only_something_else_has_moved_on() {
+    let folder = Folder::with(RACK);
+    let all = saved(&folder, "");
+    saved(&folder, "--only db");
+    folder.pretend(&all, "anna", |id| id.ends_with("module/page"));
+    let (document, code) = folder.json("deploy --plan plan.json --yes");
+    // Its backend does nothing; that it was asked is what counts.
+    assert_eq!(code, Some(1));
+    assert_eq!(codes(&document), [""; 0]);
+    assert!(fate(&document, "db")["failed"].is_object(), "{document:#}");
+}
+
+#[test]
+fn applications_alone_are_deployed_whether_the_deployment_lists_them_or_not() {
+    let folder = Folder::new();
+    let catalog = |name: &str, port: u16, upstreams: &str| {
+        format!(
+            "version = 1\n[functionality.{name}]\nfqdn = \"{name}.example.com\"\n\
+             upstream-hosts = [{upstreams}]\nservice.start = [\"{name}\"]\n\
+             service.software.nix = [\"{name}\"]\nservice.endpoints.main.port = {port}\n"
+        )
+    };
+    folder.write("db/deployix.toml", &catalog("db", 8000, ""));
+    folder.write("ops/deployment.toml", "version = 1\nname = \"shop\"\ncatalogs = [\"../db\"]\n");
+    folder.write("web/deployix.toml", &catalog("web", 8001, "\"db.example.com\""));
+    let target = "[target.rack]\nbackend = \"nixos\"\naddress = \"rack.example.com\"\n";
+    folder.write("ops/deployment.toml", &(folder.read("ops/deployment.toml") + target));
+
+    let steps = |arguments: &str| {
+        let (document, code) = folder.json(&format!("deploy --yes ops {arguments}"));
+        assert_eq!(code, Some(1), "its backend does nothing: {document:#}");
+        assert_eq!(codes(&document), ["noted"], "{document:#}");
+        let steps = document["plan"]["steps"].as_array().unwrap().clone();
+        let modules = steps.iter().map(|step| step["resource"].as_str().unwrap().to_owned());
+        modules.filter(|id| id.contains("module")).collect::<Vec<_>>()
+    };
+    assert_eq!(steps("db"), ["nixos/rack/module/db"]);
+    assert_eq!(steps("db/deployix.toml"), ["nixos/rack/module/db"]);
+    assert!(steps("web").contains(&"nixos/rack/module/web".to_owned()));
+    // The deployment itself knows nothing of it.
+    assert_eq!(steps(""), ["nixos/rack/module/db"]);
+
+    folder.run("deploy --yes ops ops/deployment.toml").wrong_usage();
+    folder.run("deploy --yes ops web --plan plan.json").wrong_usage();
+    folder.run("deploy --yes ops --only db --plan plan.json").wrong_usage();
+    folder.write("none/deployix.toml", "version = 1\n");
+    let ran = folder.run("deploy --yes ops none").failed();
+    assert!(ran.stderr.contains("exports no functionality"), "{}", ran.stderr);
+}

@@ -1,0 +1,73 @@
+//! `deployix destroy`, as far as it goes without an engine.
+
+use std::fs;
+
+use deployix::core::plan::Plan;
+use serde_json::json;
+
+use crate::support::{Folder, RACK, SHOP, codes};
+
+fn stands(folder: &Folder) {
+    folder.run("plan --out plan.json").done();
+    let plan = Plan::from_saved(&fs::read(folder.path().join("plan.json")).unwrap()).unwrap();
+    folder.pretend(&plan, "anna", |_| true);
+}
+
+#[test]
+fn where_nothing_stands_there_is_nothing_to_remove() {
+    let folder = Folder::with(RACK);
+    assert_eq!(folder.run("destroy").done().stdout, "no changes; 0 unchanged\n");
+    assert!(!folder.path().join("history").exists());
+}
+
+#[test]
+fn everything_is_planned_away_dependents_first_and_asked_about() {
+    let folder = Folder::with(RACK);
+    stands(&folder);
+    let ran = folder.run("destroy");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stdout.contains("- remove nixos/rack/module/db"), "{}", ran.stdout);
+    // What is wrong in the specs is no reason to keep what stands.
+    folder.write("deployment.toml", &RACK.replace("service.start = [\"db\"]", "strat = 1"));
+    let (document, _) = folder.json("destroy --yes");
+    let steps = document["plan"]["steps"].as_array().unwrap();
+    assert_eq!(steps[0]["resource"], "nixos/rack/system");
+    assert!(steps.iter().all(|step| step["action"] == "remove"), "{document:#}");
+    assert_eq!(codes(&document), [""; 0]);
+}
+
+#[test]
+fn a_name_of_which_nothing_stands_is_told_with_the_nearest() {
+    let folder = Folder::with(RACK);
+    stands(&folder);
+    let ran = folder.run("destroy --only pgae --yes").failed();
+    assert!(ran.stderr.contains("did you mean `page`?"), "{}", ran.stderr);
+    let (document, code) = folder.json("destroy --only pgae --yes");
+    assert_eq!((codes(&document), code), (vec!["reference-unknown"], Some(1)));
+}
+
+#[test]
+fn what_holds_data_is_kept_and_named_unless_it_is_to_go() {
+    let folder = Folder::with(
+        &SHOP.replace("[target.box]", "[target.box]\naddress = \"unix:///no/engine\""),
+    );
+    stands(&folder);
+    let volume = "docker/box/volume/";
+    let ran = folder.run("destroy");
+    let kept = ran.stdout.lines().find(|line| line.starts_with("kept")).unwrap();
+    assert!(kept.contains(volume) && kept.contains("destroy --volumes"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains(&format!("- remove {volume}")), "{}", ran.stdout);
+    let ran = folder.run("destroy --volumes");
+    assert!(ran.stdout.contains(&format!("- remove {volume}")), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("kept"), "{}", ran.stdout);
+}
+
+#[test]
+fn one_functionality_is_not_removed_from_under_another() {
+    let folder = Folder::with(RACK);
+    stands(&folder);
+    let (document, _) = folder.json("destroy --only page --yes");
+    let steps = document["plan"]["steps"].as_array().unwrap();
+    let page = json!({"functionality": "page"});
+    assert!(steps.iter().all(|step| step["owner"] == page), "{document:#}");
+}

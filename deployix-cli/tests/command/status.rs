@@ -1,0 +1,56 @@
+//! `deployix status`.
+
+use std::fs;
+
+use deployix::core::plan::Plan;
+use serde_json::json;
+
+use crate::support::{Folder, RACK, codes, keys};
+
+#[test]
+fn where_nothing_was_done_nothing_stands() {
+    let folder = Folder::with(RACK);
+    assert_eq!(folder.run("status").done().stdout, "shop: nothing stands\n");
+    let (document, code) = folder.json("status");
+    assert_eq!(code, Some(0));
+    let expected = ["deployment", "diagnostics", "drift", "generation", "runs", "standing"];
+    assert_eq!(keys(&document), expected);
+    assert!(!folder.path().join("history").exists());
+}
+
+#[test]
+fn what_stands_is_told_with_where_since_when_and_by_whom() {
+    let folder = Folder::with(RACK);
+    folder.run("plan --out plan.json").done();
+    let plan = Plan::from_saved(&fs::read(folder.path().join("plan.json")).unwrap()).unwrap();
+    folder.pretend(&plan, "anna", |id| id.contains("module"));
+    let text = folder.run("status").done().stdout;
+    let row = text.lines().find(|line| line.starts_with("page ")).unwrap();
+    for part in ["rack", "1 resource", "generation 1, 20", "anna on "] {
+        assert!(row.contains(part), "{part}: {text}");
+    }
+    let (document, _) = folder.json("status");
+    assert_eq!(document["standing"].as_array().unwrap().len(), 2);
+    assert_eq!(document["standing"][1]["owner"], json!({"functionality": "page"}));
+    assert_eq!(document["standing"][1]["since"]["by"]["name"], "anna");
+    // The specs may be wrong by now: what stands, stands.
+    folder.write("deployment.toml", &RACK.replace("service.start = [\"db\"]", "strat = 1"));
+    assert!(folder.run("status").done().stdout.contains("anna on "));
+}
+
+#[test]
+fn a_plan_against_what_stands_is_about_what_differs_and_asks_nobody() {
+    let folder = Folder::with(RACK);
+    folder.run("plan --out plan.json").done();
+    let plan = Plan::from_saved(&fs::read(folder.path().join("plan.json")).unwrap()).unwrap();
+    folder.pretend(&plan, "anna", |_| true);
+    assert_eq!(folder.run("plan --exit-code").done().stdout, "no changes; 3 unchanged\n");
+    folder.write("deployment.toml", &RACK.replace("port = 5432", "port = 5433"));
+    let (document, code) = folder.json("plan --exit-code");
+    assert_eq!(code, Some(3));
+    let steps = document["steps"].as_array().unwrap();
+    assert!(steps.iter().all(|step| step["action"] == "update"), "{document:#}");
+    assert_eq!(document["generation"], 1);
+    // A target whose backend cannot tell is no finding.
+    assert_eq!(codes(&folder.json("plan --refresh").0), ["noted"]);
+}
