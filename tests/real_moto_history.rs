@@ -12,13 +12,17 @@ use std::{
 
 use deployix_core::{
     Digest, Name,
-    history::{Entry, Heads, History, Holder, Record, store_with},
+    history::{Entry, Heads, History, HistoryError, Holder, Record, store_with},
 };
 use object_store::ObjectStore;
 
+fn server() -> String {
+    std::env::var("DEPLOYIX_MOTO").expect("scripts/test starts moto's server")
+}
+
 /// A bucket of a test's own.
 fn bucket(name: &str) -> Arc<dyn ObjectStore> {
-    let server = std::env::var("DEPLOYIX_MOTO").expect("scripts/test starts moto's server");
+    let server = server();
     let address = server.strip_prefix("http://").unwrap();
     let bucket = format!("{name}-{}", std::process::id());
     let mut connection = TcpStream::connect(address).unwrap();
@@ -30,6 +34,11 @@ fn bucket(name: &str) -> Arc<dyn ObjectStore> {
     connection.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 
+    in_bucket(&bucket)
+}
+
+fn in_bucket(bucket: &str) -> Arc<dyn ObjectStore> {
+    let server = server();
     let variables = [
         ("AWS_ACCESS_KEY_ID", "test"),
         ("AWS_SECRET_ACCESS_KEY", "test"),
@@ -75,6 +84,13 @@ async fn a_history_in_s3_is_like_any_other() {
     assert_eq!(one.put_content("FROM debian".into()).await.unwrap(), digest);
     assert_eq!(two.content(digest).await.unwrap().unwrap(), "FROM debian");
     assert_eq!(two.content(Digest::of_bytes(b"")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_not_there_is_no_empty_history() {
+    let store = in_bucket("nobody-made-this");
+    let error = History::open(store, &Name::new("shop").unwrap()).await.unwrap_err();
+    assert!(matches!(error, HistoryError::Store { operation: "cannot list", .. }), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -110,17 +110,24 @@ pub(super) async fn read(
         path: path.to_string(),
         because: "it was listed".to_owned(),
     })?;
-    let (header, body) = unseal::<Header>(&path, &bytes)?;
-    let heads = heads(&path, body)?;
-    let is = (&header.deployment, header.position, heads.generation);
-    if is != (&shelf.deployment, position, position) {
-        let why = format!("it is of {} at {}", header.deployment, header.position);
-        return Err(HistoryError::damaged(&path, why));
-    }
-    Ok((heads, Some(header.last)))
+    let read = decode(&path, &shelf.deployment, position, &bytes);
+    let (heads, last) = read.map_err(HistoryError::of_checkpoint)?;
+    Ok((heads, Some(last)))
 }
 
-fn heads(path: &Path, body: &[u8]) -> Result<Heads, HistoryError> {
-    serde_json::from_slice(body)
-        .map_err(|error| HistoryError::damaged(path, format!("its second line: {error}")))
+fn decode(
+    path: &Path,
+    deployment: &Name,
+    position: u64,
+    bytes: &[u8],
+) -> Result<(Heads, Digest), HistoryError> {
+    let (header, body) = unseal::<Header>(path, bytes)?;
+    let heads: Heads = serde_json::from_slice(body)
+        .map_err(|error| HistoryError::damaged(path, format!("its second line: {error}")))?;
+    let is = (&header.deployment, header.position, heads.generation);
+    if is != (deployment, position, position) {
+        let why = format!("it is of {} at {}", header.deployment, header.position);
+        return Err(HistoryError::damaged(path, why));
+    }
+    Ok((heads, header.last))
 }

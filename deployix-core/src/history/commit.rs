@@ -64,17 +64,25 @@ fn enter(inner: &Arc<Inner>, proposal: Box<dyn Proposal>) {
     let mut waiting = inner.queue.lock();
     waiting.proposals.push(proposal);
     if !waiting.led {
+        // It finds out what waits once this is unlocked.
+        tokio::spawn(Leader { inner: Arc::clone(inner), is_done: false }.lead());
         waiting.led = true;
-        tokio::spawn(Leader(Arc::clone(inner)).lead());
     }
 }
 
 /// Whoever writes. Where it is stopped, those who wait are told.
-struct Leader(Arc<Inner>);
+struct Leader {
+    inner: Arc<Inner>,
+    /// Whether somebody else may lead by now.
+    is_done: bool,
+}
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        let mut waiting = self.0.queue.lock();
+        if self.is_done {
+            return;
+        }
+        let mut waiting = self.inner.queue.lock();
         waiting.led = false;
         let left = std::mem::take(&mut waiting.proposals);
         drop(waiting);
@@ -84,11 +92,11 @@ impl Drop for Leader {
 }
 
 impl Leader {
-    async fn lead(self) {
+    async fn lead(mut self) {
         while let Some(proposals) = self.next() {
             match self.write(proposals).await {
                 Ok(()) => {
-                    let turn = self.0.known.lock().await.settle(&self.0.shelf).await;
+                    let turn = self.inner.known.lock().await.settle(&self.inner.shelf).await;
                     if let Some(turn) = turn {
                         tokio::time::sleep(turn).await;
                     }
@@ -103,11 +111,12 @@ impl Leader {
     }
 
     /// What waits; with nothing, somebody else leads from now on.
-    fn next(&self) -> Option<Vec<Box<dyn Proposal>>> {
-        let mut waiting = self.0.queue.lock();
+    fn next(&mut self) -> Option<Vec<Box<dyn Proposal>>> {
+        let mut waiting = self.inner.queue.lock();
         waiting.proposals.retain(|proposal| !proposal.is_given_up());
         let count = waiting.proposals.len().min(TOGETHER);
         waiting.led = count > 0;
+        self.is_done = !waiting.led;
         (count > 0).then(|| waiting.proposals.drain(..count).collect())
     }
 
@@ -119,15 +128,15 @@ impl Leader {
         let mut lost = false;
         let generation = loop {
             let guarded = proposals.iter().any(|proposal| proposal.is_guarded());
-            let mut known = self.0.known.lock().await;
+            let mut known = self.inner.known.lock().await;
             let caught_up = match lost {
                 false => Ok(false),
-                true => known.catch_up(&self.0.shelf, true).await,
+                true => known.catch_up(&self.inner.shelf, true).await,
             };
             let ended = match caught_up {
                 Ok(_) => {
                     let each = proposals.iter_mut().map(|proposal| proposal.as_mut() as _);
-                    known.append(&self.0.shelf, guarded, each).await
+                    known.append(&self.inner.shelf, guarded, each).await
                 }
                 Err(error) => Err(error),
             };

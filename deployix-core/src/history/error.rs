@@ -20,15 +20,14 @@ pub enum HistoryError {
         source: Arc<object_store::Error>,
     },
     /// An object is not as it was written.
-    #[error(
-        "{path} is not as it was written: {why}; nothing was overwritten: \
-         put back what stood there, from a copy of the history"
-    )]
+    #[error("{path} is not as it was written: {why}; nothing was overwritten: {remedy}")]
     Damaged {
         /// The object.
         path: String,
         /// What is wrong with it.
         why: String,
+        /// What to do about it.
+        remedy: &'static str,
     },
     /// An object that must be there is not.
     #[error(
@@ -106,7 +105,19 @@ impl HistoryError {
         }
     }
 
+    /// The same about a checkpoint.
+    pub(super) fn of_checkpoint(self) -> Self {
+        match self {
+            Self::Damaged { path, why, .. } => {
+                let remedy = "remove it, as all that it tells is in the log, too";
+                Self::Damaged { path, why, remedy }
+            }
+            other => other,
+        }
+    }
+
     pub(super) fn damaged(path: &Path, why: impl Into<String>) -> Self {
-        Self::Damaged { path: path.to_string(), why: why.into() }
+        let remedy = "put back what stood there, from a copy of the history";
+        Self::Damaged { path: path.to_string(), why: why.into(), remedy }
     }
 }

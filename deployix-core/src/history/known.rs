@@ -105,7 +105,7 @@ impl Known {
             if heads.generation == self.position && last != self.last {
                 let why = format!("it is not of the {} that is there", shelf.log(self.position));
                 let path = shelf.checkpoint(self.position);
-                return Err(HistoryError::damaged(&path, why));
+                return Err(HistoryError::damaged(&path, why).of_checkpoint());
             }
             let positions = heads.generation + 1..=self.position;
             for read in shelf.entries(positions, Previous::Known(last)).await? {

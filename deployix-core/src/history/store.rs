@@ -75,7 +75,12 @@ fn bucket(
     url: &str,
     variables: &BTreeMap<String, String>,
 ) -> Result<Arc<dyn ObjectStore>, HistoryError> {
-    use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+    use std::time::Duration;
+
+    use object_store::{
+        RetryConfig,
+        aws::{AmazonS3Builder, AmazonS3ConfigKey},
+    };
 
     let unknown = |why: String| HistoryError::Url { url: url.to_owned(), why };
     let place = url.strip_prefix("s3://").unwrap_or_default();
@@ -87,7 +92,10 @@ fn bucket(
 
     // Whoever embeds this may have chosen another one, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = AmazonS3Builder::new();
+    // Whoever holds something must tell in time that they go on, or see that they cannot.
+    let retry_timeout = Duration::from_secs(10);
+    let retry = RetryConfig { max_retries: 4, retry_timeout, ..RetryConfig::default() };
+    let mut builder = AmazonS3Builder::new().with_retry(retry);
     let mut plain = false;
     for (name, value) in variables {
         // What is not known here is about something else.

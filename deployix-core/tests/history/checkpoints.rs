@@ -87,6 +87,7 @@ async fn a_damaged_checkpoint_is_told_by_name() {
         fs::write(&path, damaged).unwrap();
         let error = open(&store).await.heads().await.unwrap_err().to_string();
         assert!(error.contains("shop/checkpoints/00000000000000000001.json"), "{error}");
+        assert!(error.contains("remove it") || error.contains("is of format 2"), "{error}");
     }
     fs::remove_file(&path).unwrap();
     open(&store).await.heads().await.unwrap();
