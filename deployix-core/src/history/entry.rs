@@ -24,7 +24,7 @@ struct Header {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     previous: Option<Digest>,
     /// Tells an entry from one that says the same: whoever is not told whether it was written
-    /// recognizes it.
+    /// recognizes it. Begins with the number of the handle that wrote it.
     nonce: String,
 }
 
@@ -37,12 +37,15 @@ pub(super) struct Read {
     /// The digest of its own bytes.
     pub(super) digest: Digest,
     pub(super) bytes: Bytes,
+    /// The handle that wrote it, as far as tells handles apart.
+    pub(super) writer: u32,
 }
 
 /// Writes down an entry.
 pub(super) fn encode(
     path: &Path,
     deployment: &Name,
+    writer: u32,
     previous: Option<Digest>,
     entry: &Entry,
 ) -> Result<Bytes, HistoryError> {
@@ -52,7 +55,7 @@ pub(super) fn encode(
         position: entry.position,
         at: entry.at,
         previous,
-        nonce: format!("{:016x}", chance()),
+        nonce: format!("{writer:08x}{:016x}", chance()),
     };
     let write = || {
         let mut body = Vec::new();
@@ -93,5 +96,7 @@ pub(super) fn decode(
     }
     let digest = Digest::of_bytes(&bytes);
     let entry = Entry { position, at: header.at, records };
-    Ok(Read { entry, previous: header.previous, digest, bytes })
+    let writer = header.nonce.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    let writer = writer.unwrap_or_default();
+    Ok(Read { entry, previous: header.previous, digest, bytes, writer })
 }

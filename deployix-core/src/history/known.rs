@@ -6,7 +6,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{
-    Entry, Heads, HistoryError, Record, checkpoint,
+    Entry, Heads, HistoryError, Record,
+    chance::chance,
+    checkpoint,
+    crowd::Crowd,
     entry::{self, Read},
     reach::Reach,
     shelf::{Previous, Put, Shelf},
@@ -27,6 +30,11 @@ pub(super) struct Known {
     undo: Option<Undo>,
     checkpoints: checkpoint::Due,
     reach: Reach,
+    crowd: Crowd,
+    /// How long to let others try next.
+    turn: Option<Duration>,
+    /// What tells this handle from others.
+    writer: u32,
 }
 
 /// How an attempt to append ended.
@@ -55,8 +63,17 @@ impl Known {
             });
         }
         let checkpoints = checkpoint::Due::new(checkpoint);
-        let mut known =
-            Self { position: 0, last: None, heads: None, undo: None, checkpoints, reach };
+        let mut known = Self {
+            position: 0,
+            last: None,
+            heads: None,
+            undo: None,
+            checkpoints,
+            reach,
+            crowd: Crowd::default(),
+            turn: None,
+            writer: (chance() >> 32) as u32,
+        };
         known.jump(shelf, end).await?;
         Ok(known)
     }
@@ -66,7 +83,10 @@ impl Known {
         if position > self.position {
             let read = shelf.entries(position..=position, Previous::Unknown).await?;
             self.position = position;
-            self.last = read.last().map(|read| read.digest);
+            if let [read] = &read[..] {
+                self.last = Some(read.digest);
+                self.crowd.saw(read.writer);
+            }
         }
         Ok(())
     }
@@ -136,6 +156,7 @@ impl Known {
         }
         self.position = read.entry.position;
         self.last = Some(read.digest);
+        self.crowd.saw(read.writer);
         Ok(())
     }
 
@@ -181,9 +202,9 @@ impl Known {
             return Ok(if stale { Attempt::Stale } else { Attempt::Done(self.position) });
         }
         let path = shelf.log(position);
-        let bytes = entry::encode(&path, &shelf.deployment, self.last, &entry)?;
+        let bytes = entry::encode(&path, &shelf.deployment, self.writer, self.last, &entry)?;
         if self.put(shelf, position, &bytes).await? {
-            self.reach.won();
+            self.turn = self.crowd.won(self.reach.write());
             self.undo = None;
             self.position = position;
             self.last = Some(Digest::of_bytes(&bytes));
@@ -192,7 +213,7 @@ impl Known {
             }
             Ok(Attempt::Done(position))
         } else {
-            Ok(Attempt::Lost(self.reach.lost()))
+            Ok(Attempt::Lost(self.crowd.lost(self.reach.write())))
         }
     }
 
@@ -249,7 +270,7 @@ impl Known {
             // It is written when the next entry is, then: all can be read without it.
             let _ = self.checkpoints.write(shelf, heads, last).await;
         }
-        self.reach.turn()
+        self.turn.take()
     }
 }
 

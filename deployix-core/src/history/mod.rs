@@ -4,6 +4,7 @@ mod chance;
 mod checkpoint;
 mod commit;
 mod content;
+mod crowd;
 mod entry;
 mod error;
 mod heads;

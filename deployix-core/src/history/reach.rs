@@ -1,9 +1,10 @@
 //! [`Reach`]: how quickly a store answers, and how the end of a log is found there.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::path::Path;
+use tokio::time::Instant;
 
 use super::{
     HistoryError,
@@ -18,12 +19,6 @@ pub(super) struct Reach {
     read: Duration,
     write: Duration,
     list: Duration,
-    /// How often others were faster since they were not.
-    losses: u32,
-    /// How often nobody else was faster, without a pause.
-    in_a_row: u32,
-    /// When that was last so.
-    won: Option<Instant>,
     /// How far the end was away when it was last looked for.
     stride: u64,
 }
@@ -62,6 +57,11 @@ impl Reach {
         Ok(put)
     }
 
+    /// How long it takes to write.
+    pub(super) fn write(&self) -> Duration {
+        self.write
+    }
+
     /// The newest position, from one that is there.
     ///
     /// A store far away lists a thousand entries as quickly as it tells of one; a folder with many
@@ -96,40 +96,6 @@ impl Reach {
             }
         }
         Ok(there)
-    }
-
-    /// Somebody else was faster. How long to wait before the next attempt: any time up to one that
-    /// doubles each time, so that of many who want the same position few try at once.
-    ///
-    /// Whoever was faster goes on at once, without looking what is new: that costs the store least,
-    /// and what many append is done soonest.
-    pub(super) fn lost(&mut self) -> Duration {
-        const SHORTEST: Duration = Duration::from_micros(100);
-        const LONGEST: Duration = Duration::from_secs(4);
-        self.in_a_row = 0;
-        self.losses = (self.losses + 1).min(6);
-        let longest = self.write.max(SHORTEST) * (4 << self.losses);
-        any_of(longest.min(LONGEST))
-    }
-
-    /// Nobody else was faster.
-    pub(super) fn won(&mut self) {
-        self.losses = 0;
-        let paused = self.won.is_none_or(|won| won.elapsed() > self.write * 2);
-        self.in_a_row = if paused { 0 } else { self.in_a_row + 1 };
-        self.won = Some(Instant::now());
-    }
-
-    /// How long to let others try, for whoever appends without a pause and so is always faster.
-    pub(super) fn turn(&mut self) -> Option<Duration> {
-        const IN_A_ROW: u32 = 64;
-        // What takes less leaves others their chance as it is, and no timer is as fine.
-        const SHORTEST: Duration = Duration::from_micros(250);
-        if self.in_a_row < IN_A_ROW {
-            return None;
-        }
-        self.in_a_row = 0;
-        (self.write > SHORTEST).then_some(self.write * 8)
     }
 
     /// Waits before trying something again that failed.

@@ -54,7 +54,7 @@ async fn contents_are_kept_under_their_digest() {
 
 /// Writers of their own, each appending one after the other.
 async fn write_side_by_side(store: Arc<dyn ObjectStore>, writers: u32, each: u32) {
-    let start = Instant::now();
+    let (start, all) = (Instant::now(), u64::from(writers * each));
     let mut tasks = tokio::task::JoinSet::new();
     for writer in 0..writers {
         let history = open(&store).await;
@@ -65,10 +65,9 @@ async fn write_side_by_side(store: Arc<dyn ObjectStore>, writers: u32, each: u32
         });
     }
     tasks.join_all().await;
-    eprintln!("{:?}", start.elapsed());
+    println!("{all} entries in {:?}", start.elapsed());
     let entries = open(&store).await.entries(0).await.unwrap();
     let positions: Vec<_> = entries.iter().map(|entry| entry.position).collect();
-    let all = u64::from(writers * each);
     assert_eq!(positions, (1..=all).collect::<Vec<_>>());
     let notes = notes(&entries);
     for writer in 0..writers {

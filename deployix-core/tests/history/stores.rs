@@ -1,8 +1,13 @@
 //! Stores that fail, and what is asked of them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use deployix_core::history::{Heads, History, HistoryError};
+use object_store::{
+    ObjectStore,
+    memory::InMemory,
+    throttle::{ThrottleConfig, ThrottledStore},
+};
 use tokio::runtime::Runtime;
 
 use crate::support::{Mishap, Moody, name, note, notes, open};
@@ -164,4 +169,58 @@ async fn a_proposal_that_panics_stops_none_that_come_later() {
         .await;
     assert!(matches!(panicking, Err(HistoryError::Stopped)), "{panicking:?}");
     assert_eq!(history.append(vec![note("b")]).await.unwrap(), 1);
+}
+
+/// A store that takes its time, as one far away does.
+fn far_away() -> Arc<dyn ObjectStore> {
+    let wait = Duration::from_millis(20);
+    let config = ThrottleConfig {
+        wait_get_per_call: wait,
+        wait_put_per_call: wait,
+        wait_list_per_call: wait,
+        ..ThrottleConfig::default()
+    };
+    Arc::new(ThrottledStore::new(InMemory::new(), config))
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_appends_all_the_time_lets_others_have_their_turn() {
+    let store = far_away();
+    let (busy, other) = (open(&store).await, open(&store).await);
+    let appending = tokio::spawn(async move {
+        loop {
+            busy.append(vec![note("busy")]).await.unwrap();
+        }
+    });
+    let mut waits = Vec::new();
+    for count in 0..16 {
+        // Nobody seemed to wait for a long time, or for a short one.
+        tokio::time::sleep(Duration::from_secs(if count % 8 == 0 { 60 } else { 2 })).await;
+        let start = tokio::time::Instant::now();
+        other.append(vec![note("other")]).await.unwrap();
+        waits.push(start.elapsed());
+    }
+    appending.abort();
+    waits.sort();
+    // Far below the time for which a run holds what it is at unless it tells that it goes on.
+    assert!(waits[15] < Duration::from_secs(15), "{waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_writers_far_away_get_along() {
+    let store = far_away();
+    let start = tokio::time::Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for writer in 0..32 {
+        let history = open(&store).await;
+        tasks.spawn(async move {
+            for count in 0..50 {
+                history.append(vec![note(format!("{writer} {count}"))]).await.unwrap();
+            }
+        });
+    }
+    tasks.join_all().await;
+    let (took, least) = (start.elapsed(), Duration::from_millis(20) * 32 * 50);
+    assert!(took < least * 3, "{took:?} for what takes {least:?} at least");
+    assert_eq!(open(&store).await.heads().await.unwrap().generation, 1600);
 }
