@@ -44,7 +44,7 @@ pub(crate) struct World {
 
 /// The values of secrets.
 #[derive(Debug, Default)]
-struct Values(BTreeMap<&'static str, &'static str>);
+struct Values(BTreeMap<String, String>);
 
 #[async_trait]
 impl Secrets for Values {
@@ -70,8 +70,8 @@ impl World {
         }
     }
 
-    pub(crate) fn with_secret(mut self, name: &'static str, value: &'static str) -> Self {
-        self.secrets.0.insert(name, value);
+    pub(crate) fn with_secret(mut self, name: &str, value: &str) -> Self {
+        self.secrets.0.insert(name.to_owned(), value.to_owned());
         self
     }
 
