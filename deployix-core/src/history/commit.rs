@@ -221,3 +221,30 @@ impl<R: Send, F: FnMut(&Heads) -> (Vec<Record>, R) + Send> Proposal for Guarded<
         let _ = self.reply.send(told);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use object_store::memory::InMemory;
+    use tokio::sync::Mutex;
+
+    use super::*;
+    use crate::{
+        history::{Holder, known::Known, shelf::Shelf},
+        name::Name,
+    };
+
+    #[tokio::test]
+    async fn whoever_is_done_leaves_those_alone_who_come_after() {
+        let shelf = Shelf::new(Arc::new(InMemory::new()), &Name::new("shop").unwrap());
+        let known = Mutex::new(Known::open(&shelf).await.unwrap());
+        let inner = Arc::new(Inner { shelf, known, queue: Queue::default() });
+        let mut done = Leader { inner: Arc::clone(&inner), is_done: false };
+        assert!(done.next().is_none());
+        let note = Record::Note { by: Holder::current(), text: "after".to_owned() };
+        let mut after = Box::pin(append(&inner, vec![note]));
+        assert!((&mut after).now_or_never().is_none());
+        drop(done);
+        assert_eq!(after.await.unwrap(), 1);
+    }
+}

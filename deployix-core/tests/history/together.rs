@@ -84,19 +84,3 @@ async fn an_empty_proposal_is_made_on_the_newest_state() {
     assert_eq!(one.append_with(|heads| (vec![], heads.generation)).await.unwrap(), (50, 50));
     assert_eq!(one.append(vec![]).await.unwrap(), 50);
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nobody_is_left_waiting_where_many_come_and_go() {
-    let history = open(&memory()).await;
-    let mut tasks = JoinSet::new();
-    for task in 0..8 {
-        let history = history.clone();
-        tasks.spawn(async move {
-            for count in 0..2000 {
-                history.append(vec![note(format!("{task} {count}"))]).await.unwrap();
-            }
-        });
-    }
-    tasks.join_all().await;
-    assert_eq!(notes(&history.entries(0).await.unwrap()).len(), 16_000);
-}
