@@ -7,7 +7,10 @@ use std::{
 
 use bollard::{
     errors::Error,
-    query_parameters::{BuildImageOptionsBuilder, BuilderVersion, RemoveImageOptionsBuilder},
+    query_parameters::{
+        BuildImageOptionsBuilder, BuilderVersion, ListImagesOptionsBuilder,
+        RemoveImageOptionsBuilder,
+    },
 };
 use deployix_core::backend::{Action, BackendError, ErrorKind, Input, Step, StepContext};
 use futures_util::StreamExt;
@@ -20,6 +23,9 @@ use super::{
 
 /// How many lines of a build's log an error holds.
 const LAST_LINES: usize = 20;
+
+/// What a stage that is no image is within its deployment: a [label](label::PART).
+const STAGE: &str = "stage";
 
 /// What a build fails with that is worth another try: the engine is stopped, or somebody removes a
 /// stage that two builds share.
@@ -34,7 +40,8 @@ const INTERRUPTED: [&str; 5] = [
 /// Builds under way on one engine, and the stages that they left.
 ///
 /// A builder keeps each stage that another copied from as an image without a name. Two builds may
-/// share one, so these go once none is under way.
+/// share one, so these go once none is under way. Each has the labels of its deployment, so that the
+/// next one finds what a process left that was killed.
 #[derive(Default)]
 pub(super) struct Builds {
     under_way: RwLock<()>,
@@ -43,10 +50,17 @@ pub(super) struct Builds {
 
 impl Builds {
     /// Removes what builds left, where none is under way; what is in use stays.
-    async fn sweep(&self, engine: &Engine) {
+    async fn sweep(&self, engine: &Engine, step: &Step<'_>) {
         let Ok(_alone) = self.under_way.try_write() else { return };
-        let stages =
+        let mut stages =
             std::mem::take(&mut *self.stages.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut labels = label::of_target(step.deployment, &step.site.target.name);
+        labels.push(format!("{}={STAGE}", label::PART));
+        let nameless = ("dangling".to_owned(), vec!["true".to_owned()]);
+        let filters = [("label".to_owned(), labels), nameless].into();
+        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+        let listed = engine.docker().list_images(Some(options)).await;
+        stages.extend(listed.into_iter().flatten().map(|image| image.id));
         for stage in stages {
             let options = RemoveImageOptionsBuilder::new().build();
             let _ = engine.docker().remove_image(&stage, Some(options), None).await;
@@ -66,13 +80,16 @@ pub(super) async fn apply(
 ) -> Result<(), BackendError> {
     let image = text(step.inputs, "image")?;
     if matches!(step.action, Action::Remove) {
-        return remove(engine, image).await;
+        remove(engine, image).await?;
+        engine.builds.sweep(engine, step).await;
+        return Ok(());
     }
     let standing = found(engine.docker().inspect_image(image).await)
         .map_err(|error| engine.error("inspect image", error))?;
     let before = standing.as_ref().and_then(|image| image.id.clone());
     let labels = standing.and_then(|image| image.config?.labels).unwrap_or_default();
     if labels.get(label::DIGEST) == Some(&step.resource.digest().to_string()) {
+        engine.builds.sweep(engine, step).await;
         return Ok(());
     }
     let archive = archive(step, context).await?;
@@ -80,7 +97,7 @@ pub(super) async fn apply(
         let _one_more = engine.builds.under_way.read().await;
         build(engine, step, context, image, archive).await
     };
-    engine.builds.sweep(engine).await;
+    engine.builds.sweep(engine, step).await;
     built?;
     if let Some(before) = before {
         // Without its name nobody would know what it is; in use or the same, it stays.
@@ -105,7 +122,10 @@ async fn archive(step: &Step<'_>, context: &StepContext<'_>) -> Result<Vec<u8>, 
         let Input::File(file) = file else {
             return Err(unreadable(&format!("`context.{path}` is no file")));
         };
-        let content = context.file(file).await.map_err(BackendError::as_it_was)?;
+        let mut content = context.file(file).await.map_err(BackendError::as_it_was)?.to_vec();
+        if path == "Dockerfile" {
+            content = with_labelled_stages(&content, step);
+        }
         for (end, _) in path.match_indices('/') {
             if folders.insert(&path[..end]) {
                 let mut header = header(0o755, 0);
@@ -119,6 +139,27 @@ async fn archive(step: &Step<'_>, context: &StepContext<'_>) -> Result<Vec<u8>, 
         archive.append_data(&mut header, path.as_ref(), &*content).map_err(broken)?;
     }
     archive.into_inner().map_err(broken)
+}
+
+/// The same Dockerfile, whose stages end with the labels of their deployment. The last one, which
+/// becomes the image, gets its own from the build.
+fn with_labelled_stages(dockerfile: &[u8], step: &Step<'_>) -> Vec<u8> {
+    let (deployment, target) = (step.deployment, &step.site.target.name);
+    let label = format!(
+        "LABEL {}={deployment} {}={target} {}={STAGE}\n",
+        label::DEPLOYMENT,
+        label::TARGET,
+        label::PART
+    );
+    let mut labelled = Vec::with_capacity(dockerfile.len() + label.len());
+    let mut first = true;
+    for line in dockerfile.split_inclusive(|byte| *byte == b'\n') {
+        if line.starts_with(b"FROM ") && !std::mem::replace(&mut first, false) {
+            labelled.extend_from_slice(label.as_bytes());
+        }
+        labelled.extend_from_slice(line);
+    }
+    labelled
 }
 
 fn header(mode: u32, size: u64) -> tar::Header {

@@ -296,11 +296,11 @@ impl Home {
         fs::write(path, text).unwrap();
     }
 
-    /// Replaces a part of a file, which has to be there.
+    /// Replaces the first of some part of a file, which has to be there.
     pub(crate) fn edit(&self, path: &str, old: &str, new: &str) {
         let text = fs::read_to_string(self.path(path)).unwrap();
         assert!(text.contains(old), "{old} in {text}");
-        self.write(path, &text.replace(old, new));
+        self.write(path, &text.replacen(old, new, 1));
     }
 
     /// The program, to be run in the folder.
