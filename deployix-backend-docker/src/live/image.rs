@@ -18,7 +18,7 @@ use tokio::sync::RwLock;
 
 use super::{
     engine::{Engine, found, is_missing},
-    label, text, unreadable,
+    label, plain, text, unreadable,
 };
 
 /// How many lines of a build's log an error holds.
@@ -27,15 +27,15 @@ const LAST_LINES: usize = 20;
 /// What a stage that is no image is within its deployment: a [label](label::PART).
 const STAGE: &str = "stage";
 
-/// What a build fails with that is worth another try: the engine is stopped, or somebody removes a
-/// stage that two builds share.
-const INTERRUPTED: [&str; 5] = [
-    "context canceled",
-    "shutting down",
-    "transport is closing",
-    "unexpected EOF",
-    "No such image",
-];
+/// What a build fails with where the engine is being stopped.
+const INTERRUPTED: [&str; 4] =
+    ["context canceled", "shutting down", "transport is closing", "unexpected EOF"];
+
+/// What a build fails with where somebody removes an image that it has taken steps over from.
+const LOST: [&str; 2] = ["No such image", "unknown parent image"];
+
+/// How often a build is begun that loses what it took over.
+const TRIES: usize = 5;
 
 /// Builds under way on one engine, and the stages that they left.
 ///
@@ -95,7 +95,13 @@ pub(super) async fn apply(
     let archive = archive(step, context).await?;
     let built = {
         let _one_more = engine.builds.under_way.read().await;
-        build(engine, step, context, image, archive).await
+        let mut tries = 1..TRIES;
+        loop {
+            match build(engine, step, context, image, &archive).await {
+                Err(error) if error.kind() == ErrorKind::Conflict && tries.next().is_some() => {}
+                built => break built,
+            }
+        }
     };
     engine.builds.sweep(engine, step).await;
     built?;
@@ -178,7 +184,7 @@ async fn build(
     step: &Step<'_>,
     context: &StepContext<'_>,
     image: &str,
-    archive: Vec<u8>,
+    archive: &[u8],
 ) -> Result<(), BackendError> {
     let labels = label::of(step).into_iter();
     let options = BuildImageOptionsBuilder::new()
@@ -188,7 +194,7 @@ async fn build(
         .forcerm(true)
         .version(BuilderVersion::BuilderV1)
         .build();
-    let body = bollard::body_full(archive.into());
+    let body = bollard::body_full(archive.to_vec().into());
     let patient = engine.patient();
     let mut log = patient.build_image(options, None, Some(body));
     let mut lines = Lines::default();
@@ -216,12 +222,16 @@ async fn build(
             Err(error) => return Err(engine.error("build image", error)),
         };
         if let Some(failed) = failed {
-            if INTERRUPTED.iter().any(|part| failed.contains(part)) {
-                return Err(BackendError::temporary(
-                    ErrorKind::Unavailable,
-                    "build image",
-                    format!("the engine left off building {image}: {failed}"),
-                ));
+            let has = |parts: &[&str]| parts.iter().any(|part| failed.contains(part));
+            let temporary = |kind| {
+                let message = format!("{image} was not built to its end: {failed}");
+                BackendError::temporary(kind, "build image", message)
+            };
+            if has(&LOST) {
+                return Err(temporary(ErrorKind::Conflict).as_it_was());
+            }
+            if has(&INTERRUPTED) {
+                return Err(temporary(ErrorKind::Unavailable));
             }
             let told: Vec<_> = lines.last.into();
             let message = format!("{image} does not build: {failed}\n{}", told.join("\n"));
@@ -257,6 +267,7 @@ impl Lines {
         self.rest.push_str(text);
         while let Some(end) = self.rest.find('\n') {
             let line: String = self.rest.drain(..=end).collect();
+            let line = plain(&line);
             let line = line.trim_end();
             if line.is_empty() {
                 continue;

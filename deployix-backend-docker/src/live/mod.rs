@@ -7,7 +7,7 @@
 //! * [`engine`]: connections, and what an engine's errors mean;
 //! * [`image`], [`network`], [`volume`]: made, or found made;
 //! * [`instance`]: the roll-out of an instance, with [`create`] and [`container`] for what is made,
-//!   [`stand`] for what stands, [`ready`] for when they are, and [`secrets`];
+//!   [`names`] for how others find it, [`stand`] for what stands, [`ready`] for when they are, and [`secrets`];
 //! * [`observe`](mod@observe): what stands.
 
 mod container;
@@ -16,6 +16,7 @@ mod engine;
 mod image;
 mod instance;
 mod label;
+mod names;
 mod network;
 mod observe;
 mod ready;
@@ -66,6 +67,25 @@ fn text<'i>(inputs: &'i Inputs, name: &str) -> Result<&'i str, BackendError> {
     }
 }
 
+/// A program's text without what moves a terminal's cursor or colours: nobody asked for that.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(char) = rest.next() {
+        match char {
+            // A control sequence ends with its first letter (ECMA-48).
+            '\u{1b}' if rest.as_str().starts_with('[') => {
+                let _ = rest.next();
+                let _ = rest.by_ref().find(|char| ('@'..='~').contains(char));
+            }
+            '\n' | '\t' => out.push(char),
+            control if control.is_control() => {}
+            other => out.push(other),
+        }
+    }
+    out
+}
+
 /// Settings of another shape than this release writes.
 fn unreadable(reason: &str) -> BackendError {
     let message = format!(
@@ -73,4 +93,13 @@ fn unreadable(reason: &str) -> BackendError {
          it out with the release that made it"
     );
     BackendError::permanent(ErrorKind::Invalid, "settings", message).as_it_was()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn colours_and_the_like_are_left_out() {
+        let text = "\u{1b}[91mE\u{1b}[0m\u{1b}[91m: no\r\u{7}\n\tsuch\u{1b}[2K \u{1b}(B日本";
+        assert_eq!(super::plain(text), "E: no\n\tsuch (B日本");
+    }
 }

@@ -12,6 +12,7 @@ use futures_util::{StreamExt, future::try_join_all};
 use super::{
     engine::{Engine, is_being_removed, is_missing, is_unmodified},
     label::{self, Part},
+    plain,
 };
 
 /// How many lines of a container's log an error holds.
@@ -129,5 +130,5 @@ pub(super) async fn last_lines(engine: &Engine, id: &str) -> String {
     while let Some(Ok(part)) = log.next().await {
         bytes.extend_from_slice(&part.into_bytes());
     }
-    String::from_utf8_lossy(&bytes).trim_end().to_owned()
+    plain(&String::from_utf8_lossy(&bytes)).trim_end().to_owned()
 }
