@@ -12,7 +12,10 @@ use bollard::{
         RemoveImageOptionsBuilder,
     },
 };
-use deployix_core::backend::{Action, BackendError, ErrorKind, Input, Step, StepContext};
+use deployix_core::{
+    Name,
+    backend::{Action, BackendError, ErrorKind, Input, Step, StepContext},
+};
 use futures_util::StreamExt;
 use tokio::sync::RwLock;
 
@@ -46,9 +49,20 @@ const TRIES: usize = 5;
 pub(super) struct Builds {
     under_way: RwLock<()>,
     stages: Mutex<BTreeSet<String>>,
+    /// The deployments and targets of which it was looked what others left.
+    swept: Mutex<BTreeSet<(Name, Name)>>,
 }
 
 impl Builds {
+    /// Removes what builds of processes left that were killed, the first time that it is asked to.
+    pub(super) async fn sweep_first(&self, engine: &Engine, step: &Step<'_>) {
+        let target = (step.deployment.clone(), step.site.target.name.clone());
+        // As for the stages.
+        if self.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(target) {
+            self.sweep(engine, step).await;
+        }
+    }
+
     /// Removes what builds left, where none is under way; what is in use stays.
     async fn sweep(&self, engine: &Engine, step: &Step<'_>) {
         let Ok(_alone) = self.under_way.try_write() else { return };

@@ -37,6 +37,7 @@ pub(crate) async fn apply(
     context: &StepContext<'_>,
 ) -> Result<Outcome, BackendError> {
     let engine = connections.engine(step.site.target)?;
+    engine.builds.sweep_first(&engine, step).await;
     match step.resource.id().as_str().split('/').nth(2) {
         Some("image") => image::apply(&engine, step, context).await?,
         Some("network") => network::apply(&engine, step).await?,
