@@ -312,8 +312,13 @@ fn home(engine: &Engine, text: &str) -> Home {
 fn check(home: &Home, clean: &World, what: &str) {
     let world = home.engine.world(None);
     assert_eq!(difference(&world, clean), Vec::<String>::new(), "{what}");
-    let dangling = home.engine.docker(&["image", "ls", "--quiet", "--filter", "dangling=true"]);
-    assert_eq!(dangling, "", "images that nobody needs, {what}");
+    // A build that is cut off leaves layers that the engine keeps as its cache, as those of any
+    // `docker build`; what it finished and labelled is ours.
+    let (labelled, cached) = home.engine.nameless();
+    assert_eq!(labelled, 0, "images that nobody needs, {what}");
+    if cached > 0 {
+        println!("{what}: {cached} layers in the engine's cache");
+    }
     home.run("history").done();
     home.run("status").done();
     home.run("plan --refresh --exit-code").done();

@@ -39,6 +39,9 @@ while (!$stop) {
 }
 "#;
 
+/// Images that are nobody's: what others are made from, and what has no name.
+const BASES: [&str; 2] = ["debian:bookworm-slim", "<none>:<none>"];
+
 /// What the program did.
 #[derive(Debug)]
 pub(crate) struct Ran {
@@ -151,8 +154,17 @@ impl Engine {
                 .filter(own)
                 .collect(),
             volumes: list(&["volume", "ls", "--quiet"]).into_iter().collect(),
-            images: images.into_iter().filter(|tag| tag != "debian:bookworm-slim").collect(),
+            images: images.into_iter().filter(|tag| !BASES.contains(&tag.as_str())).collect(),
         }
+    }
+
+    /// How many images have neither a name nor anything that was made from them: with a label of
+    /// ours, and without.
+    pub(crate) fn nameless(&self) -> (usize, usize) {
+        let list = ["image", "ls", "--quiet", "--no-trunc", "--filter", "dangling=true"];
+        let labelled = [&list[..], &["--filter", "label=deployix.deployment"]].concat();
+        let (all, labelled) = (self.words(&list).len(), self.words(&labelled).len());
+        (labelled, all - labelled)
     }
 
     fn inspected(&self, ids: &[String]) -> Vec<Value> {
@@ -183,7 +195,7 @@ impl Engine {
         remove(&["network", "ls", "--format", "{{.Name}}"], &["network", "rm"], &builtin);
         remove(&["volume", "ls", "--quiet"], &["volume", "rm", "--force"], &[]);
         let tags = ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"];
-        remove(&tags, &["image", "rm", "--force"], &["debian:bookworm-slim", "<none>:<none>"]);
+        remove(&tags, &["image", "rm", "--force"], &BASES);
         remove(
             &["image", "ls", "--quiet", "--filter", "dangling=true"],
             &["image", "rm", "--force"],
