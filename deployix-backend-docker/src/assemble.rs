@@ -102,7 +102,7 @@ impl<'a> Scene<'a> {
         let networks = Networks::new(units, &whose, &target, &blueprints)?;
         let filter = if target.firewall && !units.is_empty() {
             let context = namespace::context(&target)?;
-            let image = namespace::image(deployment, &context);
+            let image = namespace::image(deployment, &site.target.name, &context);
             Some((context, image))
         } else {
             None

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use deployix_core::{
-    Digest, RelativePath,
+    Digest, Name, RelativePath,
     backend::{CompileError, Remark},
     spec::FileContent,
 };
@@ -66,12 +66,13 @@ pub(crate) fn loads_rules(service: &Service) -> bool {
 
 /// What the image made from the context is called.
 pub(crate) fn image(
-    deployment: &deployix_core::Name,
+    deployment: &Name,
+    target: &Name,
     context: &BTreeMap<RelativePath, FileContent>,
 ) -> String {
     // File contents and paths always serialize.
     let contents = Digest::of(context).unwrap_or_else(|_| Digest::of_bytes(b""));
-    crate::naming::image(deployment, NETWORK_IMAGE, contents)
+    crate::naming::image(deployment, target, NETWORK_IMAGE, contents)
 }
 
 /// The container, without networks and ports.

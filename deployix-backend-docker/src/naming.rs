@@ -95,9 +95,9 @@ pub(crate) fn folder(name: &Name, member: Option<&Name>) -> String {
 
 /// What an image is called; the version follows from its contents, so a changed one is built anew
 /// by a plain `docker compose up`.
-pub(crate) fn image(deployment: &Name, folder: &str, contents: Digest) -> String {
+pub(crate) fn image(deployment: &Name, target: &Name, folder: &str, contents: Digest) -> String {
     let folder = folder.trim_start_matches('_');
-    format!("deployix-{deployment}/{folder}:{}", contents.short())
+    format!("deployix-{deployment}/{target}/{folder}:{}", contents.short())
 }
 
 /// A resource of a target.

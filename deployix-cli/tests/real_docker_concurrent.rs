@@ -167,8 +167,12 @@ fn a_saved_plan_is_refused_where_it_is_about_what_has_moved_on_and_accepted_othe
     assert_eq!(home.world().of("web").count(), 0);
 }
 
-/// Ways to damage a history: the entry that is to be named, and what is done to its file.
-fn damages(entries: &[PathBuf]) -> Vec<(&'static str, PathBuf, Box<dyn Fn(&Path)>)> {
+/// How a history is damaged: what that is called, the entry that is to be named, and what is done to
+/// its file.
+type Damage = (&'static str, PathBuf, Box<dyn Fn(&Path)>);
+
+/// Ways to damage a history.
+fn damages(entries: &[PathBuf]) -> Vec<Damage> {
     let last = entries.last().unwrap().clone();
     let middle = entries[entries.len() / 2].clone();
     let cut = |share: usize| {

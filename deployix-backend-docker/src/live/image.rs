@@ -99,7 +99,7 @@ pub(super) async fn apply(
         return Ok(());
     }
     let standing = found(engine.docker().inspect_image(image).await)
-        .map_err(|error| engine.error("inspect image", error))?;
+        .map_err(|error| engine.error("inspect image", error).as_it_was())?;
     let before = standing.as_ref().and_then(|image| image.id.clone());
     let labels = standing.and_then(|image| image.config?.labels).unwrap_or_default();
     if labels.get(label::DIGEST) == Some(&step.resource.digest().to_string()) {

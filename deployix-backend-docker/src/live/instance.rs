@@ -102,7 +102,8 @@ pub(super) struct Made {
 impl Roll<'_> {
     async fn run(mut self) -> Result<(), BackendError> {
         let (own, old): (Vec<_>, Vec<_>) = standing(self.engine, self.step)
-            .await?
+            .await
+            .map_err(BackendError::as_it_was)?
             .into_iter()
             .partition(|standing| standing.digest == Some(self.digest));
         match self.whole(&own) {

@@ -41,7 +41,7 @@ pub(super) async fn apply(engine: &Engine, step: &Step<'_>) -> Result<(), Backen
 async fn inspect(engine: &Engine, name: &str) -> Result<Option<NetworkInspect>, BackendError> {
     let options = InspectNetworkOptionsBuilder::new().build();
     let network = found(engine.docker().inspect_network(name, Some(options)).await)
-        .map_err(|error| engine.error("inspect network", error))?;
+        .map_err(|error| engine.error("inspect network", error).as_it_was())?;
     // The engine takes the beginning of an id for a name, too.
     Ok(network.filter(|network| network.name.as_deref() == Some(name)))
 }

@@ -86,14 +86,24 @@ impl Values {
 
     /// A text with no value in it.
     pub(super) fn redact(&self, mut text: String) -> String {
-        for (name, value) in &self.0 {
-            let value = String::from_utf8_lossy(value.expose());
+        let values: Vec<_> = self
+            .0
+            .iter()
+            .map(|(name, value)| (name, String::from_utf8_lossy(value.expose())))
+            .collect();
+        let mut parts: Vec<_> = values
+            .iter()
+            .flat_map(|(name, value)| {
+                let parts = std::iter::once(&**value).chain(value.lines()).map(str::trim);
+                parts.map(move |part| (part, name))
+            })
             // A shorter one would be found everywhere, and tell itself by that.
-            for part in std::iter::once(&*value).chain(value.lines()).map(str::trim) {
-                if part.len() > 2 {
-                    text = text.replace(part, &format!("(the secret {name})"));
-                }
-            }
+            .filter(|(part, _)| part.len() > 2)
+            .collect();
+        // One may begin another, of which the rest would stay.
+        parts.sort_by_key(|(part, _)| std::cmp::Reverse(part.len()));
+        for (part, name) in parts {
+            text = text.replace(part, &format!("(the secret {name})"));
         }
         text
     }

@@ -14,7 +14,7 @@ pub(super) async fn apply(engine: &Engine, step: &Step<'_>) -> Result<(), Backen
         return remove(engine, name).await;
     }
     let standing = found(engine.docker().inspect_volume(name).await);
-    match standing.map_err(|error| engine.error("inspect volume", error))? {
+    match standing.map_err(|error| engine.error("inspect volume", error).as_it_was())? {
         // One that was made by `docker compose` holds the same data.
         Some(_) => Ok(()),
         None => create(engine, name, label::of(step)).await,

@@ -201,7 +201,12 @@ impl<'a> Lowering<'a, '_> {
         Some(Program {
             member,
             spec,
-            image: naming::image(self.unit.deployment, &folder, contents),
+            image: naming::image(
+                self.unit.deployment,
+                &self.unit.site.target.name,
+                &folder,
+                contents,
+            ),
             folder,
             context,
             user,

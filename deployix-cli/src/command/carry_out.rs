@@ -80,6 +80,7 @@ impl Work {
                 Answer::Nobody => {
                     let why = "there is no terminal to ask on whether to go on";
                     session.say(&format!("error: {why}; nothing was done: give --yes\n"));
+                    self.print_json(Some((&journal, &plan)), None, session);
                     return Exit::Usage;
                 }
             }

@@ -150,9 +150,11 @@ impl Document {
         for (run, Run { by, since, until, claims, .. }) in &self.runs {
             let claims: Vec<_> = claims.iter().map(ToString::to_string).collect();
             let what = if claims.is_empty() { "nothing".to_owned() } else { claims.join(", ") };
+            let gone =
+                if by.is_gone() { "; the process is gone, so nobody has to wait" } else { "" };
             let by = plain(&by.to_string()).into_owned();
             text += &format!(
-                "\nrun {run}: {by} holds {what} since {since:.0}, until {until:.0} unless renewed\n"
+                "\nrun {run}: {by} holds {what} since {since:.0}, until {until:.0} unless renewed{gone}\n"
             );
         }
         text
@@ -210,12 +212,12 @@ fn subjects(heads: &Heads, story: &Story) -> Vec<Subject> {
         subject.targets.insert(standing.target.clone());
         let newer = subject.since.as_ref().is_none_or(|since| since.generation < standing.since);
         if newer {
-            let last = story.last(id);
-            let ended = last.and_then(|(_, step)| step.end.as_ref());
+            let made = story.ended_in(id, standing.since);
+            let ended = made.and_then(|(_, step)| step.end.as_ref());
             subject.since = Some(Since {
                 generation: standing.since,
                 at: ended.map(|(_, _, at)| *at),
-                by: last.and_then(|(run, _)| run.by.clone()),
+                by: made.and_then(|(run, _)| run.by.clone()),
             });
         }
         subject.resources.push(Standing {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
-use tokio::{task::JoinHandle, time};
+use tokio::{sync::watch, task::JoinHandle, time};
 
 use super::{ApplyOptions, Held, lock::Locks};
 use crate::{
@@ -30,6 +30,8 @@ pub(super) struct Run<'a> {
     pub(super) held: BTreeMap<Owner, Held>,
     history: &'a History,
     contents: &'a BTreeMap<Digest, Arc<[u8]>>,
+    /// Until when its claims and intents hold, as far as it knows.
+    until: watch::Receiver<Timestamp>,
     renewal: JoinHandle<()>,
 }
 
@@ -50,6 +52,8 @@ pub(super) enum Acquired {
     Held(Box<Held>),
     /// What stands is not what the plan starts from.
     MovedOn(u64),
+    /// The run was held up for so long that somebody else took over.
+    Over,
 }
 
 impl<'a> Run<'a> {
@@ -105,8 +109,15 @@ impl<'a> Run<'a> {
             (records, (held, heads.clone()))
         };
         let ((held, heads), _) = history.append_with(begin).await?;
-        let renewal = tokio::spawn(renew(history.clone(), id.clone(), options.lease));
-        Ok(Self { id, heads, held, history, contents: &plan.contents, renewal })
+        let (renewed, until) = watch::channel(after(Timestamp::now(), options.lease));
+        let renewal = tokio::spawn(renew(history.clone(), id.clone(), options.lease, renewed));
+        let contents = &plan.contents;
+        Ok(Self { id, heads, held, history, contents, until, renewal })
+    }
+
+    /// Whether the run was held up for so long that somebody else may have taken over.
+    pub(super) fn is_over(&self) -> bool {
+        *self.until.borrow() <= Timestamp::now()
     }
 
     /// Asks for a step; where it may be done, that is written down first.
@@ -120,6 +131,9 @@ impl<'a> Run<'a> {
         let from = step.from.as_ref().map(|standing| standing.since);
         let propose = move |heads: &Heads| {
             let none = Vec::new();
+            if !heads.runs.contains_key(&run) {
+                return (none, Acquired::Over);
+            }
             if let Some(held) = Locks::new(heads, &run, Timestamp::now()).holder(&resource) {
                 return (none, Acquired::Held(Box::new(held)));
             }
@@ -215,13 +229,18 @@ fn after(now: Timestamp, lease: Duration) -> Timestamp {
 }
 
 /// Renews a run three times as often as its lease runs out.
-async fn renew(history: History, run: RunId, lease: Duration) {
+async fn renew(history: History, run: RunId, lease: Duration, renewed: watch::Sender<Timestamp>) {
     loop {
         time::sleep(lease / 3).await;
+        // Once it is over, nobody gives it back what somebody else may have taken.
+        if *renewed.borrow() <= Timestamp::now() {
+            return;
+        }
         let until = after(Timestamp::now(), lease);
-        // A store that does not answer now may do so the next time; where it never does, the run's
-        // own steps cannot be written down either, and it ends by that.
-        let _ = history.append(vec![Record::Renew { run: run.clone(), until }]).await;
+        // A store that does not answer now may do so the next time.
+        if history.append(vec![Record::Renew { run: run.clone(), until }]).await.is_ok() {
+            renewed.send_replace(until);
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub async fn settle(
     let targets: BTreeSet<&Name> = over.open.values().map(|open| &open.target).collect();
     let sites = targets.into_iter().filter_map(|target| heads.sites.get(target).cloned());
     let observation = observe(registry, deployment, sites).await;
-    let results: BTreeMap<ResourceId, StepResult> = over
+    let results: BTreeMap<ResourceId, (Open, StepResult)> = over
         .open
         .iter()
         .map(|(id, open)| {
@@ -55,7 +55,7 @@ pub async fn settle(
                 }
                 None => in_doubt(open, "and its target cannot be asked"),
             };
-            (id.clone(), result)
+            (id.clone(), (open.clone(), result))
         })
         .collect();
     let propose = move |heads: &Heads| {
@@ -64,7 +64,10 @@ pub async fn settle(
         let mut settled = Settled::default();
         let mut records = Vec::new();
         for (id, open) in &still.open {
-            if let Some(result) = results.get(id) {
+            // What was looked at may have been settled and begun anew since.
+            if let Some((looked_at, result)) = results.get(id)
+                && looked_at == open
+            {
                 let (run, resource, result) = (open.run.clone(), id.clone(), result.clone());
                 settled.steps.insert(id.clone(), result.clone());
                 records.push(Record::Outcome { run, resource, result });

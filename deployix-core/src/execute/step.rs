@@ -22,6 +22,10 @@ use crate::{
 /// How long it waits before it asks again for what somebody else is at.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
+/// What to tell of a run that was held up: by a machine that slept, or a store that did not answer.
+const OVER: &str = "this run was held up until its time ran out, so somebody else may be at it by \
+                    now; deploy again";
+
 /// One step and all it needs.
 pub(super) struct StepWork<'a> {
     pub(super) planned: &'a PlannedStep,
@@ -96,6 +100,9 @@ impl StepWork<'_> {
                     let end = StepEnd::DoneByAnother;
                     return Ok(Some(Ended { end, outputs: Some(outputs) }));
                 }
+                Acquired::Over => {
+                    return Ok(Some(Ended::without(StepEnd::Failed { error: OVER.to_owned() })));
+                }
                 Acquired::MovedOn(since) => {
                     return Ok(Some(Ended::without(StepEnd::MovedOn { since })));
                 }
@@ -137,6 +144,9 @@ impl StepWork<'_> {
             tokio::select! {
                 () = time::sleep(wait) => {}
                 () = self.interrupt.interrupted() => return Err(error),
+            }
+            if self.run.is_over() {
+                return Err(error.caused_by(OVER));
             }
         }
     }

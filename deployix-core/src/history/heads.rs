@@ -149,7 +149,12 @@ impl Heads {
                 };
                 self.open.insert(resource.id().clone(), open);
             }
-            Record::Outcome { resource, result, .. } => self.settle(resource, result, entry),
+            // What somebody else took over meanwhile is no longer this run's to tell of.
+            Record::Outcome { run, resource, result } => {
+                if self.open.get(resource).is_some_and(|open| open.run == *run) {
+                    self.settle(resource, result, entry);
+                }
+            }
             Record::Placed { assignments } => {
                 for (name, assignment) in assignments {
                     match assignment {

@@ -76,9 +76,10 @@ pub enum Record {
         /// The target it was compiled for.
         target: Name,
     },
-    /// How a step ended: the one of the newest intent about the resource.
+    /// How a step ended: that of the newest intent about the resource. It counts only where that
+    /// intent is the run's own: a run that was held up until its time ran out has no say any more.
     Outcome {
-        /// The run that tells; not always the one that intended it.
+        /// The run that intended it.
         run: RunId,
         /// The resource.
         resource: ResourceId,

@@ -78,9 +78,22 @@ impl Story {
     /// The last that was done to a resource, and the run that did it.
     #[must_use]
     pub fn last(&self, resource: &ResourceId) -> Option<(&Told, &ToldStep)> {
-        let steps = self.runs.iter().flat_map(|run| run.steps.iter().map(move |step| (run, step)));
-        let own = steps.filter(|(_, step)| step.resource == *resource);
+        let own = self.steps().filter(|(_, step)| step.resource == *resource);
         own.max_by_key(|(_, step)| step.end.as_ref().map_or(step.began, |(_, at, _)| *at))
+    }
+
+    /// What was done to a resource that ended in a generation, and the run that did it.
+    #[must_use]
+    pub fn ended_in(&self, resource: &ResourceId, generation: u64) -> Option<(&Told, &ToldStep)> {
+        self.steps().find(|(_, step)| {
+            let end = step.end.as_ref();
+            step.resource == *resource && end.is_some_and(|(_, at, _)| *at == generation)
+        })
+    }
+
+    /// Every step, with its run.
+    fn steps(&self) -> impl Iterator<Item = (&Told, &ToldStep)> {
+        self.runs.iter().flat_map(|run| run.steps.iter().map(move |step| (run, step)))
     }
 
     fn tell<'e>(
@@ -112,8 +125,10 @@ impl Story {
                     end: None,
                 });
             }
-            Record::Outcome { resource, result, .. } => {
-                if let Some((run, step)) = newest.get(resource) {
+            Record::Outcome { run: teller, resource, result } => {
+                if let Some((run, step)) = newest.get(resource)
+                    && self.runs[*run].run == *teller
+                {
                     let end = (result.clone(), entry.position, entry.at);
                     self.runs[*run].steps[*step].end = Some(end);
                 }

@@ -615,12 +615,21 @@ pub(super) fn removals<'a>(
 }
 
 /// Puts removals, in order, behind the other steps; of what each comes after, the other steps stay.
+/// What goes of a functionality waits for all that is made of it: a replica, or the one on another
+/// target, goes once the ones that take its place are ready.
 pub(super) fn append_removals(
     steps: &mut Vec<PlannedStep>,
     removals: Vec<Draft<'_>>,
     name: &impl Fn(At<'_>) -> Option<Name>,
 ) {
     let others: BTreeSet<ResourceId> = steps.iter().map(|step| step.id().clone()).collect();
+    let going: BTreeSet<&Owner> = removals.iter().map(|draft| draft.resource.owner()).collect();
+    let mut made: BTreeMap<Owner, Vec<ResourceId>> = BTreeMap::new();
+    for step in steps.iter() {
+        if matches!(step.owner(), Owner::Functionality(_)) && going.contains(step.owner()) {
+            made.entry(step.owner().clone()).or_default().push(step.id().clone());
+        }
+    }
     let behind: BTreeMap<ResourceId, Arc<[ResourceId]>> = removals
         .iter()
         .filter(|draft| draft.after.iter().any(|id| others.contains(id)))
@@ -630,9 +639,15 @@ pub(super) fn append_removals(
         if let Some(all) = behind.get(step.id()) {
             let mut after: Vec<_> = step.after.to_vec();
             after.extend(all.iter().filter(|id| others.contains(*id)).cloned());
-            after.sort();
             step.after = after.into();
         }
+        if let Some(made) = made.get(step.owner()) {
+            step.after = step.after.iter().chain(made).cloned().collect();
+        }
+        let mut after = step.after.to_vec();
+        after.sort();
+        after.dedup();
+        step.after = after.into();
         steps.push(step);
     }
 }

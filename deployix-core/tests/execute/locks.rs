@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use deployix_core::{
     backend::Owner,
     execute::{Event, Fate, settle},
-    history::Heads,
+    history::{Heads, IntentAction, Record, RunId, StepResult},
     plan::PlannedAction,
 };
 
@@ -151,4 +151,45 @@ async fn a_plan_is_refused_where_what_it_touches_has_moved_on_and_nowhere_else()
     let report = site.carry_out(&old).await;
     assert!(matches!(report.fates[&owner("web")], Fate::MovedOn { .. }), "{report:?}");
     assert_eq!(site.world().await, world);
+}
+
+#[tokio::test]
+async fn a_run_that_was_held_up_has_no_say_over_what_another_took_over() {
+    let site = Site::new();
+    let other = another(&site);
+    let history = site.history().await;
+    let begin = |by: &str, until: &str| {
+        let mut holder = site.options.by.clone();
+        holder.name = by.to_owned();
+        let run = RunId::new(&holder);
+        let until = until.parse().unwrap();
+        (run.clone(), Record::Begin { run, by: holder, until, claims: BTreeSet::new() })
+    };
+    assert!(other.deploy(deployment(&[("web", "1", &[])])).await.is_good());
+    let heads = other.heads().await;
+    let resource = heads.resources["memory/functionality/web"].resource.clone();
+    let intent = |run: &RunId| Record::Intent {
+        run: run.clone(),
+        action: IntentAction::Make,
+        resource: resource.clone(),
+        target: name("box"),
+    };
+    let outcome = |run: &RunId, result| Record::Outcome {
+        run: run.clone(),
+        resource: resource.id().clone(),
+        result,
+    };
+    let (slow, begun) = begin("slow", "2000-01-01T00:00:00Z");
+    history.append(vec![begun, intent(&slow)]).await.unwrap();
+    let settled = settle(&history, &other.registry(), &name("test")).await.unwrap();
+    assert_eq!(settled.runs.len(), 1);
+    let (quick, begun) = begin("quick", "2999-01-01T00:00:00Z");
+    history.append(vec![begun, intent(&quick)]).await.unwrap();
+    let failed = StepResult::Failed { error: "it was held up".to_owned(), as_it_was: true };
+    history.append(vec![outcome(&slow, failed)]).await.unwrap();
+    let heads = history.heads().await.unwrap();
+    assert_eq!(heads.open[resource.id()].run, quick, "the quick one is still at it");
+    let made = StepResult::Made { outputs: Default::default() };
+    let last = history.append(vec![outcome(&quick, made)]).await.unwrap();
+    assert_eq!(history.heads().await.unwrap().resources[resource.id()].since, last);
 }

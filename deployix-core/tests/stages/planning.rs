@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use deployix_core::{
-    backend::{MemoryBackend, Owner, Registry},
+    ResourceId,
+    backend::{MemoryBackend, Owner, Registry, Resource},
     history::{Heads, Standing},
     plan::{Compiled, Only, Plan, PlannedAction, compile, plan},
     spec::{Deployment, FunctionalitySpec, ServiceSpec},
@@ -185,4 +186,20 @@ fn a_plan_tells_the_atomic_sets_that_it_touches() {
     assert_eq!(of(&Heads::default(), &Only::Named([name("web")].into())), both);
     assert_eq!(of(&Heads::default(), &Only::Named([name("other")].into())), []);
     assert_eq!(of(&heads(&wanted), &Only::All), []);
+}
+
+#[test]
+fn what_goes_of_a_functionality_waits_for_what_takes_its_place() {
+    let registry = Registry::new().with(MemoryBackend::new());
+    let mut heads = heads(&compiled(usual(), &registry, None));
+    let id: ResourceId = "memory/replica/db".parse().unwrap();
+    let owner = Owner::Functionality(name("db"));
+    let replica = Resource::new(id.clone(), owner, Default::default(), []);
+    heads.resources.insert(id.clone(), Standing::new(replica, name("box"), 7));
+    let after = compiled(changed(), &registry, None);
+    let plan = plan(&after, &heads, &registry, &Only::All);
+    let removal = plan.steps.iter().find(|step| *step.id() == id).unwrap();
+    assert_eq!(removal.action, PlannedAction::Remove);
+    let waits: Vec<_> = removal.after.iter().map(ResourceId::as_str).collect();
+    assert_eq!(waits, ["memory/functionality/db"]);
 }
