@@ -225,7 +225,11 @@ pub fn plan(compiled: &Compiled, heads: &Heads, registry: &Registry, only: &Only
     let sites: Vec<Site<'_>> = compiled.connected().sites().collect();
     let target = |draft: &Draft<'_>| match draft.target {
         At::Site(at) => sites.get(at as usize).map(|site| OwnedSite::from(*site)),
-        At::Before(name) => heads.sites.get(name).cloned(),
+        // What goes from a target that is still described goes by what is said of it now.
+        At::Before(name) => {
+            let now = sites.iter().find(|site| site.target.name == *name);
+            now.map(|site| OwnedSite::from(*site)).or_else(|| heads.sites.get(name).cloned())
+        }
     };
     let mut plan = Plan {
         deployment: compiled.connected().deployment().clone(),
