@@ -68,8 +68,11 @@ for ((run = 1; run <= runs; run++)); do
     specs compose 201 0 && specs deployix 202 0 && compile
     timed compose-first compose up --detach
     timed deployix-first deploy
-    timed compose-again compose up --detach
-    timed deployix-again deploy
+    # Side by side, as whatever else the machine does falls on both then.
+    for _ in {1..5}; do
+        timed compose-again compose up --detach
+        timed deployix-again deploy
+    done
     specs compose 201 "$run" && specs deployix 202 "$run" && compile
     timed compose-changed compose up --detach
     timed deployix-changed deploy
