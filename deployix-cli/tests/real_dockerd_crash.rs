@@ -388,6 +388,7 @@ fn a_first_deploy_that_is_killed_at_any_entry_of_the_log_is_put_right_by_the_nex
             "{world:?}"
         );
         check(&clean, &world, "without trouble");
+        engine.keep_layers();
         drop(clean);
         engine.clean(None);
         while let Some(death) = deaths.next() {

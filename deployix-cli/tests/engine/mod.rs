@@ -42,6 +42,13 @@ while (!$stop) {
 /// Images that are nobody's: what others are made from, and what has no name.
 const BASES: [&str; 2] = ["debian:bookworm-slim", "<none>:<none>"];
 
+/// What images are called that only keep layers for later builds.
+const KEPT: &str = "kept-for-tests";
+
+fn is_base(tag: &str) -> bool {
+    BASES.contains(&tag) || tag.starts_with(KEPT)
+}
+
 /// What the program did.
 #[derive(Debug)]
 pub(crate) struct Ran {
@@ -154,7 +161,16 @@ impl Engine {
                 .filter(own)
                 .collect(),
             volumes: list(&["volume", "ls", "--quiet"]).into_iter().collect(),
-            images: images.into_iter().filter(|tag| !BASES.contains(&tag.as_str())).collect(),
+            images: images.into_iter().filter(|tag| !is_base(tag)).collect(),
+        }
+    }
+
+    /// Keeps the layers of all images, so that they are built again quickly: all but the last, which
+    /// only adds the labels.
+    pub(crate) fn keep_layers(&self) {
+        for (number, image) in self.world(None).images.iter().enumerate() {
+            let parent = self.docker(&["image", "inspect", "--format", "{{.Parent}}", image]);
+            self.docker(&["tag", parent.trim(), &format!("{KEPT}:{number}")]);
         }
     }
 
@@ -180,26 +196,25 @@ impl Engine {
     pub(crate) fn clean(&self, deployment: Option<&str>) {
         let label = deployment.map(|name| format!("label=deployix.deployment={name}"));
         let filter: Vec<&str> = label.iter().flat_map(|label| ["--filter", label]).collect();
-        let remove = |list: &[&str], remove: &[&str], keep: &[&str]| {
+        let remove = |list: &[&str], remove: &[&str], keep: &dyn Fn(&str) -> bool| {
             let listed = self.command(&[list, &filter[..]].concat()).output();
             let listed = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
             let listed = listed.unwrap_or_default();
-            let words: Vec<&str> =
-                listed.split_whitespace().filter(|word| !keep.contains(word)).collect();
+            let words: Vec<&str> = listed.split_whitespace().filter(|word| !keep(word)).collect();
             if !words.is_empty() {
                 let _ = self.command(&[remove, &words[..]].concat()).output();
             }
         };
-        remove(&["ps", "--all", "--quiet"], &["rm", "--force", "--volumes"], &[]);
-        let builtin = ["bridge", "host", "none"];
+        remove(&["ps", "--all", "--quiet"], &["rm", "--force", "--volumes"], &|_| false);
+        let builtin = |word: &str| ["bridge", "host", "none"].contains(&word);
         remove(&["network", "ls", "--format", "{{.Name}}"], &["network", "rm"], &builtin);
-        remove(&["volume", "ls", "--quiet"], &["volume", "rm", "--force"], &[]);
+        remove(&["volume", "ls", "--quiet"], &["volume", "rm", "--force"], &|_| false);
         let tags = ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"];
-        remove(&tags, &["image", "rm", "--force"], &BASES);
+        remove(&tags, &["image", "rm"], &is_base);
         remove(
             &["image", "ls", "--quiet", "--filter", "dangling=true"],
             &["image", "rm", "--force"],
-            &[],
+            &|_| false,
         );
     }
 }
