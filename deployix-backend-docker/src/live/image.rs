@@ -7,6 +7,7 @@ use std::{
 
 use bollard::{
     errors::Error,
+    models::{ContainerSummary, ContainerSummaryStateEnum},
     query_parameters::{
         BuildImageOptionsBuilder, BuilderVersion, ListImagesOptionsBuilder,
         RemoveImageOptionsBuilder,
@@ -21,7 +22,7 @@ use tokio::sync::RwLock;
 
 use super::{
     engine::{Engine, found, is_missing},
-    label, plain, text, unreadable,
+    label, plain, stand, text, unreadable,
 };
 
 /// How many lines of a build's log an error holds.
@@ -70,6 +71,7 @@ impl Builds {
             std::mem::take(&mut *self.stages.lock().unwrap_or_else(PoisonError::into_inner));
         let mut labels = label::of_target(step.deployment, &step.site.target.name);
         labels.push(format!("{}={STAGE}", label::PART));
+        self.sweep_containers(engine, step).await;
         let nameless = ("dangling".to_owned(), vec!["true".to_owned()]);
         let filters = [("label".to_owned(), labels), nameless].into();
         let options = ListImagesOptionsBuilder::new().filters(&filters).build();
@@ -78,6 +80,27 @@ impl Builds {
         for stage in stages {
             let options = RemoveImageOptionsBuilder::new().build();
             let _ = engine.docker().remove_image(&stage, Some(options), None).await;
+        }
+    }
+
+    /// Removes containers that builds left with which their engine died: they have the labels of the
+    /// image to be, and do not run; what they were made from has no name.
+    async fn sweep_containers(&self, engine: &Engine, step: &Step<'_>) {
+        let labels = label::of_target(step.deployment, &step.site.target.name);
+        let Ok(listed) = stand::list(engine, labels).await else { return };
+        let of_a_build = |container: &ContainerSummary| {
+            let labels = container.labels.as_ref();
+            let resource = labels.and_then(|labels| labels.get(label::RESOURCE));
+            let id = container.image_id.as_deref().unwrap_or_default();
+            let made_from = container.image.as_deref().unwrap_or_default();
+            let nameless =
+                id.trim_start_matches("sha256:").starts_with(made_from) || id == made_from;
+            resource.is_some_and(|resource| label::kind(resource) == Some("image"))
+                && container.state != Some(ContainerSummaryStateEnum::RUNNING)
+                && nameless
+        };
+        for container in listed.iter().filter(|container| of_a_build(container)) {
+            let _ = stand::remove_one(engine, container.id.as_deref().unwrap_or_default()).await;
         }
     }
 

@@ -73,6 +73,11 @@ pub(super) fn of(step: &Step<'_>) -> BTreeMap<String, String> {
     labels
 }
 
+/// What kind of thing a resource is, by its id: `image`, `network`, `volume` or `instance`.
+pub(super) fn kind(resource: &str) -> Option<&str> {
+    resource.split('/').nth(2)
+}
+
 /// A filter for what a deployment has on a target.
 pub(super) fn of_target(deployment: &Name, target: &Name) -> Vec<String> {
     vec![format!("{DEPLOYMENT}={deployment}"), format!("{TARGET}={target}")]

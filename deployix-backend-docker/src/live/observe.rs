@@ -69,6 +69,10 @@ pub(super) async fn observe(
     for summary in stand::list(engine, labels()).await? {
         let labels = summary.labels.as_ref();
         let Some(of) = labels.and_then(|labels| observed(|key| labels.get(key))) else { continue };
+        // A container has the labels of its image too, whoever runs it: that of a build, for one.
+        if label::kind(of.id.as_str()) != Some("instance") {
+            continue;
+        }
         instances.entry(of.id.clone()).or_default().push(summary);
         owners.insert(of.id.clone(), of);
     }
