@@ -310,7 +310,12 @@ fn home(engine: &Engine, text: &str) -> Home {
 /// Everything that stands is what a deploy without trouble made, and the history can be read and
 /// knows it.
 fn check(home: &Home, clean: &World, what: &str) {
-    let world = home.engine.world(None);
+    let mut world = home.engine.world(None);
+    // An engine that dies while it builds leaves the containers of its builder, which have names of
+    // its own making and no label before the last step.
+    if what.starts_with("SIG") {
+        world.containers.retain(|name, _| name.starts_with("crash_box_"));
+    }
     assert_eq!(difference(&world, clean), Vec::<String>::new(), "{what}");
     // A build that is cut off leaves layers that the engine keeps as its cache, as those of any
     // `docker build`; what it finished and labelled is ours.
