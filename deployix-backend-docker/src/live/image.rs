@@ -69,8 +69,8 @@ impl Builds {
         let Ok(_alone) = self.under_way.try_write() else { return };
         let mut stages =
             std::mem::take(&mut *self.stages.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut labels = label::of_target(step.deployment, &step.site.target.name);
-        labels.push(format!("{}={STAGE}", label::PART));
+        // Stages, and images of builds that ended before they gave them their names.
+        let labels = label::of_target(step.deployment, &step.site.target.name);
         self.sweep_containers(engine, step).await;
         let nameless = ("dangling".to_owned(), vec!["true".to_owned()]);
         let filters = [("label".to_owned(), labels), nameless].into();
