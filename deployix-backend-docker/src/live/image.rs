@@ -69,14 +69,18 @@ impl Builds {
         let Ok(_alone) = self.under_way.try_write() else { return };
         let mut stages =
             std::mem::take(&mut *self.stages.lock().unwrap_or_else(PoisonError::into_inner));
-        // Stages, and images of builds that ended before they gave them their names.
-        let labels = label::of_target(step.deployment, &step.site.target.name);
         self.sweep_containers(engine, step).await;
-        let nameless = ("dangling".to_owned(), vec!["true".to_owned()]);
-        let filters = [("label".to_owned(), labels), nameless].into();
-        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
-        let listed = engine.docker().list_images(Some(options)).await;
-        stages.extend(listed.into_iter().flatten().map(|image| image.id));
+        let mut of_stages = label::of_target(step.deployment, &step.site.target.name);
+        of_stages.push(format!("{}={STAGE}", label::PART));
+        // What else has no name may be about to get it from another process, but for images of the
+        // step's own resource, which nobody else is at: their builds ended before they named them.
+        for labels in [of_stages, label::of_resource(step)] {
+            let nameless = ("dangling".to_owned(), vec!["true".to_owned()]);
+            let filters = [("label".to_owned(), labels), nameless].into();
+            let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+            let listed = engine.docker().list_images(Some(options)).await;
+            stages.extend(listed.into_iter().flatten().map(|image| image.id));
+        }
         for stage in stages {
             let options = RemoveImageOptionsBuilder::new().build();
             let _ = engine.docker().remove_image(&stage, Some(options), None).await;
