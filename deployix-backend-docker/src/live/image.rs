@@ -87,11 +87,10 @@ impl Builds {
         }
     }
 
-    /// Removes containers that builds left with which their engine died: they have the labels of the
-    /// image to be, and do not run; what they were made from has no name.
+    /// Removes containers that builds of the step's own image left with which their engine died: they
+    /// have the labels of the image to be, and do not run; what they were made from has no name.
     async fn sweep_containers(&self, engine: &Engine, step: &Step<'_>) {
-        let labels = label::of_target(step.deployment, &step.site.target.name);
-        let Ok(listed) = stand::list(engine, labels).await else { return };
+        let Ok(listed) = stand::list(engine, label::of_resource(step)).await else { return };
         let of_a_build = |container: &ContainerSummary| {
             let labels = container.labels.as_ref();
             let resource = labels.and_then(|labels| labels.get(label::RESOURCE));
