@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use bollard::{
@@ -41,7 +41,7 @@ const LOST: [&str; 2] = ["No such image", "unknown parent image"];
 /// How often a build is begun that loses what it took over.
 const TRIES: usize = 5;
 
-/// Builds under way on one engine, and the stages that they left.
+/// Builds under way on one engine, and what they left.
 ///
 /// A builder keeps each stage that another copied from as an image without a name. Two builds may
 /// share one, so these go once none is under way. Each has the labels of its deployment, so that the
@@ -49,67 +49,100 @@ const TRIES: usize = 5;
 #[derive(Default)]
 pub(super) struct Builds {
     under_way: RwLock<()>,
-    stages: Mutex<BTreeSet<String>>,
+    left: Mutex<Left>,
     /// The deployments and targets of which it was looked what others left.
     swept: Mutex<BTreeSet<(Name, Name)>>,
+}
+
+/// What is to be removed once no build is under way.
+#[derive(Default)]
+struct Left {
+    /// Images that the log of a build told.
+    stages: BTreeSet<String>,
+    /// Labels of images without a name.
+    images: BTreeSet<Vec<String>>,
+    /// Labels of containers that a builder made.
+    containers: BTreeSet<Vec<String>>,
+}
+
+impl Left {
+    fn is_empty(&self) -> bool {
+        self.stages.is_empty() && self.images.is_empty() && self.containers.is_empty()
+    }
 }
 
 impl Builds {
     /// Removes what builds of processes left that were killed, the first time that it is asked to.
     pub(super) async fn sweep_first(&self, engine: &Engine, step: &Step<'_>) {
         let target = (step.deployment.clone(), step.site.target.name.clone());
-        // As for the stages.
+        // Every change is one insertion, so a panic elsewhere leaves the set whole.
         if self.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(target) {
-            self.sweep(engine, step).await;
+            self.ended(step);
+            self.sweep(engine).await;
         }
     }
 
-    /// Removes what builds left, where none is under way; what is in use stays.
-    async fn sweep(&self, engine: &Engine, step: &Step<'_>) {
-        let Ok(_alone) = self.under_way.try_write() else { return };
-        let mut stages =
-            std::mem::take(&mut *self.stages.lock().unwrap_or_else(PoisonError::into_inner));
-        self.sweep_containers(engine, step).await;
-        let mut of_stages = label::of_target(step.deployment, &step.site.target.name);
-        of_stages.push(format!("{}={STAGE}", label::PART));
+    /// A step is over of which anything may be left, be it of one before that was cut off.
+    fn ended(&self, step: &Step<'_>) {
+        let mut stages = label::of_target(step.deployment, &step.site.target.name);
+        stages.push(format!("{}={STAGE}", label::PART));
         // What else has no name may be about to get it from another process, but for images of the
         // step's own resource, which nobody else is at: their builds ended before they named them.
-        for labels in [of_stages, label::of_resource(step)] {
-            let nameless = ("dangling".to_owned(), vec!["true".to_owned()]);
-            let filters = [("label".to_owned(), labels), nameless].into();
-            let options = ListImagesOptionsBuilder::new().filters(&filters).build();
-            let listed = engine.docker().list_images(Some(options)).await;
-            stages.extend(listed.into_iter().flatten().map(|image| image.id));
-        }
-        for stage in stages {
-            let options = RemoveImageOptionsBuilder::new().build();
-            let _ = engine.docker().remove_image(&stage, Some(options), None).await;
-        }
+        let own = label::of_resource(step);
+        let mut left = self.left();
+        left.images.extend([stages, own.clone()]);
+        left.containers.insert(own);
     }
 
-    /// Removes containers that builds of the step's own image left with which their engine died: they
-    /// have the labels of the image to be, and do not run; what they were made from has no name.
-    async fn sweep_containers(&self, engine: &Engine, step: &Step<'_>) {
-        let Ok(listed) = stand::list(engine, label::of_resource(step)).await else { return };
-        let of_a_build = |container: &ContainerSummary| {
-            let labels = container.labels.as_ref();
-            let resource = labels.and_then(|labels| labels.get(label::RESOURCE));
-            let id = container.image_id.as_deref().unwrap_or_default();
-            let made_from = container.image.as_deref().unwrap_or_default();
-            let nameless =
-                id.trim_start_matches("sha256:").starts_with(made_from) || id == made_from;
-            resource.is_some_and(|resource| label::kind(resource) == Some("image"))
-                && container.state != Some(ContainerSummaryStateEnum::RUNNING)
-                && nameless
-        };
-        for container in listed.iter().filter(|container| of_a_build(container)) {
-            let _ = stand::remove_one(engine, container.id.as_deref().unwrap_or_default()).await;
-        }
+    fn left(&self) -> MutexGuard<'_, Left> {
+        // As above.
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn left(&self, stage: String) {
-        // Every change is one insertion, so a panic elsewhere leaves the set whole.
-        self.stages.lock().unwrap_or_else(PoisonError::into_inner).insert(stage);
+    /// Removes what builds left, unless one is under way, after which this is done; what is in use
+    /// stays.
+    async fn sweep(&self, engine: &Engine) {
+        // Whoever comes while this is at work goes on, so it looks again.
+        while let Ok(_alone) = self.under_way.try_write() {
+            let left = std::mem::take(&mut *self.left());
+            if left.is_empty() {
+                return;
+            }
+            for labels in left.containers {
+                sweep_containers(engine, labels).await;
+            }
+            let mut stages = left.stages;
+            for labels in left.images {
+                let nameless = ("dangling".to_owned(), vec!["true".to_owned()]);
+                let filters = [("label".to_owned(), labels), nameless].into();
+                let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+                let listed = engine.docker().list_images(Some(options)).await;
+                stages.extend(listed.into_iter().flatten().map(|image| image.id));
+            }
+            for stage in stages {
+                let options = RemoveImageOptionsBuilder::new().build();
+                let _ = engine.docker().remove_image(&stage, Some(options), None).await;
+            }
+        }
+    }
+}
+
+/// Removes containers that builds of an image left with which their engine died: they have the
+/// labels of the image to be, and do not run; what they were made from has no name.
+async fn sweep_containers(engine: &Engine, labels: Vec<String>) {
+    let Ok(listed) = stand::list(engine, labels).await else { return };
+    let of_a_build = |container: &ContainerSummary| {
+        let labels = container.labels.as_ref();
+        let resource = labels.and_then(|labels| labels.get(label::RESOURCE));
+        let id = container.image_id.as_deref().unwrap_or_default();
+        let made_from = container.image.as_deref().unwrap_or_default();
+        let nameless = id.trim_start_matches("sha256:").starts_with(made_from) || id == made_from;
+        resource.is_some_and(|resource| label::kind(resource) == Some("image"))
+            && container.state != Some(ContainerSummaryStateEnum::RUNNING)
+            && nameless
+    };
+    for container in listed.iter().filter(|container| of_a_build(container)) {
+        let _ = stand::remove_one(engine, container.id.as_deref().unwrap_or_default()).await;
     }
 }
 
@@ -121,7 +154,8 @@ pub(super) async fn apply(
     let image = text(step.inputs, "image")?;
     if matches!(step.action, Action::Remove) {
         remove(engine, image).await?;
-        engine.builds.sweep(engine, step).await;
+        engine.builds.ended(step);
+        engine.builds.sweep(engine).await;
         return Ok(());
     }
     let standing = found(engine.docker().inspect_image(image).await)
@@ -129,21 +163,24 @@ pub(super) async fn apply(
     let before = standing.as_ref().and_then(|image| image.id.clone());
     let labels = standing.and_then(|image| image.config?.labels).unwrap_or_default();
     if labels.get(label::DIGEST) == Some(&step.resource.digest().to_string()) {
-        engine.builds.sweep(engine, step).await;
+        engine.builds.ended(step);
+        engine.builds.sweep(engine).await;
         return Ok(());
     }
     let archive = archive(step, context).await?;
     let built = {
         let _one_more = engine.builds.under_way.read().await;
         let mut tries = 1..TRIES;
-        loop {
+        let built = loop {
             match build(engine, step, context, image, &archive).await {
                 Err(error) if error.kind() == ErrorKind::Conflict && tries.next().is_some() => {}
                 built => break built,
             }
-        }
+        };
+        engine.builds.ended(step);
+        built
     };
-    engine.builds.sweep(engine, step).await;
+    engine.builds.sweep(engine).await;
     built?;
     if let Some(before) = before {
         // Without its name nobody would know what it is; in use or the same, it stays.
@@ -252,7 +289,7 @@ async fn build(
                     context.tell(line);
                     stages.extend(stage);
                 });
-                stages.into_iter().for_each(|stage| engine.builds.left(stage));
+                engine.builds.left().stages.extend(stages);
                 part.error_detail.map(|detail| detail.message.unwrap_or_default())
             }
             Err(Error::DockerStreamError { error }) => Some(error),
