@@ -15,7 +15,7 @@ use bollard::{
 };
 use deployix_core::{
     Name,
-    backend::{Action, BackendError, ErrorKind, Input, Step, StepContext},
+    backend::{Action, BackendError, ErrorKind, ErrorStatus, Input, Step, StepContext},
 };
 use futures_util::StreamExt;
 use tokio::sync::RwLock;
@@ -100,37 +100,58 @@ impl Builds {
     }
 
     /// Removes what builds left, unless one is under way, after which this is done; what is in use
-    /// stays.
-    async fn sweep(&self, engine: &Engine) {
+    /// stays. What an engine does not answer for is left for the next time.
+    pub(super) async fn sweep(&self, engine: &Engine) {
         // Whoever comes while this is at work goes on, so it looks again.
-        while let Ok(_alone) = self.under_way.try_write() {
-            let left = std::mem::take(&mut *self.left());
-            if left.is_empty() {
+        while !self.left().is_empty()
+            && let Ok(_alone) = self.under_way.try_write()
+        {
+            let mut left = std::mem::take(&mut *self.left());
+            if let Err(error) = left.sweep(engine).await
+                && error.status() == ErrorStatus::Temporary
+            {
+                self.left().add(left);
                 return;
-            }
-            for labels in left.containers {
-                sweep_containers(engine, labels).await;
-            }
-            let mut stages = left.stages;
-            for labels in left.images {
-                let nameless = ("dangling".to_owned(), vec!["true".to_owned()]);
-                let filters = [("label".to_owned(), labels), nameless].into();
-                let options = ListImagesOptionsBuilder::new().filters(&filters).build();
-                let listed = engine.docker().list_images(Some(options)).await;
-                stages.extend(listed.into_iter().flatten().map(|image| image.id));
-            }
-            for stage in stages {
-                let options = RemoveImageOptionsBuilder::new().build();
-                let _ = engine.docker().remove_image(&stage, Some(options), None).await;
             }
         }
     }
 }
 
+impl Left {
+    fn add(&mut self, other: Self) {
+        self.stages.extend(other.stages);
+        self.images.extend(other.images);
+        self.containers.extend(other.containers);
+    }
+
+    async fn sweep(&mut self, engine: &Engine) -> Result<(), BackendError> {
+        for labels in &self.containers {
+            sweep_containers(engine, labels.clone()).await?;
+        }
+        let mut stages = self.stages.clone();
+        for labels in &self.images {
+            let nameless = ("dangling".to_owned(), vec!["true".to_owned()]);
+            let filters = [("label".to_owned(), labels.clone()), nameless].into();
+            let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+            let listed = engine.docker().list_images(Some(options)).await;
+            let listed = listed.map_err(|error| engine.error("list images", error))?;
+            stages.extend(listed.into_iter().map(|image| image.id));
+        }
+        for stage in stages {
+            let options = RemoveImageOptionsBuilder::new().build();
+            match engine.docker().remove_image(&stage, Some(options), None).await {
+                // In use, or gone.
+                Ok(_) | Err(Error::DockerResponseServerError { .. }) => {}
+                Err(error) => return Err(engine.error("remove image", error)),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Removes containers that builds of an image left with which their engine died: they have the
 /// labels of the image to be, and do not run; what they were made from has no name.
-async fn sweep_containers(engine: &Engine, labels: Vec<String>) {
-    let Ok(listed) = stand::list(engine, labels).await else { return };
+async fn sweep_containers(engine: &Engine, labels: Vec<String>) -> Result<(), BackendError> {
     let of_a_build = |container: &ContainerSummary| {
         let labels = container.labels.as_ref();
         let resource = labels.and_then(|labels| labels.get(label::RESOURCE));
@@ -141,9 +162,11 @@ async fn sweep_containers(engine: &Engine, labels: Vec<String>) {
             && container.state != Some(ContainerSummaryStateEnum::RUNNING)
             && nameless
     };
+    let listed = stand::list(engine, labels).await?;
     for container in listed.iter().filter(|container| of_a_build(container)) {
-        let _ = stand::remove_one(engine, container.id.as_deref().unwrap_or_default()).await;
+        stand::remove_one(engine, container.id.as_deref().unwrap_or_default()).await?;
     }
+    Ok(())
 }
 
 pub(super) async fn apply(

@@ -48,6 +48,8 @@ pub(crate) async fn apply(
             return Err(BackendError::permanent(ErrorKind::Invalid, "apply", message).as_it_was());
         }
     }
+    // An engine that was away when a build ended is asked again here.
+    engine.builds.sweep(&engine).await;
     Ok(Outcome::default())
 }
 

@@ -176,11 +176,13 @@ impl Engine {
 
     /// How many images have neither a name nor anything that was made from them: with a label of
     /// ours, and without.
-    pub(crate) fn nameless(&self) -> (usize, usize) {
+    pub(crate) fn nameless(&self) -> (Vec<String>, usize) {
         let list = ["image", "ls", "--quiet", "--no-trunc", "--filter", "dangling=true"];
         let labelled = [&list[..], &["--filter", "label=deployix.deployment"]].concat();
-        let (all, labelled) = (self.words(&list).len(), self.words(&labelled).len());
-        (labelled, all - labelled)
+        let (all, labelled) = (self.words(&list).len(), self.words(&labelled));
+        let cached = all - labelled.len();
+        let told = |image: &Value| format!("{} {}", image["Id"], image["Config"]["Labels"]);
+        (self.inspected(&labelled).iter().map(told).collect(), cached)
     }
 
     fn inspected(&self, ids: &[String]) -> Vec<Value> {
