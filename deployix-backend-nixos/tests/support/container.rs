@@ -1,4 +1,6 @@
-//! A machine with systemd, in a container.
+//! A machine with systemd and Nix, in a container.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -54,7 +56,17 @@ impl Container {
         assert!(status.expect("docker runs").success() && tar.wait().expect("tar").success());
     }
 
-    fn run(&self, script: &str) -> Output {
+    /// Its address, which the machine that runs the tests reaches.
+    pub(crate) fn address(&self) -> std::net::IpAddr {
+        let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        let output =
+            Command::new("docker").args(["inspect", "--format", format, &self.name]).output();
+        let address = String::from_utf8(output.expect("docker runs").stdout).expect("UTF-8");
+        address.trim().parse().expect("an address")
+    }
+
+    /// Runs a shell script, whatever comes of it.
+    pub(crate) fn run(&self, script: &str) -> Output {
         Command::new("docker")
             .args(["exec", &self.name, "sh", "-c", script])
             .output()

@@ -38,6 +38,17 @@ fn run(expression: &str, options: &[&str]) -> Result<Value, String> {
     serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
 }
 
+/// Writes generated files below a folder.
+pub(crate) fn write_files(files: &BTreeMap<String, FileContent>, folder: &Path) {
+    for (path, content) in files {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        std::fs::write(&path, &content.bytes).expect("written");
+        let mode = if content.executable { 0o755 } else { 0o644 };
+        std::fs::set_permissions(&path, Permissions::from_mode(mode)).expect("a mode");
+    }
+}
+
 /// Generated files in a folder, beside a store of their own.
 pub(crate) struct Folder {
     folder: tempfile::TempDir,
@@ -46,13 +57,7 @@ pub(crate) struct Folder {
 impl Folder {
     pub(crate) fn new(files: &BTreeMap<String, FileContent>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        for (path, content) in files {
-            let path = folder.path().join("generated").join(path);
-            std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-            std::fs::write(&path, &content.bytes).expect("written");
-            let mode = if content.executable { 0o755 } else { 0o644 };
-            std::fs::set_permissions(&path, Permissions::from_mode(mode)).expect("a mode");
-        }
+        write_files(files, &folder.path().join("generated"));
         Self { folder }
     }
 
@@ -72,8 +77,10 @@ impl Folder {
 
     /// The unit files of a configuration, by name.
     pub(crate) fn units(&self, configuration: &str) -> Result<BTreeMap<String, String>, String> {
-        let units =
-            self.evaluate(configuration, &format!("import {}", support("units.nix").display()))?;
+        let units = self.evaluate(
+            configuration,
+            &format!("import {}", support("nixpkgs/units.nix").display()),
+        )?;
         serde_json::from_value(units).map_err(|error| error.to_string())
     }
 
