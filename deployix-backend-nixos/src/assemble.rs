@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use deployix_core::backend::{
     Artifact, Assembly, CompileError, Input, Inputs, Owner, Remark, Resource, Unit,
 };
-use deployix_core::spec::{FileContent, TargetKind};
-use deployix_core::{Digest, RelativePath, ResourceId};
+use deployix_core::spec::{FileContent, Target, TargetKind};
+use deployix_core::{RelativePath, ResourceId};
 
 use crate::compile::{Form, unit_names, users};
 use crate::extension::NixosTarget;
@@ -20,6 +20,8 @@ struct Machine {
     name: String,
     /// The file with its configuration.
     file: String,
+    /// The file that imports the modules of what runs on it.
+    imports: String,
 }
 
 /// Assembles a target.
@@ -77,11 +79,17 @@ pub(crate) fn assemble(assembly: &Assembly<'_>) -> Result<Artifact, CompileError
         }
     }
     write("flake.nix", "Machines", flake(assembly, &settings, &machines))?;
+    for machine in &machines {
+        let here = assembly.units.iter().filter(|unit| unit.machines.contains(&machine.index));
+        let imports = here.map(|unit| format!("modules/{}.nix", unit.name)).collect();
+        let what = format!("What runs on {}", machine.name);
+        write(&machine.imports, &what, module(Attrs::new(), imports))?;
+    }
     if let Some(certificate) = certificate(assembly) {
         artifact.files.insert(relative(AUTHORITY)?, FileContent::plain(certificate));
     }
     for machine in &machines {
-        let resource = system(assembly, machine, &machines, &artifact.files)?;
+        let resource = system(assembly, machine, &settings, &mut artifact)?;
         artifact.resources.push(resource);
     }
     if settings.modules.is_empty() {
@@ -120,12 +128,14 @@ fn machines(assembly: &Assembly<'_>, reasons: &mut Vec<Remark>) -> Vec<Machine> 
             index: 0,
             name: target.name.to_string(),
             file: CONFIGURATION.to_owned(),
+            imports: "modules.nix".to_owned(),
         }];
     }
     let machine = |index| Machine {
         index,
         name: format!("{}-{index}", target.name),
         file: format!("configuration-{index}.nix"),
+        imports: format!("modules-{index}.nix"),
     };
     let machines: Vec<Machine> = (0..target.kind.machines()).map(machine).collect();
     if machines.iter().any(|machine| machine.name.len() > 63) {
@@ -145,7 +155,7 @@ fn own(assembly: &Assembly<'_>, machine: &Machine) -> Result<(Attrs, Vec<String>
     let target = assembly.site.target;
     let units = assembly.units.iter().filter(|unit| unit.machines.contains(&machine.index));
     let units: Vec<&Unit<'_>> = units.collect();
-    let imports = units.iter().map(|unit| format!("modules/{}.nix", unit.name)).collect();
+    let imports = vec![machine.imports.clone()];
     let mut own = Attrs::new().with(["networking", "hostName"], machine.name.as_str());
     let here = ipsec::Here {
         identity: ipsec::identity(assembly.deployment, &target.name, target.kind, machine.index),
@@ -183,44 +193,49 @@ fn flake(assembly: &Assembly<'_>, settings: &NixosTarget, machines: &[Machine]) 
         .into()
 }
 
-/// The system that a machine is switched to, once all modules that it imports are compiled.
+/// What a machine has whatever runs on it; the modules of that come after it, one by one.
 fn system(
     assembly: &Assembly<'_>,
     machine: &Machine,
-    machines: &[Machine],
-    files: &BTreeMap<RelativePath, FileContent>,
+    settings: &NixosTarget,
+    artifact: &mut Artifact,
 ) -> Result<Resource, CompileError> {
     let target = assembly.site.target;
+    let id = system_id(target, machine.index)?;
+    let own = ["flake.nix", CONFIGURATION, AUTHORITY, machine.file.as_str()];
+    let own = artifact.files.iter().filter(|(path, _)| own.contains(&path.as_str()));
+    let own: Vec<_> = own.map(|(path, content)| (path.clone(), content.clone())).collect();
+    let files = own.iter().map(|(path, content)| (path.as_str(), artifact.file(content)));
+    let files = Input::map(files.collect::<Vec<_>>());
+    let inputs = Inputs::from([
+        ("address", Input::from(address(target, machine.index))),
+        ("build", settings.build.as_str().into()),
+        ("confirm-within", i64::from(settings.confirm_within.get()).into()),
+        ("files", files),
+        ("host-modules", Input::list(settings.modules.iter().map(RelativePath::as_str))),
+        ("imports", machine.imports.as_str().into()),
+        ("machine", machine.name.as_str().into()),
+    ]);
+    Ok(Resource::new(id, Owner::Target(target.name.clone()), inputs, []))
+}
+
+/// The id of what a machine has whatever runs on it.
+pub(crate) fn system_id(target: &Target, machine: u32) -> Result<ResourceId, CompileError> {
     let id = match target.kind {
         TargetKind::Machine => format!("nixos/{}/system", target.name),
-        _ => format!("nixos/{}/system/{}", target.name, machine.index),
+        _ => format!("nixos/{}/system/{machine}", target.name),
     };
-    let id = ResourceId::new(id).map_err(|error| Remark::new(["name"], error.to_string()))?;
-    let imported = assembly.units.iter().zip(assembly.artifacts);
-    let modules: Vec<&Resource> = imported
-        .filter(|(unit, _)| unit.machines.contains(&machine.index))
-        .flat_map(|(_, artifact)| &artifact.resources)
-        .collect();
-    let of_another = |path: &RelativePath| {
-        machines.iter().any(|other| other.index != machine.index && other.file == path.as_str())
-    };
-    let digests = files.iter().filter(|(path, _)| !of_another(path));
-    let inputs = Inputs::from([
-        ("address".to_owned(), Input::from(target.address.clone())),
-        (
-            "configuration".to_owned(),
-            Input::map(
-                digests.map(|(path, content)| (path.as_str(), Digest::of_bytes(&content.bytes))),
-            ),
-        ),
-        ("machine".to_owned(), machine.name.as_str().into()),
-        (
-            "modules".to_owned(),
-            Input::map(modules.iter().map(|module| (module.id().as_str(), module.digest()))),
-        ),
-    ]);
-    let owner = Owner::Target(target.name.clone());
-    Ok(Resource::new(id, owner, inputs, modules.into_iter().map(|module| module.id().clone())))
+    ResourceId::new(id).map_err(|error| Remark::new(["name"], error.to_string()).into())
+}
+
+/// Where a machine is reached: at its target's address where that is one machine, else at its own
+/// in the private network.
+pub(crate) fn address(target: &Target, machine: u32) -> Option<String> {
+    let own = || target.private_address(machine).map(|address| address.to_string());
+    match target.kind {
+        TargetKind::Machine => target.address.clone().or_else(own),
+        _ => own(),
+    }
 }
 
 /// What cannot stand side by side on one machine.

@@ -7,7 +7,7 @@ use deployix_core::backend::{
     StepContext, Unit, UserData,
 };
 use deployix_core::spec::{ExtensionDecl, FileContent};
-use deployix_core::{BackendId, Digest, RelativePath, ResourceId};
+use deployix_core::{BackendId, RelativePath, ResourceId};
 
 use crate::compile::{self, Form};
 use crate::extension::{NixosFunctionality, NixosTarget};
@@ -93,29 +93,29 @@ impl Backend for NixosBackend {
 
         let id = ResourceId::new(format!("nixos/{}/module/{}", unit.site.target.name, unit.name))
             .map_err(|error| Remark::new(["name"], error.to_string()))?;
-        let digest = |content: &FileContent| {
-            Input::map([
-                ("digest", Input::from(Digest::of_bytes(&content.bytes))),
-                ("executable", Input::from(content.executable)),
-            ])
-        };
+        let mut artifact = Artifact { files, ..Artifact::default() };
+        let contents: Vec<_> = artifact.files.clone().into_iter().collect();
+        let contents =
+            contents.iter().map(|(path, content)| (path.as_str(), artifact.file(content)));
+        let contents = Input::map(contents.collect::<Vec<_>>());
         let secrets =
             unit.secrets().into_iter().map(|name| (name.as_str(), Input::Secret(name.clone())));
         let inputs = Inputs::from([
-            (
-                "files".to_owned(),
-                Input::map(files.iter().map(|(path, content)| (path.as_str(), digest(content)))),
-            ),
             // Over loopback nothing is opened for them, so no file may tell of them.
-            (
-                "endpoints".to_owned(),
-                Input::list(unit.endpoints().map(|endpoint| endpoint.to_string())),
-            ),
-            ("machines".to_owned(), Input::list(unit.machines.iter().copied())),
-            ("secrets".to_owned(), Input::map(secrets)),
+            ("endpoints", Input::list(unit.endpoints().map(|endpoint| endpoint.to_string()))),
+            ("files", contents),
+            ("machines", Input::list(unit.machines.iter().copied())),
+            ("secrets", Input::map(secrets)),
+            ("units", Input::list(compile::watched(unit))),
         ]);
-        let resource = Resource::new(id, Owner::Functionality(unit.name.clone()), inputs, []);
-        Ok(Artifact { files, resources: vec![resource], ..Artifact::default() })
+        let systems: Result<Vec<_>, _> = unit
+            .machines
+            .iter()
+            .map(|&machine| assemble::system_id(unit.site.target, machine))
+            .collect();
+        let owner = Owner::Functionality(unit.name.clone());
+        artifact.resources.push(Resource::new(id, owner, inputs, systems?));
+        Ok(artifact)
     }
 
     fn assemble(&self, assembly: &Assembly<'_>) -> Result<Artifact, CompileError> {

@@ -1,6 +1,7 @@
 //! The settings that this backend owns, under the namespace `nixos`.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 
 use deployix_core::RelativePath;
 use deployix_core::spec::{Extension, ExtensionSite, IfUnsupported};
@@ -27,9 +28,39 @@ pub struct NixosTarget {
     /// The flake that nixpkgs comes from; `github:NixOS/nixpkgs/nixos-25.05` unless said otherwise.
     pub nixpkgs: String,
     /// Further NixOS modules, by their path below the target's folder: hardware, boot loader, the
-    /// way in.
+    /// way in. A deploy takes them from below `/etc/nixos` of the machine, where the installation of
+    /// NixOS puts them.
     pub modules: Vec<RelativePath>,
+    /// Which machine builds what is deployed.
+    pub build: Build,
+    /// How many seconds a machine runs a new system before it goes back to the old one, unless
+    /// whoever deploys comes back and confirms it; 60 unless said otherwise.
+    pub confirm_within: NonZeroU16,
 }
+
+/// Which machine builds what is deployed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Build {
+    /// The machine that it is for.
+    #[default]
+    Host,
+    /// The machine that deploys, which copies the result; for machines that are small or of which
+    /// there are many.
+    Here,
+}
+
+impl Build {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Here => "here",
+        }
+    }
+}
+
+const CONFIRM_WITHIN: NonZeroU16 = NonZeroU16::new(60).unwrap();
 
 impl Default for NixosTarget {
     fn default() -> Self {
@@ -38,6 +69,8 @@ impl Default for NixosTarget {
             state_version: "25.05".to_owned(),
             nixpkgs: "github:NixOS/nixpkgs/nixos-25.05".to_owned(),
             modules: Vec::new(),
+            build: Build::default(),
+            confirm_within: CONFIRM_WITHIN,
         }
     }
 }

@@ -116,6 +116,22 @@ pub(crate) fn unit_names(unit: &Unit<'_>) -> Vec<String> {
     names.collect()
 }
 
+/// The units of a functionality that are active once it is deployed: its services, or what starts
+/// them.
+pub(crate) fn watched(unit: &Unit<'_>) -> Vec<String> {
+    let names = unit.service.members().flat_map(|(member, spec)| {
+        let name = unit_name(unit, member);
+        if spec.schedule.is_some() {
+            vec![format!("{name}.timer")]
+        } else if spec.on_demand {
+            service::socket_names(spec, &name).map(|name| format!("{name}.socket")).collect()
+        } else {
+            vec![format!("{name}.service")]
+        }
+    });
+    names.collect()
+}
+
 fn unit_name(unit: &Unit<'_>, member: Option<&Name>) -> String {
     match member {
         None => unit.name.to_string(),

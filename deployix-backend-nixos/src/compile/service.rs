@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use deployix_core::backend::Remark;
-use deployix_core::spec::{Protocol, Schedule};
+use deployix_core::spec::{Protocol, Schedule, ServiceSpec};
 
 use super::files::Placed;
 use super::member::Member;
@@ -196,14 +196,23 @@ fn timer(schedule: &Schedule, around: &Surroundings) -> Attrs {
     timer
 }
 
+/// The stems of the names of a service's socket units, one for each endpoint.
+pub(super) fn socket_names(spec: &ServiceSpec, unit: &str) -> impl Iterator<Item = String> {
+    let alone = spec.endpoints.len() == 1;
+    let name = move |endpoint| if alone { unit.to_owned() } else { format!("{unit}-{endpoint}") };
+    spec.endpoints.keys().map(name)
+}
+
 /// One socket unit for each endpoint, since a socket's name for `sd_listen_fds_with_names(3)`
 /// belongs to its unit.
 fn sockets(member: &Member<'_>, around: &Surroundings) -> Vec<(String, Attrs)> {
-    let alone = member.spec.endpoints.len() == 1;
-    let endpoints = member.spec.endpoints.iter();
-    endpoints
-        .map(|(name, endpoint)| {
-            let unit = if alone { member.unit.clone() } else { format!("{}-{name}", member.unit) };
+    let units = socket_names(member.spec, &member.unit);
+    member
+        .spec
+        .endpoints
+        .iter()
+        .zip(units)
+        .map(|((name, endpoint), unit)| {
             let listen = match endpoint.protocol {
                 Protocol::Tcp => "listenStreams",
                 Protocol::Udp => "listenDatagrams",
