@@ -8,17 +8,28 @@ use std::{
     process::Command,
 };
 
-const CRATES: [&str; 5] = [
+const CRATES: [&str; 6] = [
     "deployix-backend-docker",
     "deployix-backend-ec2",
     "deployix-backend-nixos",
     "deployix-cli",
     "deployix-core",
+    "deployix-transport",
 ];
 
 /// Crates that talk to something outside: clouds, engines, machines.
-const LIVE: [&str; 9] =
-    ["aws-", "bollard", "hyper", "libssh", "openssh", "reqwest", "russh", "rustls", "zbus"];
+const LIVE: [&str; 10] = [
+    "aws-",
+    "bollard",
+    "deployix-transport",
+    "hyper",
+    "libssh",
+    "openssh",
+    "reqwest",
+    "russh",
+    "rustls",
+    "zbus",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -185,6 +196,13 @@ fn backends_need_the_core_and_not_each_other() {
 }
 
 #[test]
+fn what_runs_commands_on_hosts_knows_nothing_of_what_is_deployed() {
+    let needed = needed_by("deployix-transport", &[]);
+    let own: Vec<_> = needed.iter().filter(|name| name.starts_with("deployix")).collect();
+    assert_eq!(own, ["deployix-transport"]);
+}
+
+#[test]
 fn only_the_graph_names_petgraph() {
     let graph = "deployix-core/src/topology/graph.rs";
     let (inside, outside): (Vec<_>, Vec<_>) =
@@ -203,6 +221,7 @@ fn only_the_history_execution_observe_and_apply_and_what_tries_them_are_async() 
         "deployix-core/src/execute/",
         "deployix-core/src/history/",
         "deployix-core/src/secret/",
+        "deployix-transport/",
     ];
     let mut seen = 0;
     for source in sources().iter().filter(|source| !rooms.iter().any(|path| source.is_in(path))) {
@@ -236,6 +255,7 @@ fn only_loading_writing_the_history_and_execution_touch_the_outside() {
         "deployix-core/src/output/",
         "deployix-core/src/secret/",
         "deployix-cli/",
+        "deployix-transport/",
     ];
     for source in sources() {
         let live = source.path.contains("/src/live");

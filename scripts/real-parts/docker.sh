@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A Docker engine, for tests named real_docker*: one that answers, `docker compose` of version 2, and the image that the
-# Docker backend builds on unless told otherwise, in which apt reaches its mirror.
+# Docker backend builds on unless told otherwise, in which apt reaches its mirror. Tests whose engine or machine is a container
+# reach it by OpenSSH's client.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -16,6 +17,7 @@ up() {
     engine
     compose
     image
+    ssh_client
 }
 
 # What `up` started is named in the file $started: `systemd`, or the process id of a dockerd.
@@ -143,5 +145,7 @@ known_mirror() {
     apt-get indextargets --format '$(REPO_URI) $(COMPONENT)' 'Identifier: Packages' 'Origin: Debian' 'Label: Debian' |
         awk '$2 == "main" && !found { print $1; found = 1 }'
 }
+
+ssh_client() { { have ssh && have ssh-keygen; } || apt_install openssh-client; }
 
 main "$@"
