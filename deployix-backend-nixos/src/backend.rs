@@ -1,13 +1,18 @@
 //! [`NixosBackend`]: the contract with the core.
 
+#[cfg(feature = "live")]
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use deployix_core::backend::{
-    Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, ErrorKind,
-    Guest, Input, Inputs, Observed, Outcome, Owner, Remark, Resource, Scope, Site, Step,
-    StepContext, Unit, UserData,
+    Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, Guest, Input,
+    Inputs, Observed, Outcome, Owner, Remark, Resource, Scope, Site, Step, StepContext, Unit,
+    UserData,
 };
 use deployix_core::spec::{ExtensionDecl, FileContent};
 use deployix_core::{BackendId, RelativePath, ResourceId};
+#[cfg(feature = "live")]
+use deployix_transport::{Transport, TransportError};
 
 use crate::compile::{self, Form};
 use crate::extension::{NixosFunctionality, NixosTarget};
@@ -34,6 +39,8 @@ use crate::{assemble, guest};
 pub struct NixosBackend {
     id: BackendId,
     extensions: [ExtensionDecl; 2],
+    #[cfg(feature = "live")]
+    connections: crate::live::Connections,
 }
 
 impl NixosBackend {
@@ -48,7 +55,21 @@ impl NixosBackend {
                 ExtensionDecl::of::<NixosTarget>(),
                 ExtensionDecl::of::<NixosFunctionality>(),
             ],
+            #[cfg(feature = "live")]
+            connections: crate::live::Connections::default(),
         }
+    }
+
+    /// The same, reaching hosts in a way of its own: by default each is reached as
+    /// [`deployix_transport::connect`] does it.
+    #[cfg(feature = "live")]
+    #[must_use]
+    pub fn reaching_hosts_by<F>(mut self, connect: F) -> Self
+    where
+        F: Fn(&str) -> Result<Arc<dyn Transport>, TransportError> + Send + Sync + 'static,
+    {
+        self.connections = crate::live::Connections::by(Arc::new(connect));
+        self
     }
 
     /// The id under which specs name it, as a backend and as a guest.
@@ -71,7 +92,12 @@ impl Backend for NixosBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { ipsec: true, pools: true, ..Capabilities::NONE }
+        Capabilities {
+            ipsec: true,
+            pools: true,
+            live: cfg!(feature = "live"),
+            ..Capabilities::NONE
+        }
     }
 
     fn extension_decls(&self) -> &[ExtensionDecl] {
@@ -127,10 +153,26 @@ impl Backend for NixosBackend {
         if from.digest() == to.digest() { Change::Keep } else { Change::Update }
     }
 
+    #[cfg(feature = "live")]
+    async fn observe(&self, scope: &Scope<'_>) -> Result<Vec<Observed>, BackendError> {
+        crate::live::observe(&self.connections, scope).await
+    }
+
+    #[cfg(feature = "live")]
+    async fn apply(
+        &self,
+        step: &Step<'_>,
+        context: &StepContext<'_>,
+    ) -> Result<Outcome, BackendError> {
+        crate::live::apply(&self.connections, step, context).await
+    }
+
+    #[cfg(not(feature = "live"))]
     async fn observe(&self, _scope: &Scope<'_>) -> Result<Vec<Observed>, BackendError> {
         Err(unsupported("observe"))
     }
 
+    #[cfg(not(feature = "live"))]
     async fn apply(&self, _step: &Step<'_>, _: &StepContext<'_>) -> Result<Outcome, BackendError> {
         Err(unsupported("apply"))
     }
@@ -142,8 +184,9 @@ impl Guest for NixosBackend {
     }
 }
 
+#[cfg(not(feature = "live"))]
 fn unsupported(operation: &'static str) -> BackendError {
-    let message = "the NixOS backend compiles and plans only; switch a machine with \
-                   `nixos-rebuild switch --flake`";
-    BackendError::permanent(ErrorKind::Unsupported, operation, message)
+    let message = "this build compiles for NixOS and plans; build it with the feature `live` of \
+                   its NixOS backend, or switch a machine with `nixos-rebuild switch --flake`";
+    BackendError::permanent(deployix_core::backend::ErrorKind::Unsupported, operation, message)
 }

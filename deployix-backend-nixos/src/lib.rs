@@ -28,6 +28,8 @@ mod extension;
 mod guest;
 mod identity;
 mod ipsec;
+#[cfg(feature = "live")]
+mod live;
 mod machine;
 mod nftables;
 mod shell;
@@ -35,4 +37,4 @@ pub mod syntax;
 mod unit;
 
 pub use backend::NixosBackend;
-pub use extension::{NixosFunctionality, NixosTarget};
+pub use extension::{Build, NixosFunctionality, NixosTarget};

@@ -1,0 +1,95 @@
+//! What a step does to what a machine is made of.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use deployix_core::{
+    Name, ResourceId, SecretName,
+    backend::{BackendError, Input, Inputs, SecretValue, Step, StepContext},
+};
+
+use super::{record::Record, step::unreadable};
+
+/// A change of what a machine is made of.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// A resource as it is wanted.
+    Put(Box<Put>),
+    /// A resource that goes.
+    Remove(ResourceId),
+    /// All goes: the machine runs what it ran before.
+    Leave,
+}
+
+/// A resource as it is wanted on a machine.
+#[derive(Debug)]
+pub(super) struct Put {
+    pub(super) record: Record,
+    pub(super) files: BTreeMap<String, File>,
+    pub(super) secrets: Option<Secrets>,
+    pub(super) base: Option<Base>,
+}
+
+/// A file below the flake.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) content: Arc<[u8]>,
+    pub(super) executable: bool,
+}
+
+/// The values of a functionality's secrets.
+#[derive(Debug)]
+pub(super) struct Secrets {
+    pub(super) functionality: Name,
+    pub(super) values: BTreeMap<SecretName, SecretValue>,
+}
+
+/// What only the resource has that all others of the machine come after.
+#[derive(Debug)]
+pub(super) struct Base {
+    /// The file that imports the modules.
+    pub(super) imports: String,
+    /// Modules that are the machine's own.
+    pub(super) host_modules: Vec<String>,
+    /// Whether this machine builds, and not that which deploys.
+    pub(super) built_by_host: bool,
+    /// How many seconds the machine waits for a confirmation.
+    pub(super) confirm_within: i64,
+}
+
+/// The files of a step's resource, with their contents.
+pub(super) async fn files(
+    inputs: &Inputs,
+    context: &StepContext<'_>,
+) -> Result<BTreeMap<String, File>, BackendError> {
+    let Some(Input::Map(given)) = inputs.get("files") else {
+        return Err(unreadable("there are no `files`"));
+    };
+    let mut files = BTreeMap::new();
+    for (path, file) in given {
+        let Input::File(file) = file else {
+            return Err(unreadable(&format!("`files.{path}` is no file")));
+        };
+        let content = context.file(file).await.map_err(BackendError::as_it_was)?;
+        files.insert(path.to_string(), File { content, executable: file.executable });
+    }
+    Ok(files)
+}
+
+/// The values of a step's secrets.
+pub(super) async fn secrets(
+    step: &Step<'_>,
+    functionality: Name,
+    context: &StepContext<'_>,
+) -> Result<Secrets, BackendError> {
+    let mut values = BTreeMap::new();
+    if let Some(Input::Map(secrets)) = step.inputs.get("secrets") {
+        for secret in secrets.values() {
+            let Input::Secret(name) = secret else {
+                return Err(unreadable("`secrets` holds something else"));
+            };
+            let value = context.secret(name).await.map_err(BackendError::as_it_was)?;
+            values.insert(name.clone(), value);
+        }
+    }
+    Ok(Secrets { functionality, values })
+}

@@ -1,0 +1,106 @@
+//! What a target's machines run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deployix_core::{
+    ResourceId,
+    backend::{BackendError, Observed, Scope},
+};
+
+use super::{
+    Connections,
+    command::{error, failed, script},
+    host::Host,
+    record::Record,
+    step,
+};
+
+const OBSERVE: &str = include_str!("observe.sh");
+
+/// What one machine runs of a deployment.
+struct Machine {
+    records: Vec<Record>,
+    /// What is other than it was made, in general and by unit.
+    system: Option<String>,
+    units: BTreeMap<String, String>,
+}
+
+pub(super) async fn observe(
+    connections: &Connections,
+    scope: &Scope<'_>,
+) -> Result<Vec<Observed>, BackendError> {
+    let target = scope.site.target;
+    let mut found: BTreeMap<ResourceId, Vec<Observed>> = BTreeMap::new();
+    for index in 0..target.kind.machines() {
+        let host = connections.host(target, index)?;
+        let name = step::name_of(&target.name, target.kind, index);
+        let machine = look(&host, scope.deployment.as_str(), &name).await?;
+        for record in &machine.records {
+            let mut observed = Observed::new(record.id.clone(), Some(record.digest));
+            observed.owner = Some(record.owner.clone());
+            let down = record.units.iter().filter_map(|unit| machine.units.get(unit));
+            observed.drift.extend(down.cloned());
+            if record.units.is_empty() {
+                observed.drift.extend(machine.system.clone());
+            }
+            found.entry(record.id.clone()).or_default().push(observed);
+        }
+    }
+    Ok(found.into_values().filter_map(merged).collect())
+}
+
+/// One resource on several machines.
+fn merged(all: Vec<Observed>) -> Option<Observed> {
+    let digests: BTreeSet<_> = all.iter().map(|observed| observed.digest).collect();
+    let mut all = all.into_iter();
+    let mut merged = all.next()?;
+    merged.drift.extend(all.flat_map(|observed| observed.drift));
+    merged.drift.sort();
+    merged.drift.dedup();
+    if digests.len() > 1 {
+        merged.digest = None;
+        merged.drift.push("its machines run different versions of it".to_owned());
+    }
+    Some(merged)
+}
+
+async fn look(host: &Host, deployment: &str, name: &str) -> Result<Machine, BackendError> {
+    let run = |command| async move {
+        let output = host.transport.run(&command).await;
+        let output = output.map_err(|cause| error("observe", cause))?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            Err(failed("observe", host.transport.host(), &output))
+        }
+    };
+    let told = run(script(OBSERVE, "observe", &[deployment, name])).await?;
+    let mut lines = told.lines();
+    let running = lines.next().unwrap_or_default();
+    let made = lines.next();
+    let records = Record::read(lines, host.transport.host())?;
+    let system = made
+        .filter(|made| *made != running)
+        .map(|_| format!("another system was activated by hand: {running}"));
+    let units: Vec<&str> =
+        records.iter().flat_map(|record| &record.units).map(String::as_str).collect();
+    let mut down = BTreeMap::new();
+    if !units.is_empty() {
+        let states = ["show", "--property=Id,ActiveState,Result", "--"];
+        let states = deployix_transport::Command::new("systemctl").args(states).args(units.clone());
+        let states = run(states).await?;
+        for (unit, state) in units.iter().zip(states.split("\n\n")) {
+            let value = |key: &str| {
+                state.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+            };
+            let active = value("ActiveState").unwrap_or("unknown");
+            if !["active", "activating", "reloading"].contains(&active) {
+                let on = host.transport.host();
+                let result = value("Result").filter(|result| *result != "success");
+                let why = result.map(|result| format!(" ({result})")).unwrap_or_default();
+                down.insert((*unit).to_owned(), format!("{unit} is {active} on {on}{why}"));
+            }
+        }
+    }
+    Ok(Machine { records, system, units: down })
+}

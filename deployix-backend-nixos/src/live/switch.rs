@@ -1,0 +1,413 @@
+//! One switch of a machine: a new version of what it is made of, built, activated and confirmed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use deployix_core::backend::{BackendError, ErrorKind};
+use deployix_transport::{Command, Entry, put};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    build,
+    change::{Change, Put},
+    command::{error, failed, followed, script},
+    host::{Failure, Host, Machine},
+    record::Record,
+};
+
+const PREPARE: &str = include_str!("prepare.sh");
+const GATHER: &str = include_str!("gather.sh");
+const BUILD: &str = include_str!("build.sh");
+const ACTIVATE: &str = include_str!("activate.sh");
+const START: &str = include_str!("start.sh");
+const LOOK: &str = include_str!("look.sh");
+
+/// Where versions of what the machine is made of are.
+const SYSTEM: &str = "/var/lib/deployix/system";
+
+/// Imports every module there is, so that which ones these are is nobody's business but theirs.
+const IMPORTS: &str = include_str!("imports.nix");
+
+/// How often a switch is begun anew because somebody else switched meanwhile: each time somebody
+/// got ahead.
+const TRIES: usize = 20;
+
+/// How often an activation is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// How long a machine waits for a confirmation unless its settings say otherwise.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long a machine may not answer, beyond the time in which it goes back by itself.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Switches a machine to what changes make of it.
+pub(super) async fn to(
+    host: &Host,
+    machine: &Machine,
+    changes: &[&Change],
+    tell: &(dyn Fn(&str) + Sync),
+) -> Result<(), Failure> {
+    let version = format!("v-{}", token());
+    let switch = Switch { host, machine, version, tell };
+    switch.to(changes).await.map_err(Failure::from)
+}
+
+/// A name that no other run has.
+fn token() -> String {
+    use std::{
+        hash::{BuildHasher as _, RandomState},
+        sync::atomic::{AtomicU32, Ordering},
+        time::{SystemTime, UNIX_EPOCH},
+    };
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    let random = RandomState::new().hash_one(now);
+    format!("{now:x}-{random:016x}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+struct Switch<'a> {
+    host: &'a Host,
+    machine: &'a Machine,
+    /// The name of the new version.
+    version: String,
+    tell: &'a (dyn Fn(&str) + Sync),
+}
+
+/// What a machine is made of now.
+struct Base {
+    /// The name of the version; empty where there is none.
+    version: String,
+    records: Vec<Record>,
+}
+
+/// A new version, built.
+struct Built {
+    /// Its path in the store of the machine.
+    system: String,
+    /// How long the machine waits for a confirmation.
+    within: Duration,
+}
+
+/// How an activation ended that left the machine well.
+enum Ended {
+    Kept,
+    /// Somebody else switched before.
+    Moved,
+}
+
+impl Switch<'_> {
+    async fn to(&self, changes: &[&Change]) -> Result<(), BackendError> {
+        for _ in 0..TRIES {
+            let base = self.prepare().await.map_err(BackendError::as_it_was)?;
+            let ended = if changes.iter().any(|change| matches!(change, Change::Leave)) {
+                self.leave(&base).await?
+            } else {
+                self.edit(&base, changes).await.map_err(BackendError::as_it_was)?;
+                let built = self.build().await.map_err(BackendError::as_it_was)?;
+                self.activate(&self.version, &base.version, &built).await?
+            };
+            match ended {
+                Ended::Kept => return self.forget_secrets(changes).await,
+                Ended::Moved => (self.tell)("somebody else switched the machine; once more"),
+            }
+        }
+        let message = format!("others switched {} each time that this was about to", self.name());
+        Err(BackendError::temporary(ErrorKind::Conflict, "switch", message).as_it_was())
+    }
+
+    fn name(&self) -> &str {
+        self.host.transport.host()
+    }
+
+    fn path(&self, below: &str) -> String {
+        format!("{SYSTEM}/{}/{below}", self.version)
+    }
+
+    async fn run(
+        &self,
+        operation: &'static str,
+        command: Command,
+    ) -> Result<Vec<u8>, BackendError> {
+        let output = followed(&*self.host.transport, command, self.tell).await;
+        let output = output.map_err(|cause| error(operation, cause))?;
+        if output.status.success() {
+            Ok(output.stdout)
+        } else {
+            Err(failed(operation, self.name(), &output))
+        }
+    }
+
+    /// Copies what the machine is made of to a new version.
+    async fn prepare(&self) -> Result<Base, BackendError> {
+        let Machine { deployment, name } = self.machine;
+        let arguments = [&self.version, deployment.as_str(), name];
+        let told = self.run("prepare", script(PREPARE, "prepare", &arguments)).await?;
+        let told = String::from_utf8_lossy(&told);
+        let mut lines = told.lines();
+        let version = lines.next().unwrap_or_default().to_owned();
+        Ok(Base { version, records: Record::read(lines, self.name())? })
+    }
+
+    /// Makes the changes in the new version.
+    async fn edit(&self, base: &Base, changes: &[&Change]) -> Result<(), BackendError> {
+        let records: BTreeMap<_, _> =
+            base.records.iter().map(|record| (&record.id, record)).collect();
+        let mut entries = Vec::new();
+        let mut gone = Vec::new();
+        for change in changes {
+            let id = match change {
+                Change::Put(put) => {
+                    self.entries(put, &mut entries);
+                    &put.record.id
+                }
+                Change::Remove(id) => {
+                    gone.push(format!("resources/{}", Record::file(id)));
+                    id
+                }
+                Change::Leave => continue,
+            };
+            let kept = |file: &&String| match change {
+                Change::Put(put) => put.files.contains_key(*file),
+                _ => false,
+            };
+            let before = records.get(id).into_iter().flat_map(|record| &record.files);
+            gone.extend(before.filter(|file| !kept(file)).map(|file| format!("flake/{file}")));
+        }
+        if !gone.is_empty() {
+            let list = gone.join("\0");
+            let remove = "cd \"$1\" && xargs -0 rm -f --";
+            let remove = script(remove, "remove", &[&self.path("")]).stdin(list);
+            self.run("remove files", remove).await?;
+        }
+        let done = put(&*self.host.transport, &entries).await;
+        done.map_err(|cause| match cause {
+            deployix_transport::TransportError::Failed { last_words, status, .. } => {
+                let output = deployix_transport::Output::new(status, "", last_words);
+                failed("put files", self.name(), &output)
+            }
+            cause => error("put files", cause),
+        })
+    }
+
+    fn entries(&self, put: &Put, entries: &mut Vec<Entry>) {
+        for (path, file) in &put.files {
+            let mode = if file.executable { 0o755 } else { 0o644 };
+            let path = self.path(&format!("flake/{path}"));
+            entries.push(Entry::file(path, file.content.to_vec(), mode));
+        }
+        let record = self.path(&format!("resources/{}", Record::file(&put.record.id)));
+        entries.push(Entry::file(record, put.record.line(), 0o644));
+        if let Some(base) = &put.base {
+            let imports = self.path(&format!("flake/{}", base.imports));
+            entries.push(Entry::file(imports, IMPORTS, 0o644));
+            let modules: String =
+                base.host_modules.iter().map(|module| format!("{module}\n")).collect();
+            entries.push(Entry::file(self.path("host-modules"), modules, 0o644));
+            let within = format!("{}\n", base.confirm_within);
+            entries.push(Entry::file(self.path("confirm-within"), within, 0o644));
+            let builder = if base.built_by_host { "host\n" } else { "here\n" };
+            entries.push(Entry::file(self.path("build"), builder, 0o644));
+        }
+        if let Some(secrets) = put.secrets.as_ref().filter(|secrets| !secrets.values.is_empty()) {
+            let folder = format!("{}/{}", crate::compile::SECRETS, self.machine.deployment);
+            entries.push(Entry::folder(crate::compile::SECRETS, 0o700));
+            for (name, value) in &secrets.values {
+                let path = format!("{folder}/{}/{name}", secrets.functionality);
+                entries.push(Entry::file(path, value.expose().to_vec(), 0o400));
+            }
+        }
+    }
+
+    /// Removes the secrets of functionalities that are gone.
+    async fn forget_secrets(&self, changes: &[&Change]) -> Result<(), BackendError> {
+        let mut gone = Vec::new();
+        let folder = format!("{}/{}", crate::compile::SECRETS, self.machine.deployment);
+        for change in changes {
+            match change {
+                Change::Remove(id) => {
+                    let name = id.as_str().rsplit('/').next().unwrap_or_default();
+                    gone.push(format!("{folder}/{name}"));
+                }
+                Change::Leave => gone.push(folder.clone()),
+                Change::Put(_) => {}
+            }
+        }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let remove = Command::new("rm").args(["-rf", "--"]).args(gone);
+        self.run("remove secrets", remove).await.map(drop)
+    }
+
+    /// Builds the new version.
+    async fn build(&self) -> Result<Built, BackendError> {
+        let gathered = self.run("gather", script(GATHER, "gather", &[&self.version])).await?;
+        let gathered = String::from_utf8_lossy(&gathered);
+        let mut settings = gathered.lines();
+        let here = settings.next() == Some("here");
+        let seconds = settings.next().and_then(|seconds| seconds.parse().ok());
+        let within = seconds.map_or(CONFIRM_WITHIN, Duration::from_secs);
+        let name = &self.machine.name;
+        (self.tell)(&format!("building the system of {name}"));
+        let system = if here {
+            build::here(self.host, &self.version, name, self.tell).await?
+        } else {
+            let built = self.run("build", script(BUILD, "build", &[&self.version, name])).await?;
+            build::path(&built, self.name())?
+        };
+        Ok(Built { system, within })
+    }
+
+    /// Goes back to what the machine ran before its first version.
+    async fn leave(&self, base: &Base) -> Result<Ended, BackendError> {
+        let before = script("cat \"$1\"/before 2>/dev/null || true", "before", &[SYSTEM]);
+        let before = self.run("read what ran before", before).await;
+        let system = before.map_err(BackendError::as_it_was)?;
+        let system = String::from_utf8_lossy(&system).trim().to_owned();
+        if system.is_empty() {
+            return Ok(Ended::Kept);
+        }
+        self.activate("-", &base.version, &Built { system, within: CONFIRM_WITHIN }).await
+    }
+
+    async fn activate(
+        &self,
+        version: &str,
+        base: &str,
+        Built { system, within }: &Built,
+    ) -> Result<Ended, BackendError> {
+        let seconds = within.as_secs().to_string();
+        let run = self.version.as_str();
+        (self.tell)(&format!("switching to {system}"));
+        let start = script(START, "start", &[run, version, base, system, &seconds]);
+        self.run("activate", start.stdin(ACTIVATE)).await?;
+        self.follow(run, *within).await
+    }
+
+    /// Waits until an activation is over, and confirms it over a connection of its own.
+    async fn follow(&self, run: &str, within: Duration) -> Result<Ended, BackendError> {
+        let mut log = Log::default();
+        let mut answered = Instant::now();
+        let mut confirmed = false;
+        loop {
+            let offset = log.bytes.to_string();
+            let look = script(LOOK, "look", &[run, &offset]).limit(Duration::from_secs(20));
+            let told = match self.host.transport.run(&look).await {
+                Ok(output) => output.stdout,
+                // What is being switched may be the network itself.
+                Err(_) if answered.elapsed() < within + PATIENCE => {
+                    let _ = self.host.transport.reconnect().await;
+                    sleep(Duration::from_secs(1)).await;
+                    continue;
+                }
+                Err(cause) => return Err(self.lost(cause, within)),
+            };
+            answered = Instant::now();
+            let (phase, more) = split(&told);
+            log.add(more, self.tell);
+            let (phase, why) = phase.split_once(' ').unwrap_or((&phase, ""));
+            match phase {
+                "activated" if !confirmed => {
+                    let touch = Command::new("touch")
+                        .arg(format!("/run/deployix-switch/{run}/confirmed"))
+                        .limit(Duration::from_secs(20));
+                    let _ = self.host.transport.reconnect().await;
+                    confirmed = self.host.transport.run(&touch).await.is_ok();
+                }
+                "kept" => return Ok(Ended::Kept),
+                "moved" => return Ok(Ended::Moved),
+                "reverted" => {
+                    let message = format!(
+                        "{}: the new system did not come up, and the one before runs again: \
+                         {why}{}",
+                        self.name(),
+                        log.last()
+                    );
+                    let error = BackendError::permanent(ErrorKind::Invalid, "activate", message);
+                    return Err(error.as_it_was());
+                }
+                "stuck" => {
+                    let message = format!(
+                        "{}: the new system did not come up, and the one before did not wholly \
+                         either: {why}; look at the machine{}",
+                        self.name(),
+                        log.last()
+                    );
+                    return Err(BackendError::permanent(
+                        ErrorKind::Unexpected,
+                        "activate",
+                        message,
+                    ));
+                }
+                "gone" => {
+                    let message = format!(
+                        "{}: the activation is gone, as after a restart of the machine, which \
+                         starts the system before it{}",
+                        self.name(),
+                        log.last()
+                    );
+                    return Err(BackendError::temporary(
+                        ErrorKind::Unavailable,
+                        "activate",
+                        message,
+                    ));
+                }
+                _ => sleep(LOOK_AGAIN).await,
+            }
+        }
+    }
+
+    fn lost(&self, cause: deployix_transport::TransportError, within: Duration) -> BackendError {
+        let message = format!(
+            "{}: since the switch the machine cannot be reached ({cause}); unless it was confirmed \
+             before, it goes back to the system that ran within {within:?}",
+            self.name()
+        );
+        BackendError::temporary(ErrorKind::Unavailable, "activate", message)
+    }
+}
+
+/// The first line, and what comes after it.
+fn split(told: &[u8]) -> (String, &[u8]) {
+    let end = told.iter().position(|byte| *byte == b'\n').unwrap_or(told.len());
+    let phase = String::from_utf8_lossy(&told[..end]).trim().to_owned();
+    (phase, told.get(end + 1..).unwrap_or_default())
+}
+
+/// The log of an activation, as far as it was read.
+#[derive(Default)]
+struct Log {
+    bytes: usize,
+    /// A line that has not ended yet.
+    rest: Vec<u8>,
+    last: std::collections::VecDeque<String>,
+}
+
+/// How many lines of a log an error holds.
+const LAST_LINES: usize = 20;
+
+impl Log {
+    fn add(&mut self, more: &[u8], tell: &(dyn Fn(&str) + Sync)) {
+        self.bytes += more.len();
+        self.rest.extend_from_slice(more);
+        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.rest.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+            tell(&line);
+            if self.last.len() == LAST_LINES {
+                self.last.pop_front();
+            }
+            self.last.push_back(line);
+        }
+    }
+
+    /// Its last lines, to be put behind an error.
+    fn last(&self) -> String {
+        let lines: Vec<&str> = self.last.iter().map(String::as_str).collect();
+        if lines.is_empty() {
+            String::new()
+        } else {
+            format!("; it said last:\n{}", lines.join("\n"))
+        }
+    }
+}
