@@ -41,6 +41,14 @@ keep() {
     [ -z "$base" ] || rm -rf "$base"
 }
 
+# What failed in the new system and is none of the old one's counts as failed until it is forgotten.
+go_back() {
+    "$old/bin/switch-to-configuration" test 9>&- || {
+        systemctl reset-failed
+        "$old/bin/switch-to-configuration" test 9>&-
+    }
+}
+
 exec 9>>/run/deployix-switch/lock
 flock 9
 [ "$(readlink current 2>/dev/null)" = "$base" ] || {
@@ -69,7 +77,7 @@ else
     why="switch-to-configuration ended with status $?"
 fi
 phase reverting
-if "$old/bin/switch-to-configuration" test 9>&-; then
+if go_back; then
     phase "reverted $why"
 else
     phase "stuck $why, and going back ended with status $?"

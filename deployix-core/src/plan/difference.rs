@@ -448,7 +448,7 @@ pub(super) fn names(owner: &Owner, only: &Only) -> bool {
 }
 
 /// The wanted resources that a plan is about: those of the named functionalities, and all that
-/// these come after and that changes.
+/// these come after and that is new, or is a target's own and changes.
 fn chosen(
     only: &Only,
     wanted: &BTreeMap<ResourceId, Resource>,
@@ -463,7 +463,10 @@ fn chosen(
     while let Some(resource) = open.pop() {
         if chosen.insert(resource.id().clone()) {
             let needed = resource.after().iter().filter(|id| {
-                find(changed, id).is_some_and(|draft| draft.action == PlannedAction::Create)
+                find(changed, id).is_some_and(|draft| {
+                    let of_a_target = matches!(draft.resource.owner(), Owner::Target(_));
+                    draft.action == PlannedAction::Create || of_a_target
+                })
             });
             open.extend(needed.filter_map(|id| wanted.get(id)));
         }

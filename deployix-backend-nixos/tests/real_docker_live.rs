@@ -1,0 +1,293 @@
+//! Systems made real on hosts, over SSH, by the real Nix and the real systemd.
+
+#[path = "support/container.rs"]
+mod container;
+#[path = "support/deploy.rs"]
+mod deploy;
+#[path = "support/host.rs"]
+mod host;
+mod support;
+
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use deploy::{Deployer, fate, reaching};
+use deployix_backend_nixos::NixosTarget;
+use deployix_core::execute::Fate;
+use deployix_core::spec::{
+    Deployment, FileContent, FunctionalitySpec, Service, ServiceBuilder, ServiceSpec, Target,
+};
+use deployix_transport::{Command, Output, Ssh, Transport, TransportError};
+use host::{Host, NIXPKGS};
+use support::{deployment, functionality, machine};
+
+/// A host that runs a system of its own, as after an installation of NixOS.
+fn installed(what: &str) -> Host {
+    let host = Host::start(what);
+    let bare = support::files(with_nixpkgs(deployment([], [machine("rack1", "10.0.0.1")])));
+    let bare = bare
+        .into_iter()
+        .filter_map(|(path, file)| Some((path.strip_prefix("rack1/")?.to_owned(), file)));
+    host.put(&bare.collect(), "/srv/bare");
+    let system = host.build_system("/srv/bare", "rack1");
+    host.shell(&format!(
+        "nix-env --profile /nix/var/nix/profiles/system --set {system} && \
+         {system}/bin/switch-to-configuration switch"
+    ));
+    host
+}
+
+fn with_nixpkgs(mut deployment: Deployment) -> Deployment {
+    for target in deployment.infrastructure.targets.values_mut() {
+        let confirm_within = NonZeroU16::new(5).expect("not 0");
+        let nixpkgs = NIXPKGS.to_owned();
+        let settings = NixosTarget { nixpkgs, confirm_within, ..NixosTarget::default() };
+        target.extensions.insert(&settings).expect("JSON");
+    }
+    deployment
+}
+
+fn rack(name: &str, host: &Host) -> Target {
+    machine(name, &host.destination())
+}
+
+fn on(
+    targets: impl IntoIterator<Item = Target>,
+    functionalities: impl IntoIterator<Item = FunctionalitySpec<Arc<dyn Service>>>,
+) -> Deployment {
+    with_nixpkgs(deployment(functionalities, targets))
+}
+
+fn witness(port: u16, version: &str) -> ServiceBuilder {
+    let program = FileContent::program(include_bytes!("support/witness.py").as_slice());
+    let folder = format!("/var/lib/witness-{port}");
+    ServiceSpec::builder(["witness"])
+        .nix(["python3"])
+        .ship("witness", program)
+        .state(&folder)
+        .env("WITNESS_FOLDER", &folder)
+        .env("WITNESS_PORT", &port.to_string())
+        .env("VERSION", version)
+        .endpoint("http", port)
+        .ready_over_http("http", "/")
+}
+
+fn sleeper() -> ServiceBuilder {
+    ServiceSpec::builder(["sleep", "infinity"])
+}
+
+fn pid(host: &Host, unit: &str) -> String {
+    host.shell(&format!("systemctl show -p MainPID,ExecMainStartTimestamp {unit}"))
+}
+
+fn system_of(host: &Host) -> String {
+    host.shell("readlink -f /run/current-system").trim().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_restarts_what_changed_and_nothing_else_and_destroying_leaves_what_was_before() {
+    let host = installed("live");
+    let before = system_of(&host);
+    let deployer = Deployer::new("zalora", reaching(&host)).with_secret("db", "s3cr3t");
+    let wanted = |version| {
+        let web = witness(3000, version).env("PASSWORD", "${secret:db}");
+        let all = [functionality("web", web), functionality("other", sleeper())];
+        on([rack("rack1", &host)], all)
+    };
+    deployer.deployed(wanted("1")).await;
+    assert_eq!(host.shell("curl --silent http://127.0.0.1:3000/"), "ok");
+    assert_eq!(
+        host.shell("stat -c %a-%U /var/lib/deployix/secrets/zalora/web/db").trim(),
+        "400-root"
+    );
+    host.shell("! grep -r s3cr3t /nix/store /var/lib/deployix/system /run/deployix-switch");
+    host.shell("! journalctl --no-pager | grep s3cr3t");
+    assert!(!deployer.told().contains("s3cr3t"));
+
+    let again = deployer.plan(wanted("1"), &deployix_core::plan::Only::All).await;
+    assert!(again.steps.is_empty(), "{again:#?}");
+
+    let (web, other) = (pid(&host, "web.service"), pid(&host, "other.service"));
+    deployer.deployed(wanted("2")).await;
+    assert_ne!(pid(&host, "web.service"), web);
+    assert_eq!(pid(&host, "other.service"), other);
+    // It is what the machine starts with from now on.
+    assert_eq!(host.shell("cat /boot/default-system").trim(), system_of(&host));
+
+    // What is gone is stopped, with its secrets.
+    deployer.deployed(on([rack("rack1", &host)], [functionality("other", sleeper())])).await;
+    host.shell("! systemctl is-active --quiet web.service");
+    host.shell("! test -e /var/lib/deployix/secrets/zalora/web && test -d /var/lib/witness-3000");
+    assert_eq!(pid(&host, "other.service"), other);
+
+    let destroyed = deployer.destroy().await;
+    assert!(destroyed.is_good(), "{destroyed:#?}");
+    assert_eq!(system_of(&host), before);
+    host.shell("! systemctl is-active --quiet other.service");
+    host.shell("test -z \"$(ls -A /var/lib/deployix/system)\"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_cannot_be_built_or_started_keeps_no_other_from_running() {
+    let host = installed("isolated");
+    let deployer = Deployer::new("zalora", reaching(&host));
+    let first = on([rack("rack1", &host)], [functionality("bad", sleeper())]);
+    deployer.deployed(first).await;
+    let bad = pid(&host, "bad.service");
+
+    let missing = ServiceSpec::builder(["sleep", "infinity"]).nix(["no-such-package"]);
+    let all = [
+        functionality("bad", ServiceSpec::builder(["false"])),
+        functionality("good", witness(3000, "1")),
+        functionality("missing", missing),
+    ];
+    let report = deployer.deploy(on([rack("rack1", &host)], all)).await;
+    assert!(fate(&report, "good").is_good(), "{report:#?}");
+    let told = format!("{report:#?}");
+    assert!(matches!(fate(&report, "bad"), Fate::Failed { .. }), "{told}");
+    assert!(matches!(fate(&report, "missing"), Fate::Failed { .. }), "{told}");
+    assert!(told.contains("no-such-package"), "{told}");
+    assert!(told.contains("bad.service"), "{told}");
+    // The old version of what failed runs on, and what is good is there.
+    host.shell("systemctl is-active bad.service good.service");
+    let _ = bad;
+    host.shell("! systemctl cat missing.service 2> /dev/null");
+
+    // Put right, it comes up.
+    let all =
+        [functionality("bad", sleeper().env("A", "1")), functionality("good", witness(3000, "1"))];
+    let good = pid(&host, "good.service");
+    deployer.deployed(on([rack("rack1", &host)], all)).await;
+    assert_eq!(pid(&host, "good.service"), good);
+}
+
+/// A way to a host that is cut once a system is being activated there, until the test mends it.
+#[derive(Debug)]
+struct Cut {
+    inner: Ssh,
+    cut: Arc<AtomicBool>,
+    mended: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Transport for Cut {
+    fn host(&self) -> &str {
+        self.inner.host()
+    }
+
+    async fn run(&self, command: &Command) -> Result<Output, TransportError> {
+        if self.cut.load(Ordering::SeqCst) && !self.mended.load(Ordering::SeqCst) {
+            return Err(TransportError::Unreachable {
+                host: self.inner.host().to_owned(),
+                why: "the cable was pulled".to_owned(),
+                temporary: true,
+            });
+        }
+        let output = self.inner.run(command).await;
+        if command.to_string().contains(" start v-") {
+            self.cut.store(true, Ordering::SeqCst);
+        }
+        output
+    }
+
+    async fn reconnect(&self) -> Result<(), TransportError> {
+        self.inner.reconnect().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_nobody_reaches_after_a_switch_goes_back_by_itself() {
+    let host = installed("watchdog");
+    let before = system_of(&host);
+    let mended = Arc::new(AtomicBool::new(false));
+    let config = host.ssh_config();
+    let connect = {
+        let mended = Arc::clone(&mended);
+        move |address: &str| {
+            let inner = Ssh::new(address)?.with_config(&config);
+            let (cut, mended) = (Arc::default(), Arc::clone(&mended));
+            Ok(Arc::new(Cut { inner, cut, mended }) as Arc<dyn Transport>)
+        }
+    };
+    let deployer = Deployer::new("zalora", connect);
+    let wanted = || on([rack("rack1", &host)], [functionality("other", sleeper())]);
+    let deploying = tokio::spawn({
+        let (deployer, wanted) = (deployer.clone(), wanted());
+        async move { deployer.deploy(wanted).await }
+    });
+    tokio::task::block_in_place(|| {
+        host.wait_for("grep -q reverted /run/deployix-switch/*/phase");
+        assert_eq!(system_of(&host), before);
+        mended.store(true, Ordering::SeqCst);
+    });
+    let report = deploying.await.expect("deploys");
+    let told = format!("{report:#?}");
+    assert!(!report.is_good(), "{told}");
+    assert!(told.contains("nobody came back within 5 s"), "{told}");
+    assert!(told.contains("the one before runs again"), "{told}");
+
+    // Nothing of it is left in the way of the next one.
+    deployer.reaching_by(reaching(&host)).deployed(wanted()).await;
+    host.shell("systemctl is-active other.service");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_away_or_full_is_told_and_keeps_no_other_host_back() {
+    let host = installed("away");
+    let deployer = Deployer::new("zalora", reaching(&host));
+    let mut here = functionality("here", sleeper());
+    here.machine.target = Some(support::name("rack1"));
+    let mut there = functionality("there", sleeper());
+    there.machine.target = Some(support::name("rack2"));
+    let away = machine("rack2", &format!("ssh://root@{}:9", host.address()));
+    let wanted = || on([rack("rack1", &host), away.clone()], [here.clone(), there.clone()]);
+    let report = deployer.deploy(wanted()).await;
+    let told = format!("{report:#?}");
+    assert!(fate(&report, "here").is_good(), "{told}");
+    assert!(matches!(fate(&report, "there"), Fate::Blocked { .. }), "{told}");
+    assert!(told.contains("cannot be reached"), "{told}");
+    host.shell("systemctl is-active here.service");
+
+    let before = system_of(&host);
+    host.shell("mount -t tmpfs -o size=16k tmpfs /var/lib/deployix/system");
+    let mut more = functionality("more", sleeper());
+    more.machine.target = Some(support::name("rack1"));
+    let full = on([rack("rack1", &host)], [here.clone(), more]);
+    let report = deployer.deploy(full).await;
+    let told = format!("{report:#?}");
+    assert!(matches!(fate(&report, "more"), Fate::Failed { .. }), "{told}");
+    assert!(told.contains("No space left on device"), "{told}");
+    assert!(told.contains("nix-collect-garbage"), "{told}");
+    assert_eq!(system_of(&host), before);
+    host.shell("umount /var/lib/deployix/system && systemctl is-active here.service");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_who_deploy_different_functionalities_to_one_machine_at_once_all_succeed() {
+    let host = installed("several");
+    let base = Deployer::new("zalora", reaching(&host));
+    let all = || {
+        let names = ["a", "b", "c", "d"].map(|name| functionality(name, sleeper()));
+        on([rack("rack1", &host)], names)
+    };
+    base.deployed(on([rack("rack1", &host)], [])).await;
+    let each = ["a", "b", "c", "d"].map(|name| {
+        // Each has connections of its own, as another process has.
+        let deployer = base.reaching_by(reaching(&host));
+        let only = deployix_core::plan::Only::Named([support::name(name)].into());
+        let wanted = all();
+        tokio::spawn(async move {
+            let plan = deployer.plan(wanted, &only).await;
+            let report = deployer.carry_out(&plan).await;
+            assert!(report.is_good(), "{report:#?}");
+        })
+    });
+    for one in each {
+        one.await.expect("succeeds");
+    }
+    host.shell("systemctl is-active a.service b.service c.service d.service");
+    let plan = base.plan(all(), &deployix_core::plan::Only::All).await;
+    assert!(plan.steps.is_empty(), "{plan:#?}");
+}

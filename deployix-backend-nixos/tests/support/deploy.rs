@@ -1,0 +1,146 @@
+//! Deployments made real on [`Host`]s, by the core's own executor.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use deployix_backend_nixos::NixosBackend;
+use deployix_core::backend::{Registry, SecretError, SecretValue, Secrets};
+use deployix_core::execute::{ApplyOptions, Event, Fate, Interrupt, Report, apply, settle};
+use deployix_core::history::History;
+use deployix_core::plan::{Only, Plan, compile, destroy, plan};
+use deployix_core::spec::Deployment;
+use deployix_core::topology::{connect, place, resolve};
+use deployix_core::{Name, SecretName};
+use deployix_transport::{Ssh, Transport, TransportError};
+
+use crate::host::Host;
+
+/// Somebody who deploys: a history and a way to hosts.
+#[derive(Clone)]
+pub(crate) struct Deployer {
+    pub(crate) registry: Arc<Registry>,
+    store: Arc<dyn object_store::ObjectStore>,
+    name: Name,
+    secrets: Values,
+    told: Arc<Mutex<Vec<String>>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Values(BTreeMap<String, String>);
+
+#[async_trait]
+impl Secrets for Values {
+    async fn value(&self, name: &SecretName) -> Result<SecretValue, SecretError> {
+        match self.0.get(name.as_str()) {
+            Some(value) => Ok(SecretValue::new(value.as_bytes().to_vec())),
+            None => Err(SecretError { name: name.clone(), reason: "it is not there".to_owned() }),
+        }
+    }
+}
+
+/// Reaches hosts with the key and the known hosts of one of them.
+pub(crate) fn reaching(
+    host: &Host,
+) -> impl Fn(&str) -> Result<Arc<dyn Transport>, TransportError> + Send + Sync + 'static {
+    let config = host.ssh_config();
+    move |address| Ok(Arc::new(Ssh::new(address)?.with_config(&config)))
+}
+
+impl Deployer {
+    pub(crate) fn new<F>(name: &str, connect: F) -> Self
+    where
+        F: Fn(&str) -> Result<Arc<dyn Transport>, TransportError> + Send + Sync + 'static,
+    {
+        let backend = NixosBackend::new().reaching_hosts_by(connect);
+        Self {
+            registry: Arc::new(Registry::new().with(backend)),
+            store: Arc::new(object_store::memory::InMemory::new()),
+            name: Name::new(name).expect("a name"),
+            secrets: Values::default(),
+            told: Arc::default(),
+        }
+    }
+
+    /// The same history, reached in another way.
+    pub(crate) fn reaching_by<F>(&self, connect: F) -> Self
+    where
+        F: Fn(&str) -> Result<Arc<dyn Transport>, TransportError> + Send + Sync + 'static,
+    {
+        let backend = NixosBackend::new().reaching_hosts_by(connect);
+        Self { registry: Arc::new(Registry::new().with(backend)), ..self.clone() }
+    }
+
+    pub(crate) fn with_secret(mut self, name: &str, value: &str) -> Self {
+        self.secrets.0.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Every line that steps told.
+    pub(crate) fn told(&self) -> String {
+        self.told.lock().expect("told").join("\n")
+    }
+
+    async fn history(&self) -> History {
+        History::open(Arc::clone(&self.store), &self.name).await.expect("a history")
+    }
+
+    pub(crate) async fn plan(&self, deployment: Deployment, only: &Only) -> Plan {
+        let history = self.history().await;
+        settle(&history, &self.registry, &self.name).await.expect("settled");
+        let heads = history.heads().await.expect("heads");
+        let staged = resolve(deployment, &self.registry)
+            .then(|resolved| place(resolved, &heads.assignments, &self.registry))
+            .then(|placed| connect(placed, &self.registry))
+            .then(|connected| compile(connected, &self.registry, None));
+        plan(&staged.value, &heads, &self.registry, only)
+    }
+
+    pub(crate) async fn carry_out(&self, plan: &Plan) -> Report {
+        let history = self.history().await;
+        let mut options = ApplyOptions::new();
+        options.secrets = Arc::new(self.secrets.clone());
+        options.retries = 2;
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        let told = Arc::clone(&self.told);
+        let listening = tokio::spawn(async move {
+            while let Some(event) = receiver.recv().await {
+                if let Event::Told { owner, line, .. } = event {
+                    told.lock().expect("told").push(format!("{owner}: {line}"));
+                }
+            }
+        });
+        let interrupt = Interrupt::default();
+        let report =
+            apply(plan, &history, &self.registry, &options, &interrupt, Some(&sender)).await;
+        drop(sender);
+        listening.await.expect("listens");
+        report
+    }
+
+    pub(crate) async fn deploy(&self, deployment: Deployment) -> Report {
+        let plan = self.plan(deployment, &Only::All).await;
+        self.carry_out(&plan).await
+    }
+
+    /// Deploys what has to go well.
+    pub(crate) async fn deployed(&self, deployment: Deployment) -> Report {
+        let report = self.deploy(deployment).await;
+        assert!(report.is_good(), "{report:#?}\n{}", self.told());
+        report
+    }
+
+    pub(crate) async fn destroy(&self) -> Report {
+        let heads = self.history().await.heads().await.expect("heads");
+        let plan = destroy(&self.name, &heads, &Only::All, true).complete().expect("a plan");
+        self.carry_out(&plan).await
+    }
+}
+
+/// How a functionality ended.
+pub(crate) fn fate<'r>(report: &'r Report, functionality: &str) -> &'r Fate {
+    let name = Name::new(functionality).expect("a name");
+    &report.fates[&deployix_core::backend::Owner::Functionality(name)]
+}
