@@ -248,7 +248,7 @@ fn secrets_and_the_text_around_them_arrive() {
     let settings =
         folder.settings("rack1/configuration.nix").unwrap_or_else(|error| panic!("{error}"));
     let config = &settings["systemd"]["services"]["web"]["serviceConfig"];
-    assert_eq!(config["LoadCredential"], json!(["db:/var/lib/deployix/secrets/db"]));
+    assert_eq!(config["LoadCredential"], json!(["db:/var/lib/deployix/secrets/zalora/db"]));
     let start = config["ExecStart"].as_str().expect("a command");
     let script = start.split(' ').next().expect("the script");
     let credentials = tempfile::tempdir().expect("a folder");
@@ -306,6 +306,7 @@ fn a_file_with_a_secret_is_written_at_the_start_for_its_user_alone() {
         settings["environment"]["etc"]["web.conf"]["source"],
         "/run/deployix/web/1-web.conf"
     );
-    let rules = &settings["systemd"]["tmpfiles"]["rules"];
-    assert!(rules.to_string().contains("d /run/deployix/web 0700 web web -"), "{rules}");
+    let config = &settings["systemd"]["services"]["web"]["serviceConfig"];
+    assert_eq!(config["RuntimeDirectory"], "deployix/web");
+    assert_eq!(config["RuntimeDirectoryMode"], "0700");
 }

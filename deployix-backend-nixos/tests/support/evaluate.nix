@@ -4,9 +4,13 @@ let
   lib = if nixpkgs == null then import ./lib.nix else import nixpkgs;
   names = [ "bash" "coreutils" "curl" "findutils" "git" "gnugrep" "gnused" "haproxy" "hydra" "postgresql" "python3" ];
   pkgs = import ./pkgs.nix { inherit names; };
-  evaluated = lib.evalModules {
+  evaluate = modules: (lib.evalModules {
     modules = [ ./options.nix ] ++ modules;
     specialArgs = { inherit lib pkgs; modulesPath = ./.; };
-  };
+  }).config;
+  # NixOS makes units of modular services and evaluates them with all others.
+  modular = import ./modular.nix { inherit lib; } (evaluate modules).system.services;
+  config = evaluate (modules ++ modular);
 in
-evaluated.config
+# What a modular service's own options are is seen in its units.
+config // { system = removeAttrs config.system [ "services" ]; }
