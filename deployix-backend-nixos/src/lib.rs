@@ -35,4 +35,4 @@ pub mod syntax;
 mod unit;
 
 pub use backend::NixosBackend;
-pub use extension::{NixosFunctionality, NixosTarget};
+pub use extension::{NixosFunctionality, NixosTarget, Style};

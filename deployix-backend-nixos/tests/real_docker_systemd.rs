@@ -121,6 +121,17 @@ fn hex(text: &str) -> String {
 
 #[test]
 fn a_service_is_started_exactly_as_it_was_described() {
+    assert_started_as_described("service", |web| web);
+}
+
+#[test]
+fn a_modular_service_is_started_exactly_as_it_was_described() {
+    assert_started_as_described("modular", support::modular);
+}
+
+type Spec = FunctionalitySpec<Arc<dyn Service>>;
+
+fn assert_started_as_described(what: &str, in_style: fn(Spec) -> Spec) {
     let long = "x%$\"".repeat(25_000);
     let texts: Vec<&str> = HOSTILE.iter().copied().chain([long.as_str()]).collect();
     let mut service = witness(&texts, "/var/lib/witness 1%")
@@ -136,9 +147,9 @@ fn a_service_is_started_exactly_as_it_was_described() {
     for (index, text) in texts.iter().enumerate() {
         service = service.env(&format!("V{index}"), &escaped(text));
     }
-    let files =
-        support::files(deployment([functionality("web", service)], [machine("rack1", "10.0.0.1")]));
-    let container = Container::start("service");
+    let web = in_style(functionality("web", service));
+    let files = support::files(deployment([web], [machine("rack1", "10.0.0.1")]));
+    let container = Container::start(what);
     let settings = install(&Folder::new(&files), &container);
 
     container.shell("systemctl start web.service");
@@ -193,7 +204,7 @@ fn on_demand_a_service_starts_with_the_first_connection() {
     let container = Container::start("demand");
     install(&Folder::new(&files), &container);
 
-    container.shell("systemctl start sockets.target && systemctl is-active web.socket");
+    container.shell("systemctl start sockets.target && systemctl is-active web-http-3000.socket");
     container.shell("! systemctl is-active --quiet web.service && ! test -e /var/lib/witness/*");
     assert_eq!(container.shell("curl --silent --max-time 20 http://127.0.0.1:3000/"), "ok");
     let report = report(&container, "/var/lib/witness/started.json");
@@ -202,7 +213,7 @@ fn on_demand_a_service_starts_with_the_first_connection() {
 
     // Restarted, it is waited for until it says that it is ready; its socket stays open.
     container.shell("systemctl stop web.service && rm /var/lib/witness/ready");
-    container.shell("systemctl is-active web.socket");
+    container.shell("systemctl is-active web-http-3000.socket");
     container.shell("systemctl start web.service && test -e /var/lib/witness/ready");
 }
 
@@ -238,15 +249,15 @@ fn sockets_listen_before_any_service_starts_and_no_order_is_declared() {
 
     // Whoever does not wait for this socket comes too early.
     container.shell(
-        "mkdir /etc/systemd/system/web.socket.d && \
-         printf '[Socket]\\nExecStartPre=sleep 2\\n' > /etc/systemd/system/web.socket.d/slow.conf && \
+        "mkdir /etc/systemd/system/web-http-3000.socket.d && \
+         printf '[Socket]\\nExecStartPre=sleep 2\\n' > /etc/systemd/system/web-http-3000.socket.d/slow.conf && \
          systemctl daemon-reload",
     );
     container.shell("systemctl start multi-user.target");
     container.wait_for("test -s /var/lib/client/answer");
     assert_eq!(container.shell("cat /var/lib/client/early /var/lib/client/answer"), "okok");
     assert_eq!(shown(&container, "client.service", "NRestarts"), 0);
-    let opened = ["web.socket", "pair-lazy.socket"]
+    let opened = ["web-http-3000.socket", "pair-lazy-http-3001.socket"]
         .map(|socket| shown(&container, socket, "ActiveEnterTimestampMonotonic"));
     let started = ["client.service", "client-initializer.service", "pair-eager.service"]
         .map(|service| shown(&container, service, "ExecMainStartTimestampMonotonic"));
@@ -255,9 +266,11 @@ fn sockets_listen_before_any_service_starts_and_no_order_is_declared() {
 
     // A group stops and starts as one, its sockets with it.
     container.shell("systemctl stop pair.target");
-    container.shell("! systemctl is-active pair-lazy.socket pair-eager.service pair-lazy.service");
+    container.shell(
+        "! systemctl is-active pair-lazy-http-3001.socket pair-eager.service pair-lazy.service",
+    );
     container.shell("systemctl start pair.target");
-    container.shell("systemctl is-active pair-lazy.socket pair-eager.service");
+    container.shell("systemctl is-active pair-lazy-http-3001.socket pair-eager.service");
     container.shell("! systemctl is-active --quiet pair-lazy.service");
 }
 

@@ -192,6 +192,21 @@ fn settings_over_the_sandbox_that_nix_cannot_hold_are_refused() {
 }
 
 #[test]
+fn what_a_modular_service_cannot_say_is_refused() {
+    let refused = |service| {
+        let web = support::modular(functionality("web", service));
+        try_compile(deployment([web], [machine("rack1", "10.0.0.1")])).1.join("\n")
+    };
+    let error = refused(ServiceSpec::builder(["/opt/$$x/web"]));
+    assert!(error.contains("`$` in its path") && error.contains("leave `style` out"), "{error}");
+    assert_eq!(refused(ServiceSpec::builder(["/opt/x/web", "$$x"])), "");
+    // As JSON it takes six times as many bytes.
+    let controls = "\u{1}".repeat(100_000);
+    let error = refused(ServiceSpec::builder(["/web", controls.as_str(), controls.as_str()]));
+    assert!(error.contains("more than systemd reads as one line"), "{error}");
+}
+
+#[test]
 fn equal_specs_in_any_order_give_equal_bytes() {
     let files = || support::files(support::sample::hydra(support::sample::targets()));
     let mut shuffled = support::sample::hydra(support::sample::targets());

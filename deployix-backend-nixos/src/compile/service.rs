@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use deployix_core::Name;
 use deployix_core::backend::Remark;
-use deployix_core::spec::{Protocol, Schedule};
+use deployix_core::spec::{Endpoint, Protocol, Schedule};
 
 use super::files::Placed;
 use super::member::{Line, Member};
@@ -229,12 +230,15 @@ fn timer(schedule: &Schedule, around: &Surroundings) -> Attrs {
 
 /// One socket unit for each endpoint, since a socket's name for `sd_listen_fds_with_names(3)`
 /// belongs to its unit.
+///
+/// What it listens on is part of its name: NixOS leaves a socket alone that is another after a
+/// switch (nixpkgs, `switch-to-configuration-ng`), but stops one that is gone and starts one that is
+/// new.
 fn sockets(member: &Member<'_>, around: &Surroundings) -> Vec<(String, Attrs)> {
-    let alone = member.spec.endpoints.len() == 1;
     let endpoints = member.spec.endpoints.iter();
     endpoints
         .map(|(name, endpoint)| {
-            let unit = if alone { member.unit.clone() } else { format!("{}-{name}", member.unit) };
+            let unit = socket_name(&member.unit, name, endpoint);
             let listen = match endpoint.protocol {
                 Protocol::Tcp => "listenStreams",
                 Protocol::Udp => "listenDatagrams",
@@ -251,4 +255,13 @@ fn sockets(member: &Member<'_>, around: &Surroundings) -> Vec<(String, Attrs)> {
             (unit, socket)
         })
         .collect()
+}
+
+/// The stem of a socket's name.
+pub(crate) fn socket_name(unit: &str, name: &Name, endpoint: &Endpoint) -> String {
+    let protocol = match endpoint.protocol {
+        Protocol::Tcp => "",
+        Protocol::Udp => "-udp",
+    };
+    format!("{unit}-{name}-{}{protocol}", endpoint.port)
 }
