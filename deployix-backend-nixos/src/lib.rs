@@ -33,6 +33,7 @@ mod nftables;
 mod shell;
 pub mod syntax;
 mod unit;
+mod vm_test;
 
 pub use backend::NixosBackend;
 pub use extension::{NixosFunctionality, NixosTarget, Style};

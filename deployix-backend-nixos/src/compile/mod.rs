@@ -17,6 +17,7 @@ use deployix_core::{Name, RelativePath};
 
 use self::member::{Member, shell_template};
 pub(crate) use self::network::{address, address_variable, sources};
+pub(crate) use self::service::socket_name;
 use crate::extension::{NixosFunctionality, Style};
 use crate::identity;
 use crate::shell::Script;
@@ -139,7 +140,8 @@ pub(crate) fn unit_names(unit: &Unit<'_>) -> Vec<String> {
     names.collect()
 }
 
-fn unit_name(unit: &Unit<'_>, member: Option<&Name>) -> String {
+/// The stem of the names of a member's units.
+pub(crate) fn unit_name(unit: &Unit<'_>, member: Option<&Name>) -> String {
     match member {
         None => unit.name.to_string(),
         Some(member) => format!("{}-{member}", unit.name),

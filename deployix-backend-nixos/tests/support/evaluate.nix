@@ -2,8 +2,7 @@
 { modules, nixpkgs ? null }:
 let
   lib = if nixpkgs == null then import ./lib.nix else import nixpkgs;
-  names = [ "bash" "coreutils" "curl" "findutils" "git" "gnugrep" "gnused" "haproxy" "hydra" "postgresql" "python3" ];
-  pkgs = import ./pkgs.nix { inherit names; };
+  pkgs = import ./pkgs.nix { };
   evaluate = modules: (lib.evalModules {
     modules = [ ./options.nix ] ++ modules;
     specialArgs = { inherit lib pkgs; modulesPath = ./.; };
