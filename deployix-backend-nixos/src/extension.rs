@@ -97,6 +97,25 @@ pub struct NixosFunctionality {
     /// Settings by their names in systemd.exec(5) and its neighbours. They replace what this
     /// backend sets of the same name.
     pub service_config: BTreeMap<String, Value>,
+    /// How its units are written down.
+    pub style: Style,
+}
+
+/// How a functionality's units are written down in its module; what runs is the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Style {
+    /// As `systemd.services.<unit>`, which every release of NixOS takes.
+    #[default]
+    Classic,
+    /// As a modular service, `system.services.<functionality>`, with a sub-service for each member
+    /// of a group: for NixOS 25.11 and newer, where `process.argv` is the command line
+    /// (<https://nixos.org/manual/nixos/unstable/#modular-services>).
+    ///
+    /// Units keep their names. Timers and targets, which modular services have not, stand beside
+    /// it.
+    Modular,
 }
 
 impl Extension for NixosFunctionality {

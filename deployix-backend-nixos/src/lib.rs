@@ -35,6 +35,7 @@ mod nftables;
 mod shell;
 pub mod syntax;
 mod unit;
+mod vm_test;
 
 pub use backend::NixosBackend;
-pub use extension::{Build, NixosFunctionality, NixosTarget};
+pub use extension::{Build, NixosFunctionality, NixosTarget, Style};

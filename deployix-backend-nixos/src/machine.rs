@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use deployix_core::Name;
 use deployix_core::backend::{Remark, Unit};
 use deployix_core::spec::Target;
 
-use crate::compile::{SECRETS, users};
+use crate::compile::{ON_DEMAND, SECRETS, secrets, users};
 use crate::extension::NixosTarget;
 use crate::identity;
 use crate::syntax::Attrs;
@@ -21,8 +22,18 @@ pub(crate) fn extension(target: &Target, reasons: &mut Vec<Remark>) -> NixosTarg
     }
 }
 
-/// The platform, the firewall, the place of secrets, and ids for users whose names give the same.
-pub(crate) fn base(settings: &NixosTarget, units: &[Unit<'_>]) -> (Attrs, Vec<Remark>) {
+/// The platform, the firewall, the place of secrets, the target that all sockets are part of, and ids
+/// for users whose names give the same.
+pub(crate) fn base(
+    deployment: Option<&Name>,
+    settings: &NixosTarget,
+    units: &[Unit<'_>],
+) -> (Attrs, Vec<Remark>) {
+    let folder = deployment.map(|name| format!("d {} 0700 root root -", secrets(name)));
+    let folders = [
+        "d /var/lib/deployix 0755 root root -".to_owned(),
+        format!("d {SECRETS} 0700 root root -"),
+    ];
     let mut base = Attrs::new()
         .with(["networking", "firewall", "enable"], true)
         // The rules of the modules are in nftables' language; see `Opening`.
@@ -31,11 +42,9 @@ pub(crate) fn base(settings: &NixosTarget, units: &[Unit<'_>]) -> (Attrs, Vec<Re
         .with(["system", "stateVersion"], settings.state_version.as_str())
         .with(
             ["systemd", "tmpfiles", "rules"],
-            [
-                "d /var/lib/deployix 0755 root root -".to_owned(),
-                format!("d {SECRETS} 0700 root root -"),
-            ],
-        );
+            folders.into_iter().chain(folder).collect::<Vec<_>>(),
+        )
+        .with(["systemd", "targets", ON_DEMAND.trim_end_matches(".target")], on_demand());
     let mut remarks = Vec::new();
     let all: BTreeSet<String> = units.iter().flat_map(users).collect();
     for moved in identity::settle(all.iter().map(String::as_str)) {
@@ -51,4 +60,16 @@ pub(crate) fn base(settings: &NixosTarget, units: &[Unit<'_>]) -> (Attrs, Vec<Re
         ));
     }
     (base, remarks)
+}
+
+/// Reached once every socket listens.
+///
+/// When the machine is switched to another configuration the target is stopped first, which stops
+/// nothing else, and then reached again: so services that changed as well wait for sockets that are
+/// new (nixpkgs, `switch-to-configuration-ng`).
+fn on_demand() -> Attrs {
+    Attrs::new()
+        .with(["description"], "sockets of the services that start on demand")
+        .with(["wantedBy"], ["sockets.target"])
+        .with(["unitConfig", "X-StopOnReconfiguration"], true)
 }

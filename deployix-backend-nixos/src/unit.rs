@@ -60,10 +60,13 @@ pub(crate) fn command(words: &[Word]) -> Result<Expr, UnitError> {
             parts.push(part);
         }
     }
-    if length > LONGEST_LINE {
-        return Err(UnitError::Line(length));
-    }
+    line(length)?;
     Ok(Expr::concat(parts))
+}
+
+/// Refuses a command line of more bytes than systemd reads.
+pub(crate) fn line(length: usize) -> Result<(), UnitError> {
+    if length > LONGEST_LINE { Err(UnitError::Line(length)) } else { Ok(()) }
 }
 
 /// Prints words as the value of a setting that takes a list, such as `ReadWritePaths`.

@@ -6,9 +6,13 @@ mod container;
 mod support;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use container::Container;
-use deployix_core::spec::{Deployment, FileContent, ServiceBuilder, ServiceSpec, Template};
+use deployix_core::spec::{
+    Deployment, FileContent, FunctionalitySpec, Group, Service, ServiceBuilder, ServiceSpec,
+    Template,
+};
 use serde_json::Value;
 use support::nix::Folder;
 use support::{deployment, functionality, machine};
@@ -66,9 +70,12 @@ fn install(folder: &Folder, container: &Container) -> Value {
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
         std::fs::write(path, bytes).expect("written");
     };
-    for (name, text) in folder.units("rack1/configuration.nix").expect("units") {
+    let units = folder.units("rack1/configuration.nix").expect("units");
+    for (name, text) in &units {
         write(&format!("etc/systemd/system/{name}"), text.as_bytes());
     }
+    let wanted = units.iter().filter(|(_, text)| text.starts_with("[Install]"));
+    let wanted: Vec<&str> = wanted.map(|(name, _)| name.as_str()).collect();
     let strings =
         |value: &Value| -> Vec<String> { serde_json::from_value(value.clone()).expect("texts") };
     let rules = strings(&settings["systemd"]["tmpfiles"]["rules"]).join("\n") + "\n";
@@ -85,7 +92,7 @@ fn install(folder: &Folder, container: &Container) -> Value {
             &format!("groupadd -g {id} {user}; useradd -u {id} -g {id} -d /var/empty -M {user}\n");
     }
     write("setup.sh", links.as_bytes());
-    write("var/lib/deployix/secrets/db", b"s3cr3t 'x' $y\n");
+    write("var/lib/deployix/secrets/zalora/db", b"s3cr3t 'x' $y\n");
     container.copy(machine.path());
     let store = tempfile::tempdir().expect("a folder");
     let nix = store.path().join("nix");
@@ -95,6 +102,7 @@ fn install(folder: &Folder, container: &Container) -> Value {
     // In nixpkgs `writeShellScript` makes a program; here it made a plain file.
     container.shell("chmod +x /nix/store/*-prepare /nix/store/*-ready 2> /dev/null; sh /setup.sh");
     container.shell("systemd-tmpfiles --create deployix.conf && systemctl daemon-reload");
+    container.shell(&format!("systemctl enable --quiet {}", wanted.join(" ")));
     settings
 }
 
@@ -113,6 +121,17 @@ fn hex(text: &str) -> String {
 
 #[test]
 fn a_service_is_started_exactly_as_it_was_described() {
+    assert_started_as_described("service", |web| web);
+}
+
+#[test]
+fn a_modular_service_is_started_exactly_as_it_was_described() {
+    assert_started_as_described("modular", support::modular);
+}
+
+type Spec = FunctionalitySpec<Arc<dyn Service>>;
+
+fn assert_started_as_described(what: &str, in_style: fn(Spec) -> Spec) {
     let long = "x%$\"".repeat(25_000);
     let texts: Vec<&str> = HOSTILE.iter().copied().chain([long.as_str()]).collect();
     let mut service = witness(&texts, "/var/lib/witness 1%")
@@ -128,9 +147,9 @@ fn a_service_is_started_exactly_as_it_was_described() {
     for (index, text) in texts.iter().enumerate() {
         service = service.env(&format!("V{index}"), &escaped(text));
     }
-    let files =
-        support::files(deployment([functionality("web", service)], [machine("rack1", "10.0.0.1")]));
-    let container = Container::start("service");
+    let web = in_style(functionality("web", service));
+    let files = support::files(deployment([web], [machine("rack1", "10.0.0.1")]));
+    let container = Container::start(what);
     let settings = install(&Folder::new(&files), &container);
 
     container.shell("systemctl start web.service");
@@ -152,7 +171,7 @@ fn a_service_is_started_exactly_as_it_was_described() {
     assert_eq!(report["writes"]["/etc/x"], "Read-only file system");
     assert_eq!(report["writes"]["/var/lib/x"], "Read-only file system");
     assert_eq!(report["writes"]["/var/lib/witness 1%/x"], "written");
-    assert_eq!(report["before"], serde_json::json!(["initialized.json", "x"]));
+    assert_eq!(report["before"], serde_json::json!(["events", "initialized.json", "x"]));
     // Nobody else reads the secret: not from the list of processes, not from the files.
     assert_eq!(
         container.shell("stat -c %a-%U /run/deployix/web /run/deployix/web/*key.bin").trim(),
@@ -161,25 +180,170 @@ fn a_service_is_started_exactly_as_it_was_described() {
     container.shell("! ps axww -o args | grep -v grep | grep -F s3cr3t");
 }
 
+/// A number that systemd knows of a unit.
+fn shown(container: &Container, unit: &str, property: &str) -> u64 {
+    let text = container.shell(&format!("systemctl show --value --property {property} {unit}"));
+    text.trim().parse().unwrap_or_else(|_| panic!("{property} of {unit} is {text:?}"))
+}
+
+fn events(container: &Container, folder: &str) -> Vec<String> {
+    container.shell(&format!("cat {folder}/events")).lines().map(str::to_owned).collect()
+}
+
 #[test]
 fn on_demand_a_service_starts_with_the_first_connection() {
     let on_demand = witness(&[], "/var/lib/witness")
         .env("WITNESS_PORT", "3000")
         .endpoint("http", 3000)
+        .ready_by_notify()
         .on_demand();
-    let periodic = witness(&[], "/var/lib/periodic").schedule("every minute");
-    let functionalities = [functionality("web", on_demand), functionality("periodic", periodic)];
-    let files = support::files(deployment(functionalities, [machine("rack1", "10.0.0.1")]));
+    let files = support::files(deployment(
+        [functionality("web", on_demand)],
+        [machine("rack1", "10.0.0.1")],
+    ));
     let container = Container::start("demand");
     install(&Folder::new(&files), &container);
 
-    container.shell("systemctl start web.socket periodic.timer");
-    container.shell("! systemctl is-active --quiet web.service");
+    container.shell("systemctl start sockets.target && systemctl is-active web-http-3000.socket");
+    container.shell("! systemctl is-active --quiet web.service && ! test -e /var/lib/witness/*");
     assert_eq!(container.shell("curl --silent --max-time 20 http://127.0.0.1:3000/"), "ok");
-    container.shell("systemctl is-active web.service");
-    container.shell("systemctl list-timers --all | grep periodic.timer");
-    container.shell("systemctl start periodic.service && test -e /var/lib/periodic/started.json");
-    container.shell("! systemctl is-active --quiet periodic.service");
+    let report = report(&container, "/var/lib/witness/started.json");
+    assert_eq!(report["env"]["LISTEN_FDS"], hex("1"));
+    assert_eq!(report["env"]["LISTEN_FDNAMES"], hex("http"));
+
+    // Restarted, it is waited for until it says that it is ready; its socket stays open.
+    container.shell("systemctl stop web.service && rm /var/lib/witness/ready");
+    container.shell("systemctl is-active web-http-3000.socket");
+    container.shell("systemctl start web.service && test -e /var/lib/witness/ready");
+}
+
+#[test]
+fn sockets_listen_before_any_service_starts_and_no_order_is_declared() {
+    let curl = "curl --silent --show-error --max-time 30 http://127.0.0.1:3000/ > \
+                /var/lib/client/answer && exec sleep infinity";
+    let client = ServiceSpec::builder(["sh", "-c", curl])
+        .nix(["curl"])
+        .initializer(["sh", "-c", &curl.replace("answer && exec sleep infinity", "early")])
+        .state("/var/lib/client");
+    let on_demand = |folder: &str, port: u16| {
+        witness(&[], folder)
+            .env("WITNESS_PORT", &port.to_string())
+            .endpoint("http", port)
+            .on_demand()
+    };
+    let member = |service: ServiceBuilder| service.build().expect("a service");
+    let group = Group::new()
+        .member("lazy", member(on_demand("/var/lib/lazy", 3001)))
+        .and_then(|group| group.member("eager", member(ServiceSpec::builder(["sleep", "1000"]))))
+        .expect("names");
+    let group: Arc<dyn Service> = Arc::new(group);
+    let functionalities = [
+        functionality("client", client),
+        FunctionalitySpec::new("pair", group).expect("a name"),
+        // Started last, were it by name.
+        functionality("web", on_demand("/var/lib/witness", 3000)),
+    ];
+    let files = support::files(deployment(functionalities, [machine("rack1", "10.0.0.1")]));
+    let container = Container::start("order");
+    install(&Folder::new(&files), &container);
+
+    // Whoever does not wait for this socket comes too early.
+    container.shell(
+        "mkdir /etc/systemd/system/web-http-3000.socket.d && \
+         printf '[Socket]\\nExecStartPre=sleep 2\\n' > /etc/systemd/system/web-http-3000.socket.d/slow.conf && \
+         systemctl daemon-reload",
+    );
+    container.shell("systemctl start multi-user.target");
+    container.wait_for("test -s /var/lib/client/answer");
+    assert_eq!(container.shell("cat /var/lib/client/early /var/lib/client/answer"), "okok");
+    assert_eq!(shown(&container, "client.service", "NRestarts"), 0);
+    let opened = ["web-http-3000.socket", "pair-lazy-http-3001.socket"]
+        .map(|socket| shown(&container, socket, "ActiveEnterTimestampMonotonic"));
+    let started = ["client.service", "client-initializer.service", "pair-eager.service"]
+        .map(|service| shown(&container, service, "ExecMainStartTimestampMonotonic"));
+    assert!(opened.iter().max() <= started.iter().min(), "{opened:?} {started:?}");
+    container.shell("! journalctl --no-pager | grep -i 'ordering cycle'");
+
+    // A group stops and starts as one, its sockets with it.
+    container.shell("systemctl stop pair.target");
+    container.shell(
+        "! systemctl is-active pair-lazy-http-3001.socket pair-eager.service pair-lazy.service",
+    );
+    container.shell("systemctl start pair.target");
+    container.shell("systemctl is-active pair-lazy-http-3001.socket pair-eager.service");
+    container.shell("! systemctl is-active --quiet pair-lazy.service");
+}
+
+#[test]
+fn what_was_missed_while_the_timer_was_stopped_runs_once() {
+    let daily = |folder: &str| witness(&[], folder).schedule("daily 03:30");
+    let functionalities = [
+        functionality("missed", daily("/var/lib/missed")),
+        functionality("done", daily("/var/lib/done")),
+    ];
+    let files = support::files(deployment(functionalities, [machine("rack1", "10.0.0.1")]));
+    let container = Container::start("timer");
+    install(&Folder::new(&files), &container);
+
+    // When each ran last: systemd.timer(5), `Persistent=`.
+    container.shell(
+        "cd /var/lib/systemd/timers 2> /dev/null || { mkdir -p /var/lib/systemd/timers; \
+         cd /var/lib/systemd/timers; }; \
+         touch -d '9 days ago' stamp-missed.timer; touch stamp-done.timer",
+    );
+    container.shell("systemctl start missed.timer done.timer");
+    container.wait_for("grep done /var/lib/missed/events");
+    container.shell("systemctl stop missed.timer && systemctl start missed.timer && sleep 1");
+    assert_eq!(events(&container, "/var/lib/missed"), ["started", "started, done"]);
+    container.shell("! test -e /var/lib/done/events");
+    container.shell("! systemctl is-active --quiet missed.service");
+}
+
+#[test]
+fn an_initializer_has_ended_before_the_start_and_runs_again_only_when_it_changed() {
+    let service = witness(&[], "/var/lib/witness")
+        .initializer(["witness", "--initialize"])
+        .env("WITNESS_TAKES", "1")
+        .env("WITNESS_PORT", "3000")
+        .endpoint("http", 3000);
+    let job = witness(&[], "/var/lib/job")
+        .initializer(["witness", "--initialize"])
+        .env("WITNESS_TAKES", "5")
+        .schedule("yearly");
+    let functionalities = [functionality("web", service), functionality("job", job)];
+    let files = support::files(deployment(functionalities, [machine("rack1", "10.0.0.1")]));
+    let container = Container::start("first");
+    install(&Folder::new(&files), &container);
+    let folder = "/var/lib/witness";
+
+    let first = ["initialized", "initialized, done", "started", "started, done"];
+    container.shell("systemctl start web.service");
+    container.wait_for("test -e /var/lib/witness/listening");
+    assert_eq!(events(&container, folder), first);
+    let ended = shown(&container, "web-initializer.service", "ExecMainExitTimestampMonotonic");
+    let started = shown(&container, "web.service", "ExecMainStartTimestampMonotonic");
+    assert!(ended > 0 && ended <= started, "{ended} {started}");
+    assert_eq!(container.shell("stat -c %a-%U /run/deployix/web").trim(), "700-web");
+
+    container.shell("systemctl restart web.service");
+    container.wait_for("test $(grep -c done /var/lib/witness/events) = 3");
+    assert_eq!(events(&container, folder)[4..], ["started", "started, done"]);
+    container.shell("systemctl stop web.service && test -d /run/deployix/web");
+    container.shell("systemctl start web.service");
+    container.wait_for("test $(grep -c done /var/lib/witness/events) = 4");
+
+    // What a switch does where the initializer is another: the service comes after it again.
+    container.shell("systemctl restart web-initializer.service");
+    container.wait_for("test $(grep -c done /var/lib/witness/events) = 6");
+    assert_eq!(events(&container, folder)[8..], first);
+
+    // A run that has begun ends by itself, whatever becomes of its initializer.
+    container.shell("systemctl start --no-block job.service");
+    container.wait_for("grep -x started /var/lib/job/events");
+    let process = shown(&container, "job.service", "MainPID");
+    container.shell("systemctl restart --no-block job-initializer.service && sleep 1");
+    assert_eq!(shown(&container, "job.service", "MainPID"), process);
+    container.wait_for("grep -x 'started, done' /var/lib/job/events");
 }
 
 /// The example with everything on one machine, where one page is enough.
@@ -206,7 +370,7 @@ fn in_the_example_a_commit_travels_from_the_repository_to_the_page() {
     let files = support::files(example_on_one_machine());
     let container = Container::start("hydra");
     let settings = install(&Folder::new(&files), &container);
-    container.shell("printf 's3cr3t\\n' > /var/lib/deployix/secrets/hydra-db");
+    container.shell("printf 's3cr3t\\n' > /var/lib/deployix/secrets/zalora/hydra-db");
     for (address, names) in settings["networking"]["hosts"].as_object().expect("hosts") {
         for name in names.as_array().expect("names").iter().filter_map(Value::as_str) {
             container.shell(&format!("echo {address} {name} >> /etc/hosts"));

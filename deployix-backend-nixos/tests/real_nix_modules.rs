@@ -8,8 +8,11 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
+use std::sync::Arc;
 
-use deployix_core::spec::{FileContent, ServiceSpec, Template};
+use deployix_core::spec::{
+    FileContent, FunctionalitySpec, Service, ServiceBuilder, ServiceSpec, Template,
+};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
@@ -17,8 +20,14 @@ use serde_json::{Value, json};
 use support::nix::Folder;
 use support::{deployment, functionality, machine};
 
+type Spec = FunctionalitySpec<Arc<dyn Service>>;
+
 fn sample() -> Folder {
-    let mut files = support::files(support::sample::hydra(support::sample::targets()));
+    sample_in(|functionality| functionality)
+}
+
+fn sample_in(style: fn(Spec) -> Spec) -> Folder {
+    let mut files = support::files(support::sample::hydra_in(support::sample::targets(), style));
     files.insert("rack1/hardware-configuration.nix".to_owned(), FileContent::plain("{ }\n"));
     Folder::new(&files)
 }
@@ -56,6 +65,116 @@ fn every_configuration_of_the_example_evaluates() {
     for configuration in configurations {
         folder.settings(configuration).unwrap_or_else(|error| panic!("{configuration}: {error}"));
     }
+}
+
+#[test]
+fn modular_services_become_the_same_units() {
+    let (classic, modular) = (sample(), sample_in(support::modular));
+    for configuration in
+        ["rack1/configuration.nix", "rack2/configuration.nix", "eu/configuration-0.nix"]
+    {
+        let (mut classic, mut modular) = [&classic, &modular]
+            .map(|folder| folder.settings(configuration).unwrap_or_else(|error| panic!("{error}")))
+            .into();
+        // Other quotes around the words of a command line, and what NixOS chooses for whatever
+        // runs to its end.
+        for settings in [&mut classic, &mut modular] {
+            let services = settings["systemd"]["services"].as_object_mut().expect("services");
+            for service in services.values_mut() {
+                let config = service["serviceConfig"].as_object_mut().expect("settings");
+                assert!(config.remove("ExecStart").is_some());
+                if config["Type"] == "oneshot" {
+                    let restart = config.remove("Restart");
+                    assert_ne!(restart, Some("always".into()));
+                    config.remove("RestartSec");
+                }
+            }
+        }
+        assert_eq!(modular, classic, "{configuration}");
+    }
+}
+
+/// The names of the units that differ between two deployments on one machine.
+fn changed(before: [Spec; 2], after: [Spec; 2]) -> Vec<String> {
+    let [before, after] = [before, after].map(|functionalities| {
+        let files = support::files(deployment(functionalities, [machine("rack1", "10.0.0.1")]));
+        Folder::new(&files).units("rack1/configuration.nix").expect("units")
+    });
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    names.into_iter().filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
+}
+
+#[test]
+fn a_change_reaches_the_units_that_read_it_and_no_other() {
+    let web = || {
+        ServiceSpec::builder(["web", "--port", "3000"])
+            .ship("web", FileContent::program("#!/bin/sh\n"))
+            .ship("web.py", FileContent::plain("a = 1\n"))
+            .file("/etc/web.conf", "a = 1\n")
+            .file_bytes("/etc/web.key", FileContent::plain([0, 1]), 0o600)
+            .endpoint("http", 3000)
+    };
+    let with = |service: ServiceBuilder| {
+        let other = ServiceSpec::builder(["other"])
+            .ship("other", FileContent::program("#!/bin/sh\n"))
+            .initializer(["other", "--first"])
+            .file("/etc/other.conf", "b = 1\n")
+            .endpoint("http", 3001)
+            .on_demand();
+        [functionality("other", other), functionality("web", service)]
+    };
+    let changed = |service| changed(with(web()), with(service));
+    assert_eq!(changed(web()), [""; 0]);
+    for service in [
+        web().env("KEY", "value"),
+        web().file("/etc/web.conf", "a = 2\n"),
+        web().file_bytes("/etc/web.key", FileContent::plain([0, 2]), 0o600),
+        web().ship("web.py", FileContent::plain("a = 2\n")),
+        web().endpoint("http", 3002),
+    ] {
+        let shown = format!("{service:?}");
+        let changed = changed(service);
+        if shown.contains("3002") {
+            // Nothing but the firewall and its consumers know the port of what listens by itself.
+            assert_eq!(changed, [""; 0]);
+        } else {
+            assert_eq!(changed, ["web.service"], "{shown}");
+        }
+    }
+    assert_eq!(
+        changed(web().initializer(["web", "--first"])),
+        ["web-initializer.service", "web.service"]
+    );
+}
+
+#[test]
+fn a_changed_initializer_or_socket_is_another_unit() {
+    let service = |first: &str, port| {
+        let web = ServiceSpec::builder(["true"])
+            .initializer(["echo", first])
+            .endpoint("http", port)
+            .on_demand();
+        let job = ServiceSpec::builder(["true"]).initializer(["echo", first]).schedule("hourly");
+        [functionality("web", web), functionality("job", job)]
+    };
+    assert_eq!(
+        changed(service("a", 3000), service("b", 3000)),
+        ["job-initializer.service", "web-initializer.service"]
+    );
+    // The switch stops the one and starts the other; it would leave one alone that has changed.
+    assert_eq!(
+        changed(service("a", 3000), service("a", 3001)),
+        ["web-http-3000.socket", "web-http-3001.socket", "web.service"]
+    );
+    let files = support::files(deployment(service("a", 3000), [machine("rack1", "10.0.0.1")]));
+    let units = Folder::new(&files).units("rack1/configuration.nix").expect("units");
+    let skipped = units.iter().filter(|(_, text)| text.contains("\nX-RestartIfChanged=false\n"));
+    assert_eq!(skipped.map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["job.service"]);
+    let in_place = units.iter().filter(|(_, text)| text.contains("\nX-StopIfChanged=false\n"));
+    assert_eq!(in_place.count(), 4);
+    // A run under way goes on when its initializer is restarted.
+    assert!(!units["job.service"].contains("Requires="), "{}", units["job.service"]);
+    assert!(units["web.service"].contains("Requires=web-initializer.service"));
 }
 
 #[test]
@@ -199,16 +318,36 @@ fn environment(value: &Value) -> String {
 
 #[test]
 fn hostile_texts_arrive_in_variables_and_files() {
+    let settings = assert_hostile_texts_arrive(|web| web, &hostile_texts(150));
+    let start = settings["systemd"]["services"]["web"]["serviceConfig"]["ExecStart"].as_str();
+    assert!(start.expect("a command").starts_with(":true "), "{start:?}");
+}
+
+#[test]
+fn hostile_texts_arrive_in_modular_services_and_in_their_arguments() {
     let texts = hostile_texts(150);
-    let mut service = ServiceSpec::builder(["true"]);
+    let settings = assert_hostile_texts_arrive(support::modular, &texts);
+    let start = &settings["systemd"]["services"]["web"]["serviceConfig"]["ExecStart"];
+    assert_eq!(start.as_array().map(Vec::len), Some(1));
+    let words = serde_json::Deserializer::from_str(start[0].as_str().expect("a command"));
+    let words: Vec<String> = words.into_iter().collect::<Result<_, _>>().expect("words");
+    // systemd.service(5), "Command lines": a program's path has no variables.
+    let read = |word: &String| word.replace("%%", "%").replace("$$", "$");
+    assert_eq!(words[0], "true");
+    assert!(words[1..].iter().map(read).eq(texts), "{words:?}");
+}
+
+fn assert_hostile_texts_arrive(in_style: fn(Spec) -> Spec, texts: &[String]) -> Value {
+    let words = ["true".to_owned()].into_iter().chain(texts.iter().map(|text| escaped(text)));
+    let mut service = ServiceSpec::builder(words);
     for (index, text) in texts.iter().enumerate() {
         service = service
             .env(&format!("V{index}"), &escaped(text))
             .file(&format!("/etc/text/{index}"), &escaped(text))
             .file_bytes(&format!("/srv/bytes/{index}"), FileContent::plain(text.as_bytes()), 0o755);
     }
-    let files =
-        support::files(deployment([functionality("web", service)], [machine("rack1", "10.0.0.1")]));
+    let web = in_style(functionality("web", service));
+    let files = support::files(deployment([web], [machine("rack1", "10.0.0.1")]));
     let folder = Folder::new(&files);
     let settings =
         folder.settings("rack1/configuration.nix").unwrap_or_else(|error| panic!("{error}"));
@@ -229,6 +368,7 @@ fn hostile_texts_arrive_in_variables_and_files() {
         let source = link.expect("a rule").rsplit(' ').next().expect("a path");
         assert_eq!(String::from_utf8(stored(source)).as_deref(), Ok(text.as_str()));
     }
+    settings
 }
 
 #[test]
@@ -248,7 +388,7 @@ fn secrets_and_the_text_around_them_arrive() {
     let settings =
         folder.settings("rack1/configuration.nix").unwrap_or_else(|error| panic!("{error}"));
     let config = &settings["systemd"]["services"]["web"]["serviceConfig"];
-    assert_eq!(config["LoadCredential"], json!(["db:/var/lib/deployix/secrets/db"]));
+    assert_eq!(config["LoadCredential"], json!(["db:/var/lib/deployix/secrets/zalora/db"]));
     let start = config["ExecStart"].as_str().expect("a command");
     let script = start.split(' ').next().expect("the script");
     let credentials = tempfile::tempdir().expect("a folder");
@@ -306,6 +446,7 @@ fn a_file_with_a_secret_is_written_at_the_start_for_its_user_alone() {
         settings["environment"]["etc"]["web.conf"]["source"],
         "/run/deployix/web/1-web.conf"
     );
-    let rules = &settings["systemd"]["tmpfiles"]["rules"];
-    assert!(rules.to_string().contains("d /run/deployix/web 0700 web web -"), "{rules}");
+    let config = &settings["systemd"]["services"]["web"]["serviceConfig"];
+    assert_eq!(config["RuntimeDirectory"], "deployix/web");
+    assert_eq!(config["RuntimeDirectoryMode"], "0700");
 }

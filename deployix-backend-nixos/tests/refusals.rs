@@ -182,11 +182,28 @@ fn a_machine_without_modules_of_its_own_is_remarked_on() {
 
 #[test]
 fn settings_over_the_sandbox_that_nix_cannot_hold_are_refused() {
-    let settings =
-        NixosFunctionality { service_config: [("TasksMax".to_owned(), u64::MAX.into())].into() };
+    let settings = NixosFunctionality {
+        service_config: [("TasksMax".to_owned(), u64::MAX.into())].into(),
+        ..NixosFunctionality::default()
+    };
     let web = functionality("web", service()).extension(&settings).expect("JSON");
     let (_, errors) = try_compile(deployment([web], [machine("rack1", "10.0.0.1")]));
     assert!(errors.join("\n").contains("no integers over 64 bits"), "{errors:?}");
+}
+
+#[test]
+fn what_a_modular_service_cannot_say_is_refused() {
+    let refused = |service| {
+        let web = support::modular(functionality("web", service));
+        try_compile(deployment([web], [machine("rack1", "10.0.0.1")])).1.join("\n")
+    };
+    let error = refused(ServiceSpec::builder(["/opt/$$x/web"]));
+    assert!(error.contains("`$` in its path") && error.contains("leave `style` out"), "{error}");
+    assert_eq!(refused(ServiceSpec::builder(["/opt/x/web", "$$x"])), "");
+    // As JSON it takes six times as many bytes.
+    let controls = "\u{1}".repeat(100_000);
+    let error = refused(ServiceSpec::builder(["/web", controls.as_str(), controls.as_str()]));
+    assert!(error.contains("more than systemd reads as one line"), "{error}");
 }
 
 #[test]

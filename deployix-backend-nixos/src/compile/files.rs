@@ -70,14 +70,6 @@ pub(super) fn place(member: &Member<'_>, form: Form<'_>, reasons: &mut Vec<Remar
             reasons.push(remark);
         }
     }
-    if placed.script.is_some() {
-        let folder = private_folder(member);
-        match rule("d", &folder, "0700", &member.user, None) {
-            Ok(line) => placed.rules.push(line),
-            Err(error) => reasons.push(member.remark(["files"], error.to_string())),
-        }
-        placed.writable.push(folder);
-    }
     placed
 }
 
@@ -113,7 +105,7 @@ fn private(
     file: &FileSpec,
     form: Form<'_>,
 ) -> Result<(), Remark> {
-    let target = format!("{}/{index}-{}", private_folder(member), plain_name(path));
+    let target = format!("/run/{}/{index}-{}", member.runtime_directory(), plain_name(path));
     let new = format!("{target}.new");
     let mut script = placed.script.take().unwrap_or_else(Script::new);
     script = match &file.body {
@@ -221,11 +213,6 @@ fn rule(
         None => head.into(),
         Some(argument) => Expr::concat([format!("{head} ").into(), argument]),
     })
-}
-
-/// Where a member's files that not everybody may read are written.
-fn private_folder(member: &Member<'_>) -> String {
-    format!("/run/deployix/{}", member.unit)
 }
 
 /// The last part of a path, in characters that a store path's name can have.

@@ -69,13 +69,34 @@ impl Member<'_> {
         Ok(command)
     }
 
-    /// A command line in one of its fields as the value of `ExecStart`.
-    pub(super) fn exec(&self, field: &str, words: &[Template]) -> Result<Expr, Remark> {
-        let mut command = self.command(field, words)?;
+    /// A command line in one of its fields, started by the wrapper where there is one.
+    pub(super) fn line(&self, field: &str, words: &[Template]) -> Result<Line, Remark> {
+        let mut words = self.command(field, words)?;
         if let Some(wrapper) = &self.wrapper {
-            command.insert(0, vec![wrapper.clone().into()]);
+            words.insert(0, vec![wrapper.clone().into()]);
         }
-        unit::command(&command).map_err(|error| self.remark([field], error.to_string()))
+        let exec =
+            unit::command(&words).map_err(|error| self.remark([field], error.to_string()))?;
+        Ok(Line { words, exec })
+    }
+
+    /// The directory below `/run` that is its own.
+    pub(super) fn runtime_directory(&self) -> String {
+        format!("deployix/{}", self.unit)
+    }
+}
+
+/// A command line.
+pub(super) struct Line {
+    /// Its words, the program first.
+    pub(super) words: Vec<unit::Word>,
+    /// The same as the value of `ExecStart`.
+    pub(super) exec: Expr,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { words: Vec::new(), exec: Expr::Null }
     }
 }
 

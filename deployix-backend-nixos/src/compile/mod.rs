@@ -7,6 +7,7 @@ mod network;
 mod readiness;
 mod service;
 mod software;
+mod style;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,22 +17,36 @@ use deployix_core::{Name, RelativePath};
 
 use self::member::{Member, shell_template};
 pub(crate) use self::network::{address, address_variable, sources};
-use crate::extension::NixosFunctionality;
+pub(crate) use self::service::socket_name;
+use crate::extension::{NixosFunctionality, Style};
 use crate::identity;
 use crate::shell::Script;
 use crate::syntax::{Attrs, Expr, Part};
 
-/// Where the machine keeps the values of secrets, each in a file of its name that only root can
-/// read.
+/// Where the machine keeps the values of secrets, in a folder for each deployment, since several may
+/// share a machine.
 pub(crate) const SECRETS: &str = "/var/lib/deployix/secrets";
+
+/// The folder with the values of a deployment's secrets, each in a file of its name that only root
+/// can read.
+pub(crate) fn secrets(deployment: &Name) -> String {
+    format!("{SECRETS}/{deployment}")
+}
+
+/// The target that is reached once every socket of an on-demand service on the machine listens.
+///
+/// Every service starts after it, so that all of them can connect to each other in whatever order
+/// they start: whoever connects first waits in the socket's queue until the program is there.
+pub(crate) const ON_DEMAND: &str = "deployix-on-demand.target";
 
 /// Names of units that a NixOS machine has by itself, besides `systemd-..`: a service or group of
 /// that name would become part of them.
-const RESERVED_UNITS: [&str; 27] = [
+const RESERVED_UNITS: [&str; 28] = [
     "amazon-init",
     "basic",
     "dbus",
     "default",
+    "deployix-on-demand",
     "dhcpcd",
     "emergency",
     "firewall",
@@ -84,8 +99,12 @@ struct Surroundings {
     title: String,
     /// The target that ties a group's members together.
     group_target: Option<String>,
-    /// What starts first: the network, and upstreams on the same machine.
+    /// What starts first: the network, sockets, and upstreams on the same machine.
     after: Vec<String>,
+    /// Where the values of its secrets are.
+    secrets: String,
+    /// How its units are written down.
+    style: Style,
     /// Settings that its owner put over the sandbox's.
     loosened: Attrs,
 }
@@ -96,6 +115,11 @@ impl Surroundings {
         if let Some(target) = &self.group_target {
             unit.set(["partOf"], [target.as_str()]);
         }
+    }
+
+    /// What every service has started along with it.
+    fn wants(&self) -> Vec<String> {
+        vec![service::NETWORK.to_owned(), ON_DEMAND.to_owned()]
     }
 
     fn description(&self, member: &Member<'_>) -> String {
@@ -124,7 +148,8 @@ pub(crate) fn watched(unit: &Unit<'_>) -> Vec<String> {
         if spec.schedule.is_some() {
             vec![format!("{name}.timer")]
         } else if spec.on_demand {
-            service::socket_names(spec, &name).map(|name| format!("{name}.socket")).collect()
+            let endpoints = spec.endpoints.iter();
+            endpoints.map(|(of, at)| format!("{}.socket", socket_name(&name, of, at))).collect()
         } else {
             vec![format!("{name}.service")]
         }
@@ -132,7 +157,8 @@ pub(crate) fn watched(unit: &Unit<'_>) -> Vec<String> {
     names.collect()
 }
 
-fn unit_name(unit: &Unit<'_>, member: Option<&Name>) -> String {
+/// The stem of the names of a member's units.
+pub(crate) fn unit_name(unit: &Unit<'_>, member: Option<&Name>) -> String {
     match member {
         None => unit.name.to_string(),
         Some(member) => format!("{}-{member}", unit.name),
@@ -216,6 +242,9 @@ pub(crate) fn compile(unit: &Unit<'_>, form: Form<'_>) -> Result<Module, Compile
             .with(["description"], around.title.as_str())
             .with(["wantedBy"], ["multi-user.target"]);
         module.set(["systemd", "targets", name], unit);
+        if matches!(around.style, Style::Modular) {
+            style::without_program(&mut module, &around.name);
+        }
     }
     if !rules.is_empty() {
         module.set(["systemd", "tmpfiles", "rules"], Expr::List(rules));
@@ -234,8 +263,9 @@ fn surroundings(unit: &Unit<'_>, reasons: &mut Vec<Remark>) -> Surroundings {
         reasons.push(Remark::new(["extensions", "nixos"], error.reason()));
         None
     });
+    let extension = extension.unwrap_or_default();
     let mut loosened = Attrs::new();
-    for (name, value) in extension.unwrap_or_default().service_config {
+    for (name, value) in extension.service_config {
         match Expr::from_json(&value) {
             Some(value) => loosened.set([name], value),
             None => reasons.push(Remark::new(
@@ -252,13 +282,16 @@ fn surroundings(unit: &Unit<'_>, reasons: &mut Vec<Remark>) -> Surroundings {
             false => format!("{}.service", peer.name),
         })
         .collect();
-    let after = [service::NETWORK.to_owned()].into_iter().chain(units).collect();
+    let first = [service::NETWORK, ON_DEMAND].map(str::to_owned);
+    let after = first.into_iter().chain(units).collect();
     let grouped = unit.service.members().any(|(name, _)| name.is_some());
     Surroundings {
         name: unit.name.to_string(),
         title: unit.fqdn.map_or_else(|| unit.name.to_string(), ToString::to_string),
         group_target: grouped.then(|| format!("{}.target", unit.name)),
         after,
+        secrets: secrets(unit.deployment),
+        style: extension.style,
         loosened,
     }
 }

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use deployix_core::Name;
 use deployix_core::backend::Remark;
-use deployix_core::spec::{Protocol, Schedule, ServiceSpec};
+use deployix_core::spec::{Endpoint, Protocol, Schedule};
 
 use super::files::Placed;
-use super::member::Member;
+use super::member::{Line, Member};
 use super::readiness::{self, limit};
-use super::{Surroundings, hardening};
-use crate::syntax::{Attrs, Expr, Operator};
+use super::{ON_DEMAND, Surroundings, hardening, style};
+use crate::extension::Style;
+use crate::syntax::{Attrs, Expr};
 use crate::unit;
 
 /// The name of the sandbox's settings in a module.
@@ -35,25 +37,26 @@ pub(super) fn add(
     let mut service = common.clone().with(["description"], around.description(member));
     let mut after = around.after.clone();
     let mut requires = Vec::new();
+    let mut wants = around.wants();
+    let mut units = Units::default();
 
     if !spec.initializer.is_empty() {
-        match member.exec("initializer", &spec.initializer) {
-            Ok(command) => {
-                let unit = initializer(common, command, member, around);
-                module.set(["systemd", "services", &member.initializer()], sandboxed(unit));
-            }
+        match member.line("initializer", &spec.initializer) {
+            Ok(line) => units.initializer = Some(initializer(common, line.exec, member, around)),
             Err(remark) => reasons.push(remark),
         }
         let unit = format!("{}.service", member.initializer());
         after.push(unit.clone());
-        requires.push(unit);
+        // What requires a unit is stopped when that is restarted, and a run that has begun is to
+        // end by itself.
+        if spec.schedule.is_some() { wants.push(unit) } else { requires.push(unit) }
     }
     if spec.start.is_empty() {
         let what = "there is no command to start; only a ready image knows one by itself";
         reasons.push(member.remark(["start"], what).remedy("give the command in `start`"));
     } else {
-        match member.exec("start", &spec.start) {
-            Ok(command) => service.set(["serviceConfig", "ExecStart"], command),
+        match member.line("start", &spec.start) {
+            Ok(line) => units.start = line,
             Err(remark) => reasons.push(remark),
         }
     }
@@ -66,14 +69,13 @@ pub(super) fn add(
     }
     if let Some(schedule) = &spec.schedule {
         config.set(["Type"], "oneshot");
-        module.set(["systemd", "timers", &member.unit], timer(schedule, around));
+        service.set(["restartIfChanged"], false);
+        units.timer = Some(timer(schedule, around));
     } else {
         if spec.on_demand {
             config.set(["Restart"], "on-failure");
-            for (name, socket) in sockets(member, around) {
-                requires.push(format!("{name}.socket"));
-                module.set(["systemd", "sockets", &name], socket);
-            }
+            units.sockets = sockets(member, around);
+            requires.extend(units.sockets.iter().map(|(name, _)| format!("{name}.socket")));
         } else {
             config.set(["Restart"], "always");
             service.set(["wantedBy"], [around.group_target.as_deref().unwrap_or(MULTI_USER)]);
@@ -88,19 +90,37 @@ pub(super) fn add(
         service.set(["startLimitIntervalSec"], 0_i64);
     }
     service.set(["after"], after);
+    service.set(["wants"], wants);
     if !requires.is_empty() {
         service.set(["requires"], requires);
     }
     around.bind_to_group(&mut service);
     service.set(["serviceConfig"], config);
     service.set(["serviceConfig"], around.loosened.clone());
-    module.set(["systemd", "services", &member.unit], sandboxed(service));
+    units.service = service;
+    match around.style {
+        Style::Classic => style::classic(module, member, units),
+        Style::Modular => {
+            if let Err(remark) = style::modular(module, member, &around.name, units) {
+                reasons.push(remark);
+            }
+        }
+    }
 }
 
-/// The service with its own settings over those of the sandbox, which the module binds once.
-fn sandboxed(service: Attrs) -> Attrs {
-    let config = service.get("serviceConfig").cloned().unwrap_or(Expr::Attrs(Attrs::new()));
-    service.with(["serviceConfig"], Expr::var(SANDBOX).then(Operator::Update, config))
+/// A member's units before a style gives them their place in the module.
+#[derive(Default)]
+pub(super) struct Units {
+    /// The service, without the command line that it starts.
+    pub(super) service: Attrs,
+    /// That command line.
+    pub(super) start: Line,
+    /// What runs before it.
+    pub(super) initializer: Option<Attrs>,
+    /// What is opened before it, by the stem of the unit's name.
+    pub(super) sockets: Vec<(String, Attrs)>,
+    /// What starts it when it is time.
+    pub(super) timer: Option<Attrs>,
 }
 
 /// What the service and its initializer have in common: who runs it, after what, in what sandbox,
@@ -131,11 +151,23 @@ fn common(
     let secrets: BTreeSet<&str> =
         spec.templates().flat_map(|(_, template)| template.secrets()).map(AsRef::as_ref).collect();
     if !secrets.is_empty() {
-        let load = |name: &&str| Expr::from(format!("{name}:{}/{name}", super::SECRETS));
+        let load = |name: &&str| Expr::from(format!("{name}:{}/{name}", around.secrets));
         config.set(["LoadCredential"], Expr::List(secrets.iter().map(load).collect()));
     }
 
-    let mut service = Attrs::new().with(["after"], around.after.clone()).with(["wants"], [NETWORK]);
+    // The directory of the service and its initializer. It stays while the service is stopped:
+    // what the initializer left there is for every start.
+    config.set(["RuntimeDirectory"], member.runtime_directory());
+    config.set(["RuntimeDirectoryMode"], "0700");
+    config.set(["RuntimeDirectoryPreserve"], true);
+
+    let mut service = Attrs::new()
+        .with(["after"], around.after.clone())
+        .with(["wants"], around.wants())
+        // Restarted in one step once the new configuration is there, instead of stopped before and
+        // started after (nixpkgs, `switch-to-configuration-ng`): the gap is short, and sockets stay
+        // open over it.
+        .with(["stopIfChanged"], false);
     for (name, value) in &spec.env {
         let Some(value) = value.as_literal() else { continue };
         match unit::environment(name.as_str(), value) {
@@ -196,30 +228,26 @@ fn timer(schedule: &Schedule, around: &Surroundings) -> Attrs {
     timer
 }
 
-/// The stems of the names of a service's socket units, one for each endpoint.
-pub(super) fn socket_names(spec: &ServiceSpec, unit: &str) -> impl Iterator<Item = String> {
-    let alone = spec.endpoints.len() == 1;
-    let name = move |endpoint| if alone { unit.to_owned() } else { format!("{unit}-{endpoint}") };
-    spec.endpoints.keys().map(name)
-}
-
 /// One socket unit for each endpoint, since a socket's name for `sd_listen_fds_with_names(3)`
 /// belongs to its unit.
+///
+/// What it listens on is part of its name: NixOS leaves a socket alone that is another after a
+/// switch (nixpkgs, `switch-to-configuration-ng`), but stops one that is gone and starts one that is
+/// new.
 fn sockets(member: &Member<'_>, around: &Surroundings) -> Vec<(String, Attrs)> {
-    let units = socket_names(member.spec, &member.unit);
-    member
-        .spec
-        .endpoints
-        .iter()
-        .zip(units)
-        .map(|((name, endpoint), unit)| {
+    let endpoints = member.spec.endpoints.iter();
+    endpoints
+        .map(|(name, endpoint)| {
+            let unit = socket_name(&member.unit, name, endpoint);
             let listen = match endpoint.protocol {
                 Protocol::Tcp => "listenStreams",
                 Protocol::Udp => "listenDatagrams",
             };
+            let wanted_by = [ON_DEMAND].into_iter().chain(around.group_target.as_deref());
             let mut socket = Attrs::new()
                 .with(["description"], format!("{}, {name}", around.description(member)))
-                .with(["wantedBy"], [around.group_target.as_deref().unwrap_or("sockets.target")])
+                .with(["before"], [ON_DEMAND])
+                .with(["wantedBy"], wanted_by.collect::<Vec<_>>())
                 .with([listen], [endpoint.port.to_string()])
                 .with(["socketConfig", "FileDescriptorName"], name.as_str())
                 .with(["socketConfig", "Service"], format!("{}.service", member.unit));
@@ -227,4 +255,13 @@ fn sockets(member: &Member<'_>, around: &Surroundings) -> Vec<(String, Attrs)> {
             (unit, socket)
         })
         .collect()
+}
+
+/// The stem of a socket's name.
+pub(crate) fn socket_name(unit: &str, name: &Name, endpoint: &Endpoint) -> String {
+    let protocol = match endpoint.protocol {
+        Protocol::Tcp => "",
+        Protocol::Udp => "-udp",
+    };
+    format!("{unit}-{name}-{}{protocol}", endpoint.port)
 }

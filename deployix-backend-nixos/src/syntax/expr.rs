@@ -19,7 +19,8 @@ pub enum Expr {
     Float(f64),
     /// A string, with text and interpolated parts.
     Str(Vec<Part>),
-    /// A path relative to the file that holds it, without `./`, such as `hydra-web/hydra.conf`.
+    /// A path relative to the file that holds it, without `./`, such as `hydra-web/hydra.conf` or
+    /// `../hydra.conf`.
     Path(String),
     /// `[ a b ]`.
     List(Vec<Expr>),

@@ -280,6 +280,7 @@ fn scalar_text(expr: &Expr) -> String {
         Expr::Int(value) => int_text(*value),
         Expr::Float(value) => float_text(*value),
         Expr::Str(parts) => quoted_parts(parts, interpolated),
+        Expr::Path(path) if is_path_literal(path) && path.starts_with("../") => path.clone(),
         Expr::Path(path) if is_path_literal(path) => format!("./{path}"),
         Expr::Path(path) => format!("./. + {}", quoted(&format!("/{path}"))),
         Expr::Var(name) => name.clone(),

@@ -8,7 +8,7 @@ pub(crate) mod sample;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use deployix_backend_nixos::NixosBackend;
+use deployix_backend_nixos::{NixosBackend, NixosFunctionality, Style};
 use deployix_core::Name;
 use deployix_core::backend::Registry;
 use deployix_core::plan::{Compiled, compile};
@@ -53,6 +53,18 @@ pub(crate) fn functionality(
 ) -> FunctionalitySpec<Arc<dyn Service>> {
     let service: Arc<dyn Service> = Arc::new(service.build().expect("a service"));
     FunctionalitySpec::new(text, service).expect("a name")
+}
+
+/// The same functionality, its units written down as modular services.
+pub(crate) fn modular(
+    functionality: FunctionalitySpec<Arc<dyn Service>>,
+) -> FunctionalitySpec<Arc<dyn Service>> {
+    let mut functionality = functionality;
+    let mut settings =
+        functionality.extensions.get::<NixosFunctionality>().expect("settings").unwrap_or_default();
+    settings.style = Style::Modular;
+    functionality.extensions.insert(&settings).expect("JSON");
+    functionality
 }
 
 /// Runs all stages up to compile.

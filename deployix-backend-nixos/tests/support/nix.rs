@@ -72,24 +72,38 @@ impl Folder {
 
     /// Evaluates a configuration against the options, and gives its settings.
     pub(crate) fn settings(&self, configuration: &str) -> Result<Value, String> {
-        self.evaluate(configuration, "config: config")
+        self.evaluate(&self.path(configuration).display().to_string(), "config: config")
     }
 
     /// The unit files of a configuration, by name.
     pub(crate) fn units(&self, configuration: &str) -> Result<BTreeMap<String, String>, String> {
-        let units = self.evaluate(
-            configuration,
-            &format!("import {}", support("nixpkgs/units.nix").display()),
-        )?;
+        self.units_of(&self.path(configuration).display().to_string())
+    }
+
+    /// A machine of a VM test, as a module.
+    pub(crate) fn node(&self, test: &str, node: &str) -> String {
+        format!("({}).nodes.{node}", self.test(test))
+    }
+
+    /// The argument of `runNixOSTest` in a VM test.
+    pub(crate) fn test(&self, test: &str) -> String {
+        let pkgs = support("nixpkgs/pkgs.nix");
+        let test = self.path(test);
+        format!("import {} {{ pkgs = import {} {{ }}; }}", test.display(), pkgs.display())
+    }
+
+    /// The unit files of a module.
+    pub(crate) fn units_of(&self, module: &str) -> Result<BTreeMap<String, String>, String> {
+        let units = self.evaluate(module, &format!("import {}", support("nixpkgs/units.nix").display()))?;
         serde_json::from_value(units).map_err(|error| error.to_string())
     }
 
-    fn evaluate(&self, configuration: &str, what: &str) -> Result<Value, String> {
+    /// Evaluates a module against the options, and gives what a function makes of its settings.
+    pub(crate) fn evaluate(&self, module: &str, what: &str) -> Result<Value, String> {
         let nixpkgs = std::env::var("DEPLOYIX_NIXPKGS_LIB").unwrap_or_else(|_| "null".to_owned());
         let expression = format!(
-            "({what}) (import {} {{ modules = [ {} ]; nixpkgs = {nixpkgs}; }})",
+            "({what}) (import {} {{ modules = [ ({module}) ]; nixpkgs = {nixpkgs}; }})",
             support("evaluate.nix").display(),
-            self.path(configuration).display(),
         );
         let store = format!("local?root={}", self.folder.path().join("root").display());
         run(&expression, &["--read-write-mode", "--store", &store])

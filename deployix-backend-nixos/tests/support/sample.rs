@@ -57,6 +57,7 @@ fn database() -> FunctionalitySpec<Arc<dyn Service>> {
         .expect("a name")
         .extension(&NixosFunctionality {
             service_config: [("MemoryDenyWriteExecute".to_owned(), true.into())].into(),
+            ..NixosFunctionality::default()
         })
         .expect("JSON")
 }
@@ -95,15 +96,22 @@ fn harvest() -> FunctionalitySpec<Arc<dyn Service>> {
 
 /// Three targets: two machines and a pool in networks of their own choosing.
 pub(crate) fn hydra(targets: [Target; 3]) -> Deployment {
+    hydra_in(targets, |functionality| functionality)
+}
+
+/// The same, each functionality changed.
+pub(crate) fn hydra_in(
+    targets: [Target; 3],
+    change: fn(FunctionalitySpec<Arc<dyn Service>>) -> FunctionalitySpec<Arc<dyn Service>>,
+) -> Deployment {
     let place = ["hydra-web", "hydra-db", "hydra-evaluator", "git", "harvest-spice"];
     let on = [2, 0, 0, 1, 0];
-    let mut deployment =
-        deployment([web(), database(), evaluator(), git(), harvest()], targets.clone());
+    let web = web().replicas(NonZeroU32::new(2).expect("2"));
+    let functionalities = [web, database(), evaluator(), git(), harvest()].map(change);
+    let mut deployment = deployment(functionalities, targets.clone());
     for (functionality, target) in place.iter().zip(on) {
         deployment.place.insert(name(functionality), targets[target].name.clone());
     }
-    deployment.catalogs[0].functionalities[0] =
-        web().replicas(NonZeroU32::new(2).expect("2")).shared();
     let port = |port| NonZeroU16::new(port).expect("a port");
     let fqdn = deployix_core::Fqdn::new("hydra.zalora.com").expect("a name");
     let mut balancer = LoadBalancer::new(name("hydra"), fqdn, port(443), port(3000));

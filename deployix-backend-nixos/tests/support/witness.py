@@ -24,6 +24,11 @@ report = {
     "before": sorted(entry.name for entry in folder.iterdir()),
 }
 (folder / f"{event}.json").write_text(json.dumps(report))
+with (folder / "events").open("a") as events:
+    events.write(f"{event}\n")
+time.sleep(float(os.environ.get("WITNESS_TAKES", "0")))
+with (folder / "events").open("a") as events:
+    events.write(f"{event}, done\n")
 if event == "initialized" or os.environ.get("WITNESS_PORT") is None:
     sys.exit()
 
@@ -33,6 +38,11 @@ else:
     time.sleep(1)
     server = socket.create_server(("", int(os.environ["WITNESS_PORT"])))
 (folder / "listening").write_text("")
+if os.environ.get("NOTIFY_SOCKET"):
+    time.sleep(1)
+    (folder / "ready").write_text("")
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
 while True:
     connection, _ = server.accept()
     connection.recv(4096)

@@ -14,7 +14,7 @@ let
     chmod ${if executable then "555" else "444"} "$out"
   '';
 in
-import ./pkgs.nix { names = import ./names.nix; } // {
+import ./pkgs.nix { } // {
   inherit writeTextFile;
   writeText = name: text: writeTextFile { inherit name text; };
   writeShellScript = name: text: writeTextFile { inherit name; text = "#!/bin/bash\n${text}"; executable = true; };

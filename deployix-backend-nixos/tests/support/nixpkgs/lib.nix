@@ -2,7 +2,7 @@
 # module system to refuse unknown options, values of the wrong type and definitions that contradict each other.
 let
   inherit (builtins)
-    all any attrNames attrValues concatLists concatMap concatStringsSep elemAt filter foldl' hasAttr head isAttrs isBool
+    all any attrNames attrValues concatLists concatMap concatStringsSep elem elemAt filter foldl' hasAttr head isAttrs isBool
     isFunction isInt isList isPath isString length listToAttrs map match tail toJSON;
 
   show = path: concatStringsSep "." path;
@@ -61,6 +61,12 @@ let
       })
       (attrNames right));
 
+  isModule = value: isAttrs value || isFunction value;
+  # The sets of definitions that a module of a submodule has, imports first.
+  flatten = module:
+    if isFunction module then flatten (module { })
+    else concatMap flatten (module.imports or [ ]) ++ [ (removeAttrs module [ "imports" "_file" ]) ];
+
   types = rec {
     str = scalar "string" isString;
     singleLineStr = scalar "single-line string" (v: isString v && match "[^\n\r]*" v != null);
@@ -88,10 +94,13 @@ let
         in
         listToAttrs (map (key: { name = key; value = checked type (path ++ [ key ]) (winners (map define (values key))); }) keys);
     };
+    lazyAttrsOf = attrsOf;
+    # Whole modules, to be imported somewhere else.
+    deferredModule = { name = "module"; check = isModule; merge = _: modules: { imports = modules; }; };
     submodule = module: {
       name = "submodule";
-      check = isAttrs;
-      merge = path: sets: evalTree path module.options sets;
+      check = isModule;
+      merge = path: modules: evalTree path module.options (concatMap flatten modules);
     };
   };
 in
@@ -109,10 +118,13 @@ in
         in if isFunction value then value specialArgs else value;
       gather = module:
         let set = call module;
-        in concatMap gather (set.imports or [ ]) ++ [ set ];
-      sets = concatMap gather modules;
+        in concatMap gather (set.imports or [ ]) ++ [ (set // { inherit module; }) ];
+      all = concatMap gather modules;
+      disabled = map toString (concatMap (set: set.disabledModules or [ ]) all);
+      isDisabled = set: (isPath set.module || isString set.module) && elem (toString set.module) disabled;
+      sets = map (set: removeAttrs set [ "module" ]) (filter (set: !isDisabled set) all);
       options = foldl' mergeOptions { } (map (set: set.options or { }) sets);
-      strip = set: removeAttrs (set.config or set) [ "imports" "options" "_file" ];
+      strip = set: removeAttrs (set.config or set) [ "disabledModules" "imports" "options" "_file" ];
     in
     { config = evalTree [ ] options (map strip (filter (set: !(set ? options)) sets)); };
 }

@@ -15,11 +15,19 @@ let
   common = {
     description = mkOption { type = types.singleLineStr; default = ""; };
     after = units;
+    before = units;
     partOf = units;
     requires = units;
     wantedBy = units;
     wants = units;
     unitConfig = settings;
+  };
+  # A modular service: nixos/modules/system/service/portable/service.nix and systemd/service.nix of nixpkgs.
+  deferred = mkOption { type = types.lazyAttrsOf types.deferredModule; default = { }; };
+  modular = {
+    process.argv = mkOption { type = types.listOf (types.oneOf [ types.str types.path types.package ]); };
+    services = setOf modular;
+    systemd = { services = deferred; sockets = deferred; };
   };
   id = mkOption { type = types.nullOr types.int; default = null; };
 
@@ -69,13 +77,16 @@ in
         version = mkOption { type = types.int; default = 0; };
       };
     };
+    system.services = setOf modular;
     system.stateVersion = text;
     systemd = {
       services = setOf (common // {
         environment = mkOption { type = types.attrsOf (types.nullOr (types.oneOf [ types.str types.path types.package ])); default = { }; };
+        restartIfChanged = mkOption { type = types.bool; default = true; };
         restartTriggers = mkOption { type = types.listOf types.package; default = [ ]; };
         serviceConfig = settings;
         startLimitIntervalSec = mkOption { type = types.int; default = 10; };
+        stopIfChanged = mkOption { type = types.bool; default = true; };
       });
       sockets = setOf (common // { listenDatagrams = strings; listenStreams = strings; socketConfig = settings; });
       targets = setOf common;

@@ -5,10 +5,13 @@ let
 
   lib = import ./lib.nix;
   pkgs = import ./derivations.nix { system = config.nixpkgs.hostPlatform; };
-  evaluated = lib.evalModules {
+  evaluate = modules: lib.evalModules {
     modules = [ ./options.nix ] ++ modules;
     specialArgs = { inherit lib pkgs; modulesPath = ./.; } // specialArgs;
   };
+  # NixOS makes units of modular services and evaluates them with all others.
+  modular = import ./modular.nix { inherit lib; } (evaluate modules).config.system.services;
+  evaluated = evaluate (modules ++ modular);
 
   services = evaluated.config.systemd.services // import ./nftables.nix { inherit (evaluated) config; inherit pkgs; };
   systemd = evaluated.config.systemd // { inherit services; };

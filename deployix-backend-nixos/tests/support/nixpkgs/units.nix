@@ -9,22 +9,20 @@ let
       (key: map (v: "${key}=${value v}\n") (if isList settings.${key} then settings.${key} else [ settings.${key} ]))
       (attrNames settings));
 
-  relations = { Description = "description"; After = "after"; PartOf = "partOf"; Requires = "requires"; Wants = "wants"; X-Restart-Triggers = "restartTriggers"; };
-  unit = u: section "Unit" (foldl'
+  relations = { Description = "description"; After = "after"; Before = "before"; PartOf = "partOf"; Requires = "requires"; Wants = "wants"; };
+  unit = u: wanted u + section "Unit" (foldl'
     (settings: key:
       let given = u.${relations.${key}} or [ ];
       in if given == [ ] || given == "" then settings else settings // { ${key} = toString given; })
-    (u.unitConfig // (if u ? startLimitIntervalSec then { StartLimitIntervalSec = u.startLimitIntervalSec; } else { }))
+    (u.unitConfig
+      // (if u ? startLimitIntervalSec then { StartLimitIntervalSec = u.startLimitIntervalSec; } else { })
+      // (if u.restartTriggers or [ ] != [ ] then { X-Restart-Triggers = toString u.restartTriggers; } else { }))
     (attrNames relations));
 
-  # What switching to a system reads (nixpkgs, nixos/modules/system/boot/systemd.nix and systemd-lib.nix).
-  changes = u:
-    (if u.reloadIfChanged or false then { X-ReloadIfChanged = true; }
-    else if !(u.restartIfChanged or true) then { X-RestartIfChanged = false; }
-    else { })
-    // (if u.stopIfChanged or true then { } else { X-StopIfChanged = false; });
-
-  service = u: unit u + section "Service" (u.serviceConfig // changes u)
+  wanted = u: if u.wantedBy == [ ] then "" else "[Install]\nWantedBy=${toString u.wantedBy}\n\n";
+  service = u: unit u + section "Service" u.serviceConfig
+    + (if u.restartIfChanged then "" else "X-RestartIfChanged=false\n")
+    + (if u.stopIfChanged then "" else "X-StopIfChanged=false\n")
     + concatStringsSep "" (map (name: "Environment=${toJSON "${name}=${u.environment.${name}}"}\n") (attrNames u.environment));
   socket = u: unit u + section "Socket" (u.socketConfig // { ListenStream = u.listenStreams; ListenDatagram = u.listenDatagrams; });
   timer = u: unit u + section "Timer" u.timerConfig;
