@@ -29,7 +29,8 @@ type Listener = Arc<dyn Fn(Channel, &str) + Send + Sync>;
 /// A program with its words, and how to run it.
 ///
 /// It runs in the folder and with the environment that the host gives: those of this process on
-/// this machine, those of a login over SSH. The program is looked up on the `PATH` there.
+/// this machine, those of a login over SSH. The program is looked up on the `PATH` there. Other
+/// variables are what the program `env` is for.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -109,8 +110,20 @@ impl Command {
         Err(TransportError::Unacceptable { host: host.to_owned(), what, why })
     }
 
+    /// Tells whoever listens of a line; for transports.
+    pub fn tell(&self, channel: Channel, line: &str) {
+        if let Some(listener) = &self.listener {
+            listener(channel, line);
+        }
+    }
+
+    /// What the program reads on its standard input; for transports.
+    pub fn input(&self) -> Option<&[u8]> {
+        self.stdin.as_ref().map(|bytes| bytes.as_slice())
+    }
+
     /// The program and its arguments.
-    pub(crate) fn words(&self) -> impl Iterator<Item = &OsStr> {
+    pub fn words(&self) -> impl Iterator<Item = &OsStr> {
         [self.program.as_os_str()].into_iter().chain(self.arguments.iter().map(OsString::as_os_str))
     }
 }

@@ -10,7 +10,8 @@ use crate::output::Status;
 pub enum TransportError {
     /// An address that leads nowhere.
     #[error(
-        "{address:?} is not the address of a host: {why}; write local, HOST, USER@HOST or ssh://USER@HOST:PORT"
+        "{address:?} is not the address of a host: {why}; write local, \
+             HOST, USER@HOST or ssh://USER@HOST:PORT"
     )]
     Address {
         /// What was given.
@@ -48,7 +49,8 @@ pub enum TransportError {
     },
     /// The host's key is in no list of known hosts.
     #[error(
-        "the key of {host} is not known: {why}; compare its fingerprint with the host's own and connect once by hand: `ssh {host}`"
+        "the key of {host} is not known: {why}; compare its fingerprint with \
+            the host's own and connect once by hand: `ssh {host}`"
     )]
     HostKeyUnknown {
         /// The host.
@@ -58,7 +60,8 @@ pub enum TransportError {
     },
     /// The host has another key than it had.
     #[error(
-        "the key of {host} is not the one it had: {why}; either somebody is in between, or the host was made anew: then remove its old key with `ssh-keygen -R`"
+        "the key of {host} is not the one it had: {why}; either somebody is in \
+            between, or the host was made anew: then remove its old key with `ssh-keygen -R`"
     )]
     HostKeyChanged {
         /// The host.
@@ -68,7 +71,8 @@ pub enum TransportError {
     },
     /// The host lets nobody in with these keys.
     #[error(
-        "{host} refuses to let you in: {why}; add your public key to its ~/.ssh/authorized_keys, or load the right one with `ssh-add`"
+        "{host} refuses to let you in: {why}; add your public key to its \
+            ~/.ssh/authorized_keys, or load the right one with `ssh-add`"
     )]
     AuthenticationRefused {
         /// The host.
@@ -78,7 +82,8 @@ pub enum TransportError {
     },
     /// The host lets the user in, and then runs nothing.
     #[error(
-        "{host} runs no commands: {why}; its login shell has to be a shell, and `sh` on its PATH"
+        "{host} runs no commands: {why}; its login shell \
+            has to be a shell, and `sh` on its PATH"
     )]
     NoShell {
         /// The host.
@@ -88,7 +93,8 @@ pub enum TransportError {
     },
     /// The host takes no more commands over one connection.
     #[error(
-        "{host} takes no more commands at once over one connection; raise MaxSessions in its sshd_config to 10, its default"
+        "{host} takes no more commands at once over one connection; \
+            raise MaxSessions in its sshd_config to 10, its default"
     )]
     Busy {
         /// The host.
@@ -104,7 +110,8 @@ pub enum TransportError {
     },
     /// The program is there and cannot be run.
     #[error(
-        "{program:?} cannot be run on {host}: it is not a program, or not one that this user may run"
+        "{program:?} cannot be run on {host}: it is not a program, \
+            or not one that this user may run"
     )]
     NotRunnable {
         /// The host.
@@ -113,7 +120,13 @@ pub enum TransportError {
         program: String,
     },
     /// The command took longer than it may.
-    #[error("`{command}` on {host} took longer than {limit:?} and was ended{}{}", if *.ended { "" } else { ", but whether it ended is not known: the connection was lost as well" }, said(.last_words))]
+    #[error(
+        "`{command}` on {host} took longer than {limit:?} and {}{}",
+        if *.ended { "was ended" } else {
+            "should have ended, but the host could not be told so: it may still run"
+        },
+        said(.last_words)
+    )]
     TimedOut {
         /// The host.
         host: String,
@@ -121,13 +134,17 @@ pub enum TransportError {
         command: String,
         /// How long it may take.
         limit: Duration,
-        /// Whether the host was told to end it.
+        /// Whether it has ended; where not, the host may still end it, some seconds later.
         ended: bool,
         /// The last lines of its standard error.
         last_words: String,
     },
     /// The connection was lost while the command ran.
-    #[error("the connection to {host} was lost while `{command}` ran: the command may or may not have ended; look at the host before it runs again{}", said(.last_words))]
+    #[error(
+        "the connection to {host} was lost while `{command}` ran: the command may or may not have \
+             ended; look at the host before it runs again{}",
+        said(.last_words)
+    )]
     Lost {
         /// The host.
         host: String,

@@ -109,9 +109,10 @@ impl<'c> Written<'c> {
     /// Takes a line, with its newline where it has one.
     pub(crate) fn line(&mut self, line: &[u8]) {
         self.bytes.extend_from_slice(line);
-        if let Some(listener) = &self.command.listener {
+        // Nobody has to listen, and much may be written.
+        if self.command.listener.is_some() {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
-            listener(self.channel, &String::from_utf8_lossy(line));
+            self.command.tell(self.channel, &String::from_utf8_lossy(line));
         }
     }
 }

@@ -21,6 +21,10 @@ trap 'code=$?; [ ! -e "$0" ] || sh "$0" drop; exit "$code"' EXIT
 tar -x -p -o -f - -C /
 sh "$0" place"#;
 
+/// The most bytes that an archive takes for an entry besides its content and path: headers of its
+/// own and of a long path, each rounded up to 512 bytes, as is the content.
+const BLOCKS: usize = 4 * 512;
+
 /// A file or folder to put on a host.
 #[derive(Clone)]
 pub struct Entry {
@@ -170,12 +174,19 @@ impl Plan {
         Ok(Some(Self { stages, staged, script, text }))
     }
 
+    /// The bytes that its archive takes at most.
+    fn room(&self, entries: &[Entry]) -> usize {
+        let stored = entries.iter().zip(&self.staged).filter_map(|(entry, path)| {
+            Some(entry.content.as_ref()?.len() + path.as_ref()?.as_os_str().len() + BLOCKS)
+        });
+        let stages = self.stages.iter().map(|stage| stage.as_os_str().len() + BLOCKS);
+        let script = self.text.len() + self.script.as_os_str().len() + BLOCKS;
+        stored.chain(stages).sum::<usize>() + script + BLOCKS
+    }
+
     fn archive(&self, entries: &[Entry]) -> io::Result<Vec<u8>> {
-        let size =
-            entries.iter().filter_map(|entry| entry.content.as_ref()).map(|c| c.len() + 1536);
-        // With all the room it needs, so that no half-grown copy of a secret is left behind.
-        let room = size.sum::<usize>() + self.text.len() + 2048 * (self.stages.len() + 2);
-        let mut archive = Builder::new(Vec::with_capacity(room));
+        // With all its room, so that no half-grown copy of a secret is left behind.
+        let mut archive = Builder::new(Vec::with_capacity(self.room(entries)));
         for (index, stage) in self.stages.iter().enumerate() {
             append(&mut archive, stage, EntryType::Directory, 0o700, &[])?;
             if index == 0 {
@@ -209,4 +220,30 @@ fn append(
 fn shell(words: &[&str], paths: &[&PathBuf]) -> Vec<u8> {
     let words = words.iter().map(OsStr::new);
     quote::line(words.chain(paths.iter().map(|path| path.as_os_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_is_given_all_its_room_at_once() {
+        let deep = format!("/{}/leaf", ["deep"; 60].join("/"));
+        let entries: Vec<_> = (0..50)
+            .map(|n| Entry::file(format!("{deep}{n}/{n}"), vec![b'x'; n * 37], 0o600))
+            .chain([Entry::folder("/empty", 0o700)])
+            .collect();
+        let plan = Plan::new("here", &entries).unwrap().unwrap();
+        let archive = plan.archive(&entries).unwrap();
+        let room = plan.room(&entries);
+        assert!(archive.len() <= room, "{} > {room}", archive.len());
+        assert_eq!(archive.capacity(), Vec::<u8>::with_capacity(room).capacity());
+    }
+
+    #[test]
+    fn what_is_in_a_file_is_not_shown() {
+        let shown = format!("{:?}", Entry::file("/a", "hunter2", 0o600));
+        assert!(shown.contains("0600") && shown.contains("7 bytes"), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
 }

@@ -1,9 +1,9 @@
 //! Words as shells read them back.
 //!
 //! A login shell is whatever the host's owner likes, so only what `sh`, `bash`, `zsh` and `fish`
-//! agree on is used: single quotes around what has no meaning between them, and a backslash outside
-//! of quotes before a quote, a backslash (an escape between the quotes of `fish`) and an exclamation
-//! mark (which `csh` replaces even there).
+//! agree on is used: single quotes around what has no meaning between them, and a backslash
+//! outside of quotes before a quote, a backslash (an escape between the quotes of `fish`) and an
+//! exclamation mark (which `csh` replaces even there).
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 

@@ -122,13 +122,12 @@ impl Connection {
         match timeout(READY, ready(&mut answer, &greeting)).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false) | Err(_)) => {
-                let status = group.child.wait().await.map_err(failed)?;
+                let ended = timeout(ANSWER, group.child.wait()).await;
                 let said = fs::read(&said).unwrap_or_default();
                 // What the client itself cannot do ends with 255 (ssh(1)).
-                return Err(if status.code() == Some(255) {
-                    refusal(&host, &said)
-                } else {
-                    TransportError::NoShell { host, why: last_words(&said) }
+                return Err(match ended {
+                    Ok(Ok(status)) if status.code() == Some(255) => refusal(&host, &said),
+                    _ => TransportError::NoShell { host, why: last_words(&said) },
                 });
             }
             Err(_) => {

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Runs one command for `remote.rs`: $0 is a word that nobody else knows, $1 seconds or nothing, the rest the command.
 # Says which process group the command runs in, and with which status it ended. Lines of comment are not sent along.
 limit=$1
