@@ -39,7 +39,7 @@ pub(crate) fn assemble(assembly: &Assembly<'_>) -> Result<Artifact, CompileError
         );
     }
     let machines = machines(assembly, &mut reasons);
-    let (shared, remarks) = machine::base(Some(assembly.deployment), &settings, assembly.units);
+    let (shared, remarks) = machine::base(&settings, assembly.units);
     let shared_imports: Vec<String> = settings.modules.iter().map(ToString::to_string).collect();
     let mut artifact = Artifact { remarks, ..Artifact::default() };
     let mut parts = Vec::new();

@@ -42,7 +42,7 @@ pub(crate) fn user_data(site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, 
             Err(error) => reasons.extend(error.reasons),
         }
     }
-    let (mut own, _) = machine::base(units.first().map(|unit| unit.deployment), &settings, units);
+    let (mut own, _) = machine::base(&settings, units);
     if let Some(unit) = units.first() {
         let here = ipsec::Here {
             identity: ipsec::identity(unit.deployment, &target.name, target.kind, 0),

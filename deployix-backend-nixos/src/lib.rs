@@ -9,7 +9,7 @@
 //! | `start` | `ExecStart`, every word exactly as given; a bare name is looked up on the `PATH` |
 //! | `initializer` | a service of its own that has to end well before the start, tried until it does |
 //! | `env`, `files` | variables; links into the store, or files of the service's own where they hold secrets or are not for everybody |
-//! | secrets | systemd credentials from `/var/lib/deployix/secrets`, filled in when the service starts; trailing newlines are dropped |
+//! | secrets | systemd credentials from `/var/lib/deployix/secrets/<deployment>/<functionality>`, filled in when the service starts; trailing newlines are dropped |
 //! | `state` | directories that the user owns and the service may write to; everything else is read-only |
 //! | `user` | a user whose id follows from its name; the functionality's own where there is none |
 //! | `readiness` | `Type=notify`, or a probe that the start waits for |

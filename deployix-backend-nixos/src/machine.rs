@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use deployix_core::Name;
 use deployix_core::backend::{Remark, Unit};
 use deployix_core::spec::Target;
 
-use crate::compile::{ON_DEMAND, SECRETS, secrets, users};
+use crate::compile::{ON_DEMAND, SECRETS, users};
 use crate::extension::NixosTarget;
 use crate::identity;
 use crate::syntax::Attrs;
@@ -24,12 +23,7 @@ pub(crate) fn extension(target: &Target, reasons: &mut Vec<Remark>) -> NixosTarg
 
 /// The platform, the firewall, the place of secrets, the target that all sockets are part of, and ids
 /// for users whose names give the same.
-pub(crate) fn base(
-    deployment: Option<&Name>,
-    settings: &NixosTarget,
-    units: &[Unit<'_>],
-) -> (Attrs, Vec<Remark>) {
-    let folder = deployment.map(|name| format!("d {} 0700 root root -", secrets(name)));
+pub(crate) fn base(settings: &NixosTarget, units: &[Unit<'_>]) -> (Attrs, Vec<Remark>) {
     let folders = [
         "d /var/lib/deployix 0755 root root -".to_owned(),
         format!("d {SECRETS} 0700 root root -"),
@@ -40,10 +34,7 @@ pub(crate) fn base(
         .with(["networking", "nftables", "enable"], true)
         .with(["nixpkgs", "hostPlatform"], settings.system.as_str())
         .with(["system", "stateVersion"], settings.state_version.as_str())
-        .with(
-            ["systemd", "tmpfiles", "rules"],
-            folders.into_iter().chain(folder).collect::<Vec<_>>(),
-        )
+        .with(["systemd", "tmpfiles", "rules"], folders)
         .with(["systemd", "targets", ON_DEMAND.trim_end_matches(".target")], on_demand());
     let mut remarks = Vec::new();
     let all: BTreeSet<String> = units.iter().flat_map(users).collect();

@@ -5,8 +5,6 @@
 //! outside of the target is not there: neither upstreams on other targets nor the values of secrets,
 //! which all are `placeholder`.
 
-use std::collections::BTreeSet;
-
 use deployix_core::Name;
 use deployix_core::backend::{CompileError, Remark, Unit};
 use deployix_core::spec::Protocol;
@@ -75,11 +73,13 @@ fn node(
         node.set(["disabledModules"], Expr::List(hardware));
     }
     let here = units.iter().filter(|unit| unit.machines.contains(&machine.index));
-    let names: BTreeSet<_> = here.flat_map(Unit::secrets).collect();
+    let folder = |unit: &Unit<'_>| secrets(deployment, unit.name);
+    let of_one =
+        |unit| Unit::secrets(unit).into_iter().map(move |name| format!("{}/{name}", folder(unit)));
     let mut rules = Vec::new();
-    for name in names {
-        let path = unit::text_word(&format!("{}/{name}", secrets(deployment)))
-            .map_err(|error| Remark::new(["secrets"], error.to_string()))?;
+    for path in here.flat_map(of_one) {
+        let path =
+            unit::text_word(&path).map_err(|error| Remark::new(["secrets"], error.to_string()))?;
         rules.push(Expr::from(format!("f {path} 0600 root root - placeholder")));
     }
     if !rules.is_empty() {

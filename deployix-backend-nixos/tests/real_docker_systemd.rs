@@ -92,7 +92,7 @@ fn install(folder: &Folder, container: &Container) -> Value {
             &format!("groupadd -g {id} {user}; useradd -u {id} -g {id} -d /var/empty -M {user}\n");
     }
     write("setup.sh", links.as_bytes());
-    write("var/lib/deployix/secrets/zalora/db", b"s3cr3t 'x' $y\n");
+    write("var/lib/deployix/secrets/zalora/web/db", b"s3cr3t 'x' $y\n");
     container.copy(machine.path());
     let store = tempfile::tempdir().expect("a folder");
     let nix = store.path().join("nix");
@@ -370,7 +370,10 @@ fn in_the_example_a_commit_travels_from_the_repository_to_the_page() {
     let files = support::files(example_on_one_machine());
     let container = Container::start("hydra");
     let settings = install(&Folder::new(&files), &container);
-    container.shell("printf 's3cr3t\\n' > /var/lib/deployix/secrets/zalora/hydra-db");
+    container.shell(
+        "cd /var/lib/deployix/secrets && for reader in hydra-db hydra-web hydra-evaluator; do \
+         mkdir -p zalora/$reader && printf 's3cr3t\\n' > zalora/$reader/hydra-db; done",
+    );
     for (address, names) in settings["networking"]["hosts"].as_object().expect("hosts") {
         for name in names.as_array().expect("names").iter().filter_map(Value::as_str) {
             container.shell(&format!("echo {address} {name} >> /etc/hosts"));

@@ -388,7 +388,7 @@ fn secrets_and_the_text_around_them_arrive() {
     let settings =
         folder.settings("rack1/configuration.nix").unwrap_or_else(|error| panic!("{error}"));
     let config = &settings["systemd"]["services"]["web"]["serviceConfig"];
-    assert_eq!(config["LoadCredential"], json!(["db:/var/lib/deployix/secrets/zalora/db"]));
+    assert_eq!(config["LoadCredential"], json!(["db:/var/lib/deployix/secrets/zalora/web/db"]));
     let start = config["ExecStart"].as_str().expect("a command");
     let script = start.split(' ').next().expect("the script");
     let credentials = tempfile::tempdir().expect("a folder");

@@ -23,14 +23,14 @@ use crate::identity;
 use crate::shell::Script;
 use crate::syntax::{Attrs, Expr, Part};
 
-/// Where the machine keeps the values of secrets, in a folder for each deployment, since several may
-/// share a machine.
+/// Where the machine keeps the values of secrets, in a folder for each functionality of each
+/// deployment: several deployments may share a machine, and what is gone takes its own along.
 pub(crate) const SECRETS: &str = "/var/lib/deployix/secrets";
 
-/// The folder with the values of a deployment's secrets, each in a file of its name that only root
-/// can read.
-pub(crate) fn secrets(deployment: &Name) -> String {
-    format!("{SECRETS}/{deployment}")
+/// The folder with the values of a functionality's secrets, each in a file of its name that only
+/// root can read.
+pub(crate) fn secrets(deployment: &Name, functionality: &Name) -> String {
+    format!("{SECRETS}/{deployment}/{functionality}")
 }
 
 /// The target that is reached once every socket of an on-demand service on the machine listens.
@@ -290,7 +290,7 @@ fn surroundings(unit: &Unit<'_>, reasons: &mut Vec<Remark>) -> Surroundings {
         title: unit.fqdn.map_or_else(|| unit.name.to_string(), ToString::to_string),
         group_target: grouped.then(|| format!("{}.target", unit.name)),
         after,
-        secrets: secrets(unit.deployment),
+        secrets: secrets(unit.deployment, unit.name),
         style: extension.style,
         loosened,
     }

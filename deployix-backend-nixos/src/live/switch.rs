@@ -13,6 +13,7 @@ use super::{
     host::{Failure, Host, Machine},
     record::Record,
 };
+use crate::compile;
 
 const PREPARE: &str = include_str!("prepare.sh");
 const GATHER: &str = include_str!("gather.sh");
@@ -209,10 +210,10 @@ impl Switch<'_> {
             entries.push(Entry::file(self.path("build"), builder, 0o644));
         }
         if let Some(secrets) = put.secrets.as_ref().filter(|secrets| !secrets.values.is_empty()) {
-            let folder = format!("{}/{}", crate::compile::SECRETS, self.machine.deployment);
-            entries.push(Entry::folder(crate::compile::SECRETS, 0o700));
+            let folder = compile::secrets(&self.machine.deployment, &secrets.functionality);
+            entries.push(Entry::folder(compile::SECRETS, 0o700));
             for (name, value) in &secrets.values {
-                let path = format!("{folder}/{}/{name}", secrets.functionality);
+                let path = format!("{folder}/{name}");
                 entries.push(Entry::file(path, value.expose().to_vec(), 0o400));
             }
         }
@@ -221,7 +222,7 @@ impl Switch<'_> {
     /// Removes the secrets of functionalities that are gone.
     async fn forget_secrets(&self, changes: &[&Change]) -> Result<(), BackendError> {
         let mut gone = Vec::new();
-        let folder = format!("{}/{}", crate::compile::SECRETS, self.machine.deployment);
+        let folder = format!("{}/{}", compile::SECRETS, self.machine.deployment);
         for change in changes {
             match change {
                 Change::Remove(id) => {

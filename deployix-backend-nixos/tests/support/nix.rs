@@ -94,7 +94,8 @@ impl Folder {
 
     /// The unit files of a module.
     pub(crate) fn units_of(&self, module: &str) -> Result<BTreeMap<String, String>, String> {
-        let units = self.evaluate(module, &format!("import {}", support("nixpkgs/units.nix").display()))?;
+        let units =
+            self.evaluate(module, &format!("import {}", support("nixpkgs/units.nix").display()))?;
         serde_json::from_value(units).map_err(|error| error.to_string())
     }
 
