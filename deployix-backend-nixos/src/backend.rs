@@ -12,13 +12,14 @@ use deployix_core::{BackendId, Digest, RelativePath, ResourceId};
 use crate::compile::{self, Form};
 use crate::extension::{NixosFunctionality, NixosTarget};
 use crate::syntax::print_with_comment;
-use crate::{assemble, guest};
+use crate::{assemble, guest, profile};
 
 /// Compiles functionalities to NixOS modules, and targets to flakes that import them.
 ///
 /// Below the folder of a target it writes `modules/<functionality>.nix`, `configuration.nix` and
 /// `flake.nix` with `nixosConfigurations.<target>`; a pool's machines are `<target>-0`,
-/// `<target>-1` and so on. It is a [`Guest`] as well: then all of it is one text, which a machine
+/// `<target>-1` and so on. A functionality that is deployed as a profile is a package of the flake
+/// instead, made by `profile/default.nix`. It is a [`Guest`] as well: then all of it is one text, which a machine
 /// of another backend is told at its first boot.
 ///
 /// ```
@@ -79,6 +80,10 @@ impl Backend for NixosBackend {
     }
 
     fn compile(&self, unit: &Unit<'_>) -> Result<Artifact, CompileError> {
+        let refusals = profile::refusals(unit);
+        if !refusals.is_empty() {
+            return Err(CompileError { reasons: refusals });
+        }
         let module = compile::compile(unit, Form::Module(unit.name.as_str()))?;
         let title = unit
             .fqdn
@@ -91,7 +96,8 @@ impl Backend for NixosBackend {
             .map_err(|error| Remark::new(["name"], error.to_string()))?;
         files.insert(path, FileContent::plain(text));
 
-        let id = ResourceId::new(format!("nixos/{}/module/{}", unit.site.target.name, unit.name))
+        let kind = if profile::is_profile(unit) { "profile" } else { "module" };
+        let id = ResourceId::new(format!("nixos/{}/{kind}/{}", unit.site.target.name, unit.name))
             .map_err(|error| Remark::new(["name"], error.to_string()))?;
         let digest = |content: &FileContent| {
             Input::map([
@@ -101,7 +107,7 @@ impl Backend for NixosBackend {
         };
         let secrets =
             unit.secrets().into_iter().map(|name| (name.as_str(), Input::Secret(name.clone())));
-        let inputs = Inputs::from([
+        let mut inputs = Inputs::from([
             (
                 "files".to_owned(),
                 Input::map(files.iter().map(|(path, content)| (path.as_str(), digest(content)))),
@@ -114,6 +120,9 @@ impl Backend for NixosBackend {
             ("machines".to_owned(), Input::list(unit.machines.iter().copied())),
             ("secrets".to_owned(), Input::map(secrets)),
         ]);
+        if profile::is_profile(unit) {
+            inputs.extend(profile::inputs(unit).map(|(key, input)| (key.into(), input)));
+        }
         let resource = Resource::new(id, Owner::Functionality(unit.name.clone()), inputs, []);
         Ok(Artifact { files, resources: vec![resource], ..Artifact::default() })
     }

@@ -15,6 +15,7 @@ use serde_json::Value;
 /// nixpkgs = "github:NixOS/nixpkgs/nixos-25.05"
 /// state-version = "25.05"
 /// modules = ["hardware-configuration.nix"]
+/// deploy = "system"
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -29,6 +30,21 @@ pub struct NixosTarget {
     /// Further NixOS modules, by their path below the target's folder: hardware, boot loader, the
     /// way in.
     pub modules: Vec<RelativePath>,
+    /// How its functionalities get onto its machines, unless they say otherwise. With `profile` the
+    /// machines are somebody else's: no system is made for them at all.
+    pub deploy: NixosDeploy,
+}
+
+/// How a functionality gets onto its machines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum NixosDeploy {
+    /// As a part of the machine's configuration, which is evaluated and switched to as a whole.
+    #[default]
+    System,
+    /// As a profile of its own next to the machine's system, with generations of its own.
+    Profile,
 }
 
 impl Default for NixosTarget {
@@ -38,6 +54,7 @@ impl Default for NixosTarget {
             state_version: "25.05".to_owned(),
             nixpkgs: "github:NixOS/nixpkgs/nixos-25.05".to_owned(),
             modules: Vec::new(),
+            deploy: NixosDeploy::System,
         }
     }
 }
@@ -48,15 +65,23 @@ impl Extension for NixosTarget {
     const IF_UNSUPPORTED: IfUnsupported = IfUnsupported::Note;
 }
 
-/// `extensions.nixos` of a functionality: settings of its systemd services, over those that this
-/// backend chooses.
+/// `extensions.nixos` of a functionality: how it gets onto its machines, and settings of its systemd
+/// services, over those that this backend chooses.
 ///
-/// Values are systemd's, as in the option `systemd.services.<name>.serviceConfig` of NixOS. The
+/// Values of `service-config` are systemd's, as in the option `systemd.services.<name>.serviceConfig` of NixOS. The
 /// usual reason is a program that needs more than the default sandbox gives:
 ///
 /// ```toml
 /// [functionality.builder.extensions.nixos]
 /// service-config = { RestrictNamespaces = false, SystemCallFilter = ["@system-service"] }
+/// ```
+///
+/// A developer ships a service to a machine that others run things on, without evaluating or
+/// switching the whole of it:
+///
+/// ```toml
+/// [functionality.visitor.extensions.nixos]
+/// deploy = "profile"
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -64,6 +89,9 @@ pub struct NixosFunctionality {
     /// Settings by their names in systemd.exec(5) and its neighbours. They replace what this
     /// backend sets of the same name.
     pub service_config: BTreeMap<String, Value>,
+    /// As what it is deployed; what its target says where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deploy: Option<NixosDeploy>,
 }
 
 impl Extension for NixosFunctionality {

@@ -182,8 +182,10 @@ fn a_machine_without_modules_of_its_own_is_remarked_on() {
 
 #[test]
 fn settings_over_the_sandbox_that_nix_cannot_hold_are_refused() {
-    let settings =
-        NixosFunctionality { service_config: [("TasksMax".to_owned(), u64::MAX.into())].into() };
+    let settings = NixosFunctionality {
+        service_config: [("TasksMax".to_owned(), u64::MAX.into())].into(),
+        ..NixosFunctionality::default()
+    };
     let web = functionality("web", service()).extension(&settings).expect("JSON");
     let (_, errors) = try_compile(deployment([web], [machine("rack1", "10.0.0.1")]));
     assert!(errors.join("\n").contains("no integers over 64 bits"), "{errors:?}");

@@ -57,6 +57,7 @@ fn database() -> FunctionalitySpec<Arc<dyn Service>> {
         .expect("a name")
         .extension(&NixosFunctionality {
             service_config: [("MemoryDenyWriteExecute".to_owned(), true.into())].into(),
+            ..NixosFunctionality::default()
         })
         .expect("JSON")
 }
