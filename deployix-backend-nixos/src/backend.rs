@@ -17,13 +17,14 @@ use deployix_transport::{Transport, TransportError};
 use crate::compile::{self, Form};
 use crate::extension::{NixosFunctionality, NixosTarget};
 use crate::syntax::print_with_comment;
-use crate::{assemble, guest};
+use crate::{assemble, guest, profile};
 
 /// Compiles functionalities to NixOS modules, and targets to flakes that import them.
 ///
 /// Below the folder of a target it writes `modules/<functionality>.nix`, `configuration.nix` and
 /// `flake.nix` with `nixosConfigurations.<target>`; a pool's machines are `<target>-0`,
-/// `<target>-1` and so on. It is a [`Guest`] as well: then all of it is one text, which a machine
+/// `<target>-1` and so on. A functionality that is deployed as a profile is a package of the flake
+/// instead, made by `profile/default.nix`. It is a [`Guest`] as well: then all of it is one text, which a machine
 /// of another backend is told at its first boot.
 ///
 /// ```
@@ -105,6 +106,10 @@ impl Backend for NixosBackend {
     }
 
     fn compile(&self, unit: &Unit<'_>) -> Result<Artifact, CompileError> {
+        let refusals = profile::refusals(unit);
+        if !refusals.is_empty() {
+            return Err(CompileError { reasons: refusals });
+        }
         let module = compile::compile(unit, Form::Module(unit.name.as_str()))?;
         let title = unit
             .fqdn
@@ -117,16 +122,20 @@ impl Backend for NixosBackend {
             .map_err(|error| Remark::new(["name"], error.to_string()))?;
         files.insert(path, FileContent::plain(text));
 
-        let id = ResourceId::new(format!("nixos/{}/module/{}", unit.site.target.name, unit.name))
+        let is_profile = profile::is_profile(unit);
+        let kind = if is_profile { "profile" } else { "module" };
+        let id = ResourceId::new(format!("nixos/{}/{kind}/{}", unit.site.target.name, unit.name))
             .map_err(|error| Remark::new(["name"], error.to_string()))?;
         let mut artifact = Artifact { files, ..Artifact::default() };
-        let contents: Vec<_> = artifact.files.clone().into_iter().collect();
-        let contents =
-            contents.iter().map(|(path, content)| (path.as_str(), artifact.file(content)));
+        let mut contents = artifact.files.clone();
+        if is_profile {
+            contents.extend(profile::alone(unit)?);
+        }
+        let contents = contents.iter().map(|(path, file)| (path.as_str(), artifact.file(file)));
         let contents = Input::map(contents.collect::<Vec<_>>());
         let secrets =
             unit.secrets().into_iter().map(|name| (name.as_str(), Input::Secret(name.clone())));
-        let inputs = Inputs::from([
+        let mut inputs = Inputs::from([
             // Over loopback nothing is opened for them, so no file may tell of them.
             ("endpoints", Input::list(unit.endpoints().map(|endpoint| endpoint.to_string()))),
             ("files", contents),
@@ -134,13 +143,16 @@ impl Backend for NixosBackend {
             ("secrets", Input::map(secrets)),
             ("units", Input::list(compile::watched(unit))),
         ]);
-        let systems: Result<Vec<_>, _> = unit
-            .machines
-            .iter()
-            .map(|&machine| assemble::system_id(unit.site.target, machine))
-            .collect();
+        let mut systems = Vec::new();
+        if is_profile {
+            inputs.extend(profile::inputs(unit).map(|(key, input)| (key.into(), input)));
+        } else {
+            for &machine in unit.machines {
+                systems.push(assemble::system_id(unit.site.target, machine)?);
+            }
+        }
         let owner = Owner::Functionality(unit.name.clone());
-        artifact.resources.push(Resource::new(id, owner, inputs, systems?));
+        artifact.resources.push(Resource::new(id, owner, inputs, systems));
         Ok(artifact)
     }
 

@@ -16,6 +16,7 @@ use serde_json::Value;
 /// nixpkgs = "github:NixOS/nixpkgs/nixos-25.05"
 /// state-version = "25.05"
 /// modules = ["hardware-configuration.nix"]
+/// deploy = "system"
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -36,6 +37,21 @@ pub struct NixosTarget {
     /// How many seconds a machine runs a new system before it goes back to the old one, unless
     /// whoever deploys comes back and confirms it; 60 unless said otherwise.
     pub confirm_within: NonZeroU16,
+    /// How its functionalities get onto its machines, unless they say otherwise. With `profile` the
+    /// machines are somebody else's: no system is made for them at all.
+    pub deploy: NixosDeploy,
+}
+
+/// How a functionality gets onto its machines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum NixosDeploy {
+    /// As a part of the machine's configuration, which is evaluated and switched to as a whole.
+    #[default]
+    System,
+    /// As a profile of its own next to the machine's system, with generations of its own.
+    Profile,
 }
 
 /// Which machine builds what is deployed.
@@ -71,6 +87,7 @@ impl Default for NixosTarget {
             modules: Vec::new(),
             build: Build::default(),
             confirm_within: CONFIRM_WITHIN,
+            deploy: NixosDeploy::System,
         }
     }
 }
@@ -81,15 +98,23 @@ impl Extension for NixosTarget {
     const IF_UNSUPPORTED: IfUnsupported = IfUnsupported::Note;
 }
 
-/// `extensions.nixos` of a functionality: settings of its systemd services, over those that this
-/// backend chooses.
+/// `extensions.nixos` of a functionality: how it gets onto its machines, and settings of its systemd
+/// services, over those that this backend chooses.
 ///
-/// Values are systemd's, as in the option `systemd.services.<name>.serviceConfig` of NixOS. The
+/// Values of `service-config` are systemd's, as in the option `systemd.services.<name>.serviceConfig` of NixOS. The
 /// usual reason is a program that needs more than the default sandbox gives:
 ///
 /// ```toml
 /// [functionality.builder.extensions.nixos]
 /// service-config = { RestrictNamespaces = false, SystemCallFilter = ["@system-service"] }
+/// ```
+///
+/// A developer ships a service to a machine that others run things on, without evaluating or
+/// switching the whole of it:
+///
+/// ```toml
+/// [functionality.visitor.extensions.nixos]
+/// deploy = "profile"
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -99,6 +124,9 @@ pub struct NixosFunctionality {
     pub service_config: BTreeMap<String, Value>,
     /// How its units are written down.
     pub style: Style,
+    /// As what it is deployed; what its target says where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deploy: Option<NixosDeploy>,
 }
 
 /// How a functionality's units are written down in its module; what runs is the same.

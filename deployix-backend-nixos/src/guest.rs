@@ -9,7 +9,7 @@ use deployix_core::backend::{
 
 use crate::compile::{self, Form, address_variable};
 use crate::syntax::{Expr, Part, print};
-use crate::{ipsec, machine};
+use crate::{ipsec, machine, profile};
 
 /// Where a machine that is told of its units by user data keeps the certificate of the deployment's
 /// CA.
@@ -37,6 +37,13 @@ pub(crate) fn user_data(site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, 
         "/virtualisation/amazon-image.nix".into(),
     ])];
     for unit in units {
+        if profile::is_profile(unit) {
+            let message = "a machine that is told of its services at its first boot has them as a \
+                           part of its system";
+            reasons.push(
+                Remark::new(["extensions", "nixos", "deploy"], message).remedy("remove `deploy`"),
+            );
+        }
         match compile::compile(unit, Form::UserData) {
             Ok(module) => imports.push(module.expr),
             Err(error) => reasons.extend(error.reasons),

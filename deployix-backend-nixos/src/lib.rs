@@ -20,6 +20,26 @@
 //! | upstreams | host names that resolve to where they run; on one machine also the order of starting |
 //!
 //! Services run in a sandbox that [`NixosFunctionality`] loosens.
+//!
+//! # One functionality alone
+//!
+//! With `deploy = "profile"` ([`NixosDeploy`]) a functionality is not a part of its machine's system
+//! but a package of the target's flake, `packages.<system>.<functionality>`, that a machine runs next
+//! to its system, whoever made that:
+//!
+//! | of the module | in a profile |
+//! |---|---|
+//! | units | linked from `/etc/systemd/system.attached`, which systemd reads after `/etc/systemd/system` and no NixOS configuration manages; a name that somebody else has is refused |
+//! | users, directories, links | `sysusers.d(5)` and `tmpfiles.d(5)`, applied before each start |
+//! | `environment.etc` | links; a file of somebody else's is refused |
+//! | names of upstreams | the units' own `/etc/hosts`: these names, then the machine's |
+//! | firewall openings | a chain of its own in NixOS's table `inet nixos-fw`, opened again whenever that is loaded anew; on a machine without that table nothing, said in the journal |
+//!
+//! Links lead through `/nix/var/nix/profiles/deployix/<deployment>/<functionality>`, whose
+//! generations are those of `nix-env(1)`, so a machine that boots runs the current one.
+//! [`HOST_SCRIPT`] goes to another generation: it stops what is gone, restarts only units whose text
+//! changed, waits until they are ready, and puts the generation before back where they are not.
+//! IPsec is set up by a machine's system: a target that has none refuses it.
 
 mod assemble;
 mod backend;
@@ -32,10 +52,12 @@ mod ipsec;
 mod live;
 mod machine;
 mod nftables;
+mod profile;
 mod shell;
 pub mod syntax;
 mod unit;
 mod vm_test;
 
 pub use backend::NixosBackend;
-pub use extension::{Build, NixosFunctionality, NixosTarget, Style};
+pub use extension::{Build, NixosDeploy, NixosFunctionality, NixosTarget, Style};
+pub use profile::HOST_SCRIPT;

@@ -7,8 +7,8 @@ use deployix_core::spec::Target;
 
 use crate::compile::{ON_DEMAND, SECRETS, users};
 use crate::extension::NixosTarget;
-use crate::identity;
 use crate::syntax::Attrs;
+use crate::{identity, profile};
 
 /// The target's own settings; what is wrong with them goes to `reasons`.
 pub(crate) fn extension(target: &Target, reasons: &mut Vec<Remark>) -> NixosTarget {
@@ -38,7 +38,11 @@ pub(crate) fn base(settings: &NixosTarget, units: &[Unit<'_>]) -> (Attrs, Vec<Re
         .with(["systemd", "targets", ON_DEMAND.trim_end_matches(".target")], on_demand());
     let mut remarks = Vec::new();
     let all: BTreeSet<String> = units.iter().flat_map(users).collect();
-    for moved in identity::settle(all.iter().map(String::as_str)) {
+    // A profile makes its users itself.
+    let here: BTreeSet<String> =
+        units.iter().filter(|unit| !profile::is_profile(unit)).flat_map(users).collect();
+    let moved = identity::settle(all.iter().map(String::as_str));
+    for moved in moved.into_iter().filter(|moved| here.contains(moved.user)) {
         base.set(["users", "users", moved.user, "uid"], moved.id);
         base.set(["users", "groups", moved.user, "gid"], moved.id);
         remarks.push(Remark::new(

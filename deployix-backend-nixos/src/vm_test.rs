@@ -33,7 +33,7 @@ pub(crate) fn test(
     target: &Name,
     settings: &NixosTarget,
     machines: &[Machine],
-    units: &[Unit<'_>],
+    units: &[&Unit<'_>],
 ) -> Result<Expr, CompileError> {
     let mut nodes = Attrs::new();
     let mut script = Vec::new();
@@ -64,7 +64,7 @@ fn node(
     deployment: &Name,
     settings: &NixosTarget,
     machine: &Machine,
-    units: &[Unit<'_>],
+    units: &[&Unit<'_>],
 ) -> Result<Expr, CompileError> {
     let above = |path: &str| Expr::Path(format!("../{path}"));
     let mut node = Attrs::new().with(["imports"], vec![above(&machine.file)]);
@@ -73,9 +73,10 @@ fn node(
         node.set(["disabledModules"], Expr::List(hardware));
     }
     let here = units.iter().filter(|unit| unit.machines.contains(&machine.index));
-    let folder = |unit: &Unit<'_>| secrets(deployment, unit.name);
-    let of_one =
-        |unit| Unit::secrets(unit).into_iter().map(move |name| format!("{}/{name}", folder(unit)));
+    let of_one = |unit: &&Unit<'_>| {
+        let folder = secrets(deployment, unit.name);
+        unit.secrets().into_iter().map(|name| format!("{folder}/{name}")).collect::<Vec<_>>()
+    };
     let mut rules = Vec::new();
     for path in here.flat_map(of_one) {
         let path =

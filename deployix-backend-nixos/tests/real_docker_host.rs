@@ -7,46 +7,16 @@ mod container;
 mod host;
 mod support;
 
-use std::collections::BTreeMap;
-
-use deployix_backend_nixos::NixosTarget;
-use deployix_core::spec::{Deployment, FileContent, ServiceBuilder, ServiceSpec};
-use host::{Host, NIXPKGS};
+use deployix_core::spec::ServiceSpec;
+use host::{Host, flake, witness};
 use support::{deployment, functionality, machine};
-
-fn witness(port: u16, version: &str) -> ServiceBuilder {
-    let program = FileContent::program(include_bytes!("support/witness.py").as_slice());
-    ServiceSpec::builder(["witness"])
-        .nix(["python3"])
-        .ship("witness", program)
-        .state("/var/lib/witness")
-        .env("WITNESS_FOLDER", "/var/lib/witness")
-        .env("WITNESS_PORT", &port.to_string())
-        .env("VERSION", version)
-        .endpoint("http", port)
-        .ready_over_http("http", "/")
-}
-
-/// The flake of `rack1`.
-fn flake(mut deployment: Deployment) -> BTreeMap<String, FileContent> {
-    for target in deployment.infrastructure.targets.values_mut() {
-        let settings = NixosTarget { nixpkgs: NIXPKGS.to_owned(), ..NixosTarget::default() };
-        target.extensions.insert(&settings).expect("JSON");
-    }
-    let files = support::files(deployment).into_iter();
-    files.filter_map(|(path, file)| Some((path.strip_prefix("rack1/")?.to_owned(), file))).collect()
-}
-
-fn started(host: &Host, unit: &str) -> String {
-    host.shell(&format!("systemctl show -p ActiveState,MainPID,ExecMainStartTimestamp {unit}"))
-}
 
 #[test]
 fn a_system_is_built_and_switched_to_and_only_what_changed_is_restarted() {
     let host = Host::start("system");
     let rack = |version| {
         let other = ServiceSpec::builder(["sleep", "infinity"]).file("/etc/other.conf", "x\n");
-        let web = functionality("web", witness(3000, version));
+        let web = functionality("web", witness("web", 3000, version));
         let other = functionality("other", other);
         flake(deployment([web, other], [machine("rack1", "10.0.0.1")]))
     };
@@ -63,13 +33,13 @@ fn a_system_is_built_and_switched_to_and_only_what_changed_is_restarted() {
     let greeting = host.ssh("nix --version");
     assert!(greeting.status.success(), "{}", String::from_utf8_lossy(&greeting.stderr));
 
-    let (web, other) = (started(&host, "web.service"), started(&host, "other.service"));
+    let (web, other) = (host.running("web.service"), host.running("other.service"));
     host.put(&rack("2"), "/srv/flake");
     let second = host.build_system("/srv/flake", "rack1");
     let told = host.shell(&format!("{second}/bin/switch-to-configuration switch 2>&1"));
     assert!(told.contains("stopping the following units: web.service\n"), "{told}");
-    assert_ne!(started(&host, "web.service"), web);
-    assert_eq!(started(&host, "other.service"), other);
+    assert_ne!(host.running("web.service"), web);
+    assert_eq!(host.running("other.service"), other);
     host.shell(&format!("{first}/bin/switch-to-configuration test"));
     assert_eq!(host.shell("readlink /run/current-system").trim(), first);
 }

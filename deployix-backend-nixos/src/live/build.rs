@@ -1,15 +1,15 @@
-//! Builds a system on this machine, and copies it to the one that it is for.
+//! Builds on the machine that it is for, or here, from where it is copied.
 
 use deployix_core::backend::{BackendError, ErrorKind};
-use deployix_transport::{Command, Entry, Local, Transport, put};
+use deployix_transport::{Command, Entry, Local, put};
 
 use super::{
-    command::{error, failed, followed, script},
+    command::{error, run, script},
     host::Host,
 };
 
 /// What `nix` printed as the path of what it built.
-pub(super) fn path(built: &[u8], host: &str) -> Result<String, BackendError> {
+fn path(built: &[u8], host: &str) -> Result<String, BackendError> {
     let path = String::from_utf8_lossy(built).trim().to_owned();
     if path.starts_with("/nix/store/") && !path.contains(char::is_whitespace) {
         return Ok(path);
@@ -18,11 +18,29 @@ pub(super) fn path(built: &[u8], host: &str) -> Result<String, BackendError> {
     Err(BackendError::permanent(ErrorKind::Unexpected, "build", message))
 }
 
-/// Builds a version here, and copies what came of it to the host.
-pub(super) async fn here(
+const BUILD: &str = include_str!("build.sh");
+
+/// Builds an attribute of the flake in a folder of the host, there or here, and gives its path in
+/// the store of the host.
+pub(super) async fn built(
     host: &Host,
-    version: &str,
-    machine: &str,
+    folder: &str,
+    what: &str,
+    is_here: bool,
+    tell: &(dyn Fn(&str) + Sync),
+) -> Result<String, BackendError> {
+    if is_here {
+        return here(host, folder, what, tell).await;
+    }
+    let command = script(BUILD, "build", &[folder, what]);
+    path(&run(&*host.transport, "build", command, tell).await?, host.transport.host())
+}
+
+/// Builds here, and copies what came of it to the host.
+async fn here(
+    host: &Host,
+    on_host: &str,
+    what: &str,
     tell: &(dyn Fn(&str) + Sync),
 ) -> Result<String, BackendError> {
     let folder = tempfile::tempdir().map_err(|cause| {
@@ -30,47 +48,34 @@ pub(super) async fn here(
         BackendError::permanent(ErrorKind::Unavailable, "build", message)
     })?;
     let flake = folder.path().to_string_lossy().into_owned();
-    let run = |operation, transport: &'static str, command| async move {
-        let transport: &dyn Transport = if transport == "here" { &Local } else { &*host.transport };
-        let output = followed(transport, command, tell).await;
-        let output = output.map_err(|cause| error(operation, cause))?;
-        if output.status.success() {
-            Ok(output.stdout)
-        } else {
-            Err(failed(operation, transport.host(), &output))
-        }
-    };
-    let on_host = format!("/var/lib/deployix/system/{version}");
+    let there = &*host.transport;
     let pack = Command::new("tar").args(["-c", "-C", &format!("{on_host}/flake"), "."]);
-    let packed = run("fetch flake", "there", pack).await?;
+    let packed = run(there, "fetch flake", pack, tell).await?;
     let unpack = Command::new("tar").args(["-x", "-C", &flake]).stdin(packed);
-    run("fetch flake", "here", unpack).await?;
+    run(&Local, "fetch flake", unpack, tell).await?;
 
     let features = ["--extra-experimental-features", "nix-command flakes"];
-    let what =
-        format!("path:{flake}#nixosConfigurations.\"{machine}\".config.system.build.toplevel");
-    let build = Command::new("nix").args(features).args([
-        "build",
-        "--print-build-logs",
-        "--print-out-paths",
-        "--no-link",
-        &what,
-    ]);
-    let built = path(&run("build", "here", build).await?, "this machine")?;
+    let what = format!("path:{flake}#{what}");
+    let options = ["build", "--print-build-logs", "--print-out-paths", "--no-link", &what];
+    let build = Command::new("nix").args(features).args(options);
+    let built = path(&run(&Local, "build", build, tell).await?, "this machine")?;
     if host.address != "local" {
         let (store, options) = store(&host.address);
         let copy = Command::new("env").arg(format!("NIX_SSHOPTS={options}")).arg("nix");
         let copy = copy.args(features).args(["copy", "--to", &store, &built]);
-        run("copy", "here", copy).await?;
+        run(&Local, "copy", copy, tell).await?;
     }
-    // What keeps it until it is the machine's own system.
-    let keep =
-        "ln -sfn \"$2\" \"$1/result\" && nix-store --add-root \"$1/result\" --realise \"$2\"";
-    run("keep", "there", script(keep, "keep", &[&on_host, &built])).await?;
+    // What keeps it until it is in use.
+    let keep = script(
+        "ln -sfn \"$2\" \"$1/result\" && nix-store --add-root \"$1/result\" --realise \"$2\"",
+        "keep",
+        &[on_host, &built],
+    );
+    run(there, "keep", keep, tell).await?;
     // The next build takes the same inputs.
     if let Ok(lock) = std::fs::read(folder.path().join("flake.lock")) {
         let entry = Entry::file(format!("{on_host}/flake/flake.lock"), lock, 0o644);
-        put(&*host.transport, &[entry]).await.map_err(|cause| error("put flake.lock", cause))?;
+        put(there, &[entry]).await.map_err(|cause| error("put flake.lock", cause))?;
     }
     Ok(built)
 }

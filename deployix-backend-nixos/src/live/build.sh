@@ -1,8 +1,11 @@
-# Builds a version on the machine itself, and prints its path in the store.
+# Builds an attribute of a flake on the machine itself, and prints its path in the store.
 #
-#   build VERSION MACHINE
+#   build FOLDER ATTRIBUTE
 set -eu
 PATH=/run/wrappers/bin:/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin:$PATH
-cd "/var/lib/deployix/system/$1"
+command -v nix >/dev/null || {
+    echo "there is no nix on this machine: it has to be NixOS" >&2
+    exit 69
+}
 exec nix --extra-experimental-features 'nix-command flakes' build --print-build-logs --print-out-paths \
-    --out-link "$PWD/result" "path:$PWD/flake#nixosConfigurations.\"$2\".config.system.build.toplevel"
+    --out-link "$1/result" "path:$1/flake#$2"

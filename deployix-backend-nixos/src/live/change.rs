@@ -7,7 +7,10 @@ use deployix_core::{
     backend::{BackendError, Input, Inputs, SecretValue, Step, StepContext},
 };
 
+use deployix_transport::Entry;
+
 use super::{record::Record, step::unreadable};
+use crate::compile;
 
 /// A change of what a machine is made of.
 #[derive(Debug)]
@@ -92,4 +95,27 @@ pub(super) async fn secrets(
         }
     }
     Ok(Secrets { functionality, values })
+}
+
+/// Files below a flake, as they are put on a machine.
+pub(super) fn entries(flake: &str, files: &BTreeMap<String, File>) -> Vec<Entry> {
+    let entry = |(path, file): (&String, &File)| {
+        let mode = if file.executable { 0o755 } else { 0o644 };
+        Entry::file(format!("{flake}/{path}"), file.content.to_vec(), mode)
+    };
+    files.iter().map(entry).collect()
+}
+
+impl Secrets {
+    /// Files that only root can read, one for each.
+    pub(super) fn entries(&self, deployment: &Name) -> Vec<Entry> {
+        if self.values.is_empty() {
+            return Vec::new();
+        }
+        let folder = compile::secrets(deployment, &self.functionality);
+        let files = self.values.iter().map(|(name, value)| {
+            Entry::file(format!("{folder}/{name}"), value.expose().to_vec(), 0o400)
+        });
+        [Entry::folder(compile::SECRETS, 0o700)].into_iter().chain(files).collect()
+    }
 }

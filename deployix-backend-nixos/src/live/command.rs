@@ -6,6 +6,8 @@ use deployix_core::backend::{BackendError, ErrorKind};
 use deployix_transport::{Command, Output, Transport, TransportError};
 use tokio::sync::mpsc::unbounded_channel;
 
+use super::host::Host;
+
 /// A script of this backend with its arguments.
 pub(super) fn script(text: &'static str, name: &str, arguments: &[&str]) -> Command {
     Command::new("sh").args(["-c", text, name]).args(arguments.iter().copied())
@@ -36,6 +38,32 @@ pub(super) async fn followed(
         tell(&line);
     }
     output
+}
+
+/// Runs a command that has to go well, and gives what it wrote to standard output.
+pub(super) async fn run(
+    transport: &dyn Transport,
+    operation: &'static str,
+    command: Command,
+    tell: &(dyn Fn(&str) + Sync),
+) -> Result<Vec<u8>, BackendError> {
+    let output = followed(transport, command, tell).await;
+    let output = output.map_err(|cause| error(operation, cause))?;
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(failed(operation, transport.host(), &output))
+    }
+}
+
+/// What it means that files were not put on a machine.
+pub(super) fn not_put(host: &Host, cause: TransportError) -> BackendError {
+    match cause {
+        TransportError::Failed { last_words, status, .. } => {
+            failed("put files", host.transport.host(), &Output::new(status, "", last_words))
+        }
+        cause => error("put files", cause),
+    }
 }
 
 /// What it means that a command did not run, or not to its end.

@@ -9,7 +9,7 @@ use deployix_core::{
 
 use super::{
     Connections,
-    command::{error, failed, script},
+    command::{self, script},
     host::Host,
     record::Record,
     step,
@@ -65,22 +65,15 @@ fn merged(all: Vec<Observed>) -> Option<Observed> {
 }
 
 async fn look(host: &Host, deployment: &str, name: &str) -> Result<Machine, BackendError> {
-    let run = |command| async move {
-        let output = host.transport.run(&command).await;
-        let output = output.map_err(|cause| error("observe", cause))?;
-        if output.status.success() {
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-        } else {
-            Err(failed("observe", host.transport.host(), &output))
-        }
-    };
+    let run = |command| command::run(&*host.transport, "observe", command, &|_| {});
     let told = run(script(OBSERVE, "observe", &[deployment, name])).await?;
+    let told = String::from_utf8_lossy(&told);
     let mut lines = told.lines();
     let running = lines.next().unwrap_or_default();
     let made = lines.next();
     let records = Record::read(lines, host.transport.host())?;
     let system = made
-        .filter(|made| *made != running)
+        .filter(|made| !made.is_empty() && *made != running)
         .map(|_| format!("another system was activated by hand: {running}"));
     let units: Vec<&str> =
         records.iter().flat_map(|record| &record.units).map(String::as_str).collect();
@@ -89,6 +82,7 @@ async fn look(host: &Host, deployment: &str, name: &str) -> Result<Machine, Back
         let states = ["show", "--property=Id,ActiveState,Result", "--"];
         let states = deployix_transport::Command::new("systemctl").args(states).args(units.clone());
         let states = run(states).await?;
+        let states = String::from_utf8_lossy(&states);
         for (unit, state) in units.iter().zip(states.split("\n\n")) {
             let value = |key: &str| {
                 state.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))

@@ -40,7 +40,7 @@ pub(super) async fn system(
                 _ => return Err(unreadable("there is no `confirm-within`")),
             },
         };
-        put(step, Some(base), context).await?
+        Change::Put(Box::new(put(step, Some(base), context).await?))
     };
     host.change(machine, change, &|line| context.tell(line)).await
 }
@@ -52,22 +52,12 @@ pub(super) async fn module(
     step: &Step<'_>,
     context: &StepContext<'_>,
 ) -> Result<(), BackendError> {
-    let removed = matches!(step.action, Action::Remove);
-    let wanted = if removed { Vec::new() } else { machines(step.inputs)? };
-    let mut before = match step.action {
-        Action::Update { from } | Action::Replace { from } => machines(from.inputs())?,
-        Action::Remove => machines(step.inputs)?,
-        Action::Create => Vec::new(),
-    };
-    before.retain(|machine| !wanted.contains(machine));
-    let changed = wanted.iter().map(|machine| (*machine, false));
-    let all: Vec<_> = changed.chain(before.iter().map(|machine| (*machine, true))).collect();
-    for (done, (index, goes)) in all.into_iter().enumerate() {
+    for (done, (index, goes)) in machines_of(step)?.into_iter().enumerate() {
         let host = connections.host(step.site.target, index)?;
         let change = if goes {
             Change::Remove(step.resource.id().clone())
         } else {
-            put(step, None, context).await?
+            Change::Put(Box::new(put(step, None, context).await?))
         };
         let changed = host.change(machine(step, index), change, &|line| context.tell(line)).await;
         // Where others were changed before, what stands is not what stood.
@@ -76,11 +66,26 @@ pub(super) async fn module(
     Ok(())
 }
 
-async fn put(
+/// The machines that a step of a functionality is about, and whether it goes from there.
+pub(super) fn machines_of(step: &Step<'_>) -> Result<Vec<(u32, bool)>, BackendError> {
+    let removed = matches!(step.action, Action::Remove);
+    let wanted = if removed { Vec::new() } else { machines(step.inputs)? };
+    let mut before = match step.action {
+        Action::Update { from } | Action::Replace { from } => machines(from.inputs())?,
+        Action::Remove => machines(step.inputs)?,
+        Action::Create => Vec::new(),
+    };
+    before.retain(|machine| !wanted.contains(machine));
+    let changed = wanted.into_iter().map(|machine| (machine, false));
+    Ok(changed.chain(before.into_iter().map(|machine| (machine, true))).collect())
+}
+
+/// A step's resource as it is wanted.
+pub(super) async fn put(
     step: &Step<'_>,
     base: Option<Base>,
     context: &StepContext<'_>,
-) -> Result<Change, BackendError> {
+) -> Result<Put, BackendError> {
     let files = change::files(step.inputs, context).await?;
     let (units, secrets) = match step.resource.owner() {
         Owner::Functionality(name) => {
@@ -96,7 +101,7 @@ async fn put(
         files.keys().cloned().collect(),
         units,
     );
-    Ok(Change::Put(Box::new(Put { record, files, secrets, base })))
+    Ok(Put { record, files, secrets, base })
 }
 
 fn machine(step: &Step<'_>, index: u32) -> Machine {
@@ -115,7 +120,7 @@ pub(super) fn name_of(target: &Name, kind: TargetKind, index: u32) -> String {
 }
 
 /// The machines that a functionality's resource names.
-pub(super) fn machines(inputs: &Inputs) -> Result<Vec<u32>, BackendError> {
+fn machines(inputs: &Inputs) -> Result<Vec<u32>, BackendError> {
     let Some(Input::List(machines)) = inputs.get("machines") else {
         return Err(unreadable("there are no `machines`"));
     };
@@ -127,7 +132,7 @@ pub(super) fn machines(inputs: &Inputs) -> Result<Vec<u32>, BackendError> {
     read.ok_or_else(|| unreadable("`machines` holds something else than numbers"))
 }
 
-fn text<'i>(inputs: &'i Inputs, name: &str) -> Result<&'i str, BackendError> {
+pub(super) fn text<'i>(inputs: &'i Inputs, name: &str) -> Result<&'i str, BackendError> {
     match inputs.get(name) {
         Some(Input::Text(text)) => Ok(text),
         _ => Err(unreadable(&format!("there is no `{name}`"))),

@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     build,
-    change::{Change, Put},
-    command::{error, failed, followed, script},
+    change::{self, Change, Put},
+    command::{self, script},
     host::{Failure, Host, Machine},
     record::Record,
 };
@@ -17,7 +17,6 @@ use crate::compile;
 
 const PREPARE: &str = include_str!("prepare.sh");
 const GATHER: &str = include_str!("gather.sh");
-const BUILD: &str = include_str!("build.sh");
 const ACTIVATE: &str = include_str!("activate.sh");
 const START: &str = include_str!("start.sh");
 const LOOK: &str = include_str!("look.sh");
@@ -129,13 +128,7 @@ impl Switch<'_> {
         operation: &'static str,
         command: Command,
     ) -> Result<Vec<u8>, BackendError> {
-        let output = followed(&*self.host.transport, command, self.tell).await;
-        let output = output.map_err(|cause| error(operation, cause))?;
-        if output.status.success() {
-            Ok(output.stdout)
-        } else {
-            Err(failed(operation, self.name(), &output))
-        }
+        command::run(&*self.host.transport, operation, command, self.tell).await
     }
 
     /// Copies what the machine is made of to a new version.
@@ -181,21 +174,11 @@ impl Switch<'_> {
             self.run("remove files", remove).await?;
         }
         let done = put(&*self.host.transport, &entries).await;
-        done.map_err(|cause| match cause {
-            deployix_transport::TransportError::Failed { last_words, status, .. } => {
-                let output = deployix_transport::Output::new(status, "", last_words);
-                failed("put files", self.name(), &output)
-            }
-            cause => error("put files", cause),
-        })
+        done.map_err(|cause| command::not_put(self.host, cause))
     }
 
     fn entries(&self, put: &Put, entries: &mut Vec<Entry>) {
-        for (path, file) in &put.files {
-            let mode = if file.executable { 0o755 } else { 0o644 };
-            let path = self.path(&format!("flake/{path}"));
-            entries.push(Entry::file(path, file.content.to_vec(), mode));
-        }
+        entries.extend(change::entries(&self.path("flake"), &put.files));
         let record = self.path(&format!("resources/{}", Record::file(&put.record.id)));
         entries.push(Entry::file(record, put.record.line(), 0o644));
         if let Some(base) = &put.base {
@@ -209,13 +192,8 @@ impl Switch<'_> {
             let builder = if base.built_by_host { "host\n" } else { "here\n" };
             entries.push(Entry::file(self.path("build"), builder, 0o644));
         }
-        if let Some(secrets) = put.secrets.as_ref().filter(|secrets| !secrets.values.is_empty()) {
-            let folder = compile::secrets(&self.machine.deployment, &secrets.functionality);
-            entries.push(Entry::folder(compile::SECRETS, 0o700));
-            for (name, value) in &secrets.values {
-                let path = format!("{folder}/{name}");
-                entries.push(Entry::file(path, value.expose().to_vec(), 0o400));
-            }
+        if let Some(secrets) = &put.secrets {
+            entries.extend(secrets.entries(&self.machine.deployment));
         }
     }
 
@@ -250,12 +228,9 @@ impl Switch<'_> {
         let within = seconds.map_or(CONFIRM_WITHIN, Duration::from_secs);
         let name = &self.machine.name;
         (self.tell)(&format!("building the system of {name}"));
-        let system = if here {
-            build::here(self.host, &self.version, name, self.tell).await?
-        } else {
-            let built = self.run("build", script(BUILD, "build", &[&self.version, name])).await?;
-            build::path(&built, self.name())?
-        };
+        let folder = format!("{SYSTEM}/{}", self.version);
+        let what = format!("nixosConfigurations.\"{name}\".config.system.build.toplevel");
+        let system = build::built(self.host, &folder, &what, here, self.tell).await?;
         Ok(Built { system, within })
     }
 

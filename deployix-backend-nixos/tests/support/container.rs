@@ -40,6 +40,13 @@ impl Container {
         container
     }
 
+    /// Boots the machine anew.
+    pub(crate) fn restart(&self) {
+        let output = Command::new("docker").args(["restart", "--time=20", &self.name]).output();
+        assert!(output.expect("docker runs").status.success());
+        self.wait_for("systemctl list-units > /dev/null");
+    }
+
     /// Copies a folder's content into the root folder.
     pub(crate) fn copy(&self, folder: &Path) {
         let mut tar = Command::new("tar")

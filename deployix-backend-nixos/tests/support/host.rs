@@ -7,13 +7,40 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use deployix_core::spec::FileContent;
+use deployix_backend_nixos::NixosTarget;
+use deployix_core::spec::{Deployment, FileContent, ServiceBuilder, ServiceSpec};
 
 use crate::container::Container;
 use crate::support::nix::write_files;
 
 /// The flake that stands for nixpkgs on a [`Host`], for `extensions.nixos.nixpkgs`.
 pub(crate) const NIXPKGS: &str = "path:/opt/nixpkgs";
+
+/// A service that answers on a port, and has a folder of its own.
+pub(crate) fn witness(name: &str, port: u16, version: &str) -> ServiceBuilder {
+    let program = FileContent::program(include_bytes!("witness.py").as_slice());
+    let folder = format!("/var/lib/{name}");
+    ServiceSpec::builder(["witness"])
+        .nix(["python3"])
+        .ship("witness", program)
+        .state(&folder)
+        .env("WITNESS_FOLDER", &folder)
+        .env("WITNESS_PORT", &port.to_string())
+        .env("VERSION", version)
+        .endpoint("http", port)
+        .ready_over_http("http", "/")
+}
+
+/// The files of target `rack1`, for a [`Host`].
+pub(crate) fn flake(mut deployment: Deployment) -> BTreeMap<String, FileContent> {
+    for target in deployment.infrastructure.targets.values_mut() {
+        let settings = target.extensions.get::<NixosTarget>().expect("settings");
+        let settings = NixosTarget { nixpkgs: NIXPKGS.to_owned(), ..settings.unwrap_or_default() };
+        target.extensions.insert(&settings).expect("JSON");
+    }
+    let files = crate::support::files(deployment).into_iter();
+    files.filter_map(|(path, file)| Some((path.strip_prefix("rack1/")?.to_owned(), file))).collect()
+}
 
 /// A running host, removed when dropped.
 ///
@@ -107,10 +134,20 @@ impl Host {
         self.copy(machine.path());
     }
 
+    /// Which process a unit is, and since when.
+    pub(crate) fn running(&self, unit: &str) -> String {
+        let what = "ActiveState,MainPID,ExecMainStartTimestampMonotonic";
+        self.shell(&format!("systemctl show -p {what} {unit}"))
+    }
+
     /// Builds a machine of a flake on the host and gives its path in the store.
     pub(crate) fn build_system(&self, flake: &str, machine: &str) -> String {
-        let what =
-            format!("path:{flake}#nixosConfigurations.{machine}.config.system.build.toplevel");
+        self.build(flake, &format!("nixosConfigurations.{machine}.config.system.build.toplevel"))
+    }
+
+    /// Builds an output of a flake on the host and gives its path in the store.
+    pub(crate) fn build(&self, flake: &str, output: &str) -> String {
+        let what = format!("path:{flake}#{output}");
         self.shell(&format!("nix build --no-link --print-out-paths '{what}'")).trim().to_owned()
     }
 }
