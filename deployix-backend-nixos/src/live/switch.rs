@@ -47,9 +47,25 @@ pub(super) async fn to(
     changes: &[&Change],
     tell: &(dyn Fn(&str) + Sync),
 ) -> Result<(), Failure> {
-    let version = format!("v-{}", token());
-    let switch = Switch { host, machine, version, tell };
-    switch.to(changes).await.map_err(Failure::from)
+    for _ in 0..TRIES {
+        let version = format!("v-{}", token());
+        let switch = Switch { host, machine, version, tell };
+        match switch.once(changes).await {
+            Ok(Ended::Kept) => return switch.forget_secrets(changes).await.map_err(Failure::from),
+            Ok(Ended::Moved) => {
+                switch.drop_version().await;
+                tell("somebody else switched the machine; once more");
+            }
+            Err(error) => {
+                switch.drop_version().await;
+                return Err(error.into());
+            }
+        }
+    }
+    let name = host.transport.host();
+    let message = format!("others switched {name} each time that this was about to");
+    let error = BackendError::temporary(ErrorKind::Conflict, "switch", message);
+    Err(error.as_it_was().into())
 }
 
 /// A name that no other run has.
@@ -96,23 +112,20 @@ enum Ended {
 }
 
 impl Switch<'_> {
-    async fn to(&self, changes: &[&Change]) -> Result<(), BackendError> {
-        for _ in 0..TRIES {
-            let base = self.prepare().await.map_err(BackendError::as_it_was)?;
-            let ended = if changes.iter().any(|change| matches!(change, Change::Leave)) {
-                self.leave(&base).await?
-            } else {
-                self.edit(&base, changes).await.map_err(BackendError::as_it_was)?;
-                let built = self.build().await.map_err(BackendError::as_it_was)?;
-                self.activate(&self.version, &base.version, &built).await?
-            };
-            match ended {
-                Ended::Kept => return self.forget_secrets(changes).await,
-                Ended::Moved => (self.tell)("somebody else switched the machine; once more"),
-            }
+    async fn once(&self, changes: &[&Change]) -> Result<Ended, BackendError> {
+        let base = self.prepare().await.map_err(BackendError::as_it_was)?;
+        if changes.iter().any(|change| matches!(change, Change::Leave)) {
+            return self.leave(&base).await;
         }
-        let message = format!("others switched {} each time that this was about to", self.name());
-        Err(BackendError::temporary(ErrorKind::Conflict, "switch", message).as_it_was())
+        self.edit(&base, changes).await.map_err(BackendError::as_it_was)?;
+        let built = self.build().await.map_err(BackendError::as_it_was)?;
+        self.activate(&self.version, &base.version, &built).await
+    }
+
+    /// Removes a version that is not run. What stays of one is removed by a later run.
+    async fn drop_version(&self) {
+        let remove = Command::new("rm").args(["-rf", "--", &self.path("")]);
+        let _ = self.host.transport.run(&remove.limit(Duration::from_secs(20))).await;
     }
 
     fn name(&self) -> &str {

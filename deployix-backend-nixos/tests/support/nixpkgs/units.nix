@@ -21,8 +21,8 @@ let
 
   wanted = u: if u.wantedBy == [ ] then "" else "[Install]\nWantedBy=${toString u.wantedBy}\n\n";
   service = u: unit u + section "Service" u.serviceConfig
-    + (if u.restartIfChanged then "" else "X-RestartIfChanged=false\n")
-    + (if u.stopIfChanged then "" else "X-StopIfChanged=false\n")
+    + (if u.restartIfChanged or true then "" else "X-RestartIfChanged=false\n")
+    + (if u.stopIfChanged or true then "" else "X-StopIfChanged=false\n")
     + concatStringsSep "" (map (name: "Environment=${toJSON "${name}=${u.environment.${name}}"}\n") (attrNames u.environment));
   socket = u: unit u + section "Socket" (u.socketConfig // { ListenStream = u.listenStreams; ListenDatagram = u.listenDatagrams; });
   timer = u: unit u + section "Timer" u.timerConfig;
