@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use deploy::{Deployer, fate, reaching};
-use deployix_backend_nixos::NixosTarget;
+use deployix_backend_nixos::{Build, NixosDeploy, NixosFunctionality, NixosTarget};
 use deployix_core::execute::Fate;
+use deployix_core::plan::Only;
 use deployix_core::spec::{
     Deployment, FileContent, FunctionalitySpec, Service, ServiceBuilder, ServiceSpec, Target,
 };
@@ -26,16 +27,7 @@ use support::{deployment, functionality, machine};
 /// A host that runs a system of its own, as after an installation of NixOS.
 fn installed(what: &str) -> Host {
     let host = Host::start(what);
-    let bare = support::files(with_nixpkgs(deployment([], [machine("rack1", "10.0.0.1")])));
-    let bare = bare
-        .into_iter()
-        .filter_map(|(path, file)| Some((path.strip_prefix("rack1/")?.to_owned(), file)));
-    host.put(&bare.collect(), "/srv/bare");
-    let system = host.build_system("/srv/bare", "rack1");
-    host.shell(&format!(
-        "nix-env --profile /nix/var/nix/profiles/system --set {system} && \
-         {system}/bin/switch-to-configuration switch"
-    ));
+    host.install();
     host
 }
 
@@ -106,7 +98,7 @@ async fn a_change_restarts_what_changed_and_nothing_else_and_destroying_leaves_w
     host.shell("! journalctl --no-pager | grep s3cr3t");
     assert!(!deployer.told().contains("s3cr3t"));
 
-    let again = deployer.plan(wanted("1"), &deployix_core::plan::Only::All).await;
+    let again = deployer.plan(wanted("1"), &Only::All).await;
     assert!(again.steps.is_empty(), "{again:#?}");
 
     let (web, other) = (pid(&host, "web.service"), pid(&host, "other.service"));
@@ -279,7 +271,7 @@ async fn several_who_deploy_different_functionalities_to_one_machine_at_once_all
     let each = ["a", "b", "c", "d"].map(|name| {
         // Each has connections of its own, as another process has.
         let deployer = base.reaching_by(reaching(&host));
-        let only = deployix_core::plan::Only::Named([support::name(name)].into());
+        let only = Only::Named([support::name(name)].into());
         let wanted = all();
         tokio::spawn(async move {
             let plan = deployer.plan(wanted, &only).await;
@@ -291,6 +283,132 @@ async fn several_who_deploy_different_functionalities_to_one_machine_at_once_all
         one.await.expect("succeeds");
     }
     host.shell("systemctl is-active a.service b.service c.service d.service");
-    let plan = base.plan(all(), &deployix_core::plan::Only::All).await;
+    let plan = base.plan(all(), &Only::All).await;
     assert!(plan.steps.is_empty(), "{plan:#?}");
+}
+
+/// The same, deployed as a profile of its own.
+fn as_profile(
+    mut functionality: FunctionalitySpec<Arc<dyn Service>>,
+) -> FunctionalitySpec<Arc<dyn Service>> {
+    let settings =
+        NixosFunctionality { deploy: Some(NixosDeploy::Profile), ..NixosFunctionality::default() };
+    functionality.extensions.insert(&settings).expect("JSON");
+    functionality
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_is_deployed_to_a_machine_whose_system_is_somebody_elses() {
+    let host = installed("visitor");
+    let system = system_of(&host);
+    let deployer = Deployer::new("visitor", reaching(&host)).with_secret("db", "s3cr3t");
+    let wanted = |version, other: ServiceBuilder| {
+        let web = functionality("web", witness(3000, version).env("PASSWORD", "${secret:db}"));
+        let mut deployment = deployment(
+            [as_profile(web), as_profile(functionality("other", other))],
+            [rack("rack1", &host)],
+        );
+        for target in deployment.infrastructure.targets.values_mut() {
+            let (nixpkgs, deploy) = (NIXPKGS.to_owned(), NixosDeploy::Profile);
+            let settings = NixosTarget { nixpkgs, deploy, ..NixosTarget::default() };
+            target.extensions.insert(&settings).expect("JSON");
+        }
+        deployment
+    };
+    deployer.deployed(wanted("1", sleeper())).await;
+    assert_eq!(host.shell("curl --silent http://127.0.0.1:3000/"), "ok");
+    assert_eq!(system_of(&host), system);
+    host.shell("! grep -r s3cr3t /nix/store /var/lib/deployix/profiles");
+    let again = deployer.plan(wanted("1", sleeper()), &Only::All).await;
+    assert!(again.steps.is_empty(), "{again:#?}");
+    assert_eq!(deployer.drift("rack1", wanted("1", sleeper())).await, Vec::<String>::new());
+
+    let (web, other) = (pid(&host, "web.service"), pid(&host, "other.service"));
+    deployer.deployed(wanted("2", sleeper())).await;
+    assert_ne!(pid(&host, "web.service"), web);
+    assert_eq!(pid(&host, "other.service"), other);
+
+    // What does not start is gone back from, and keeps no other from its change.
+    let web = pid(&host, "web.service");
+    let broken = ServiceSpec::builder(["false"]);
+    let report = deployer.deploy(wanted("3", broken)).await;
+    let told = format!("{report:#?}");
+    assert!(fate(&report, "web").is_good(), "{told}");
+    assert!(matches!(fate(&report, "other"), Fate::Failed { .. }), "{told}");
+    assert!(told.contains("generation 1 runs again"), "{told}");
+    host.shell("systemctl is-active other.service");
+    assert_ne!(pid(&host, "web.service"), web);
+
+    host.shell("systemctl stop web.service");
+    let drift = deployer.drift("rack1", wanted("3", sleeper())).await;
+    assert!(drift[0].starts_with("web.service is inactive on root@"), "{drift:?}");
+
+    let destroyed = deployer.destroy().await;
+    assert!(destroyed.is_good(), "{destroyed:#?}");
+    host.shell("! systemctl cat web.service other.service 2> /dev/null");
+    host.shell("! test -e /var/lib/deployix/secrets/visitor/web");
+    host.shell("! ls /nix/var/nix/profiles/deployix/visitor 2> /dev/null");
+    assert_eq!(system_of(&host), system);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_system_that_is_another_deployments_is_refused_and_left_as_it_is() {
+    let host = installed("owned");
+    let wanted = |name: &str| {
+        let mut wanted = on([rack("rack1", &host)], [functionality("web", sleeper())]);
+        wanted.name = support::name(name);
+        wanted
+    };
+    Deployer::new("first", reaching(&host)).deployed(wanted("first")).await;
+    let system = system_of(&host);
+    let report = Deployer::new("second", reaching(&host)).deploy(wanted("second")).await;
+    let told = format!("{report:#?}");
+    assert!(!report.is_good(), "{told}");
+    assert!(told.contains("a machine has one system"), "{told}");
+    assert!(told.contains("first rack1"), "{told}");
+    assert_eq!(system_of(&host), system);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_else_did_to_a_machine_is_seen_and_put_right() {
+    let host = installed("drift");
+    let before = system_of(&host);
+    let deployer = Deployer::new("zalora", reaching(&host));
+    let wanted = || {
+        let names = ["a", "b"].map(|name| functionality(name, sleeper()));
+        on([rack("rack1", &host)], names)
+    };
+    deployer.deployed(wanted()).await;
+    assert_eq!(deployer.drift("rack1", wanted()).await, Vec::<String>::new());
+    host.shell("systemctl stop b.service");
+    let drift = deployer.drift("rack1", wanted()).await;
+    assert_eq!(drift, [format!("b.service is inactive on {}", host.destination())]);
+    host.shell(&format!("{before}/bin/switch-to-configuration switch"));
+    let drift = deployer.drift("rack1", wanted()).await.join("\n");
+    assert!(drift.contains("another system was activated by hand"), "{drift}");
+
+    let report = deployer.refreshed(wanted()).await;
+    assert!(report.is_good(), "{report:#?}");
+    host.shell("systemctl is-active a.service b.service");
+    assert_eq!(deployer.drift("rack1", wanted()).await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_built_here_is_copied_to_the_host() {
+    let host = installed("copied");
+    // The flake of the stand-in has to be where it is on the host.
+    let here = std::path::Path::new("/opt/nixpkgs");
+    assert!(!here.exists() || here.join("switch-to-configuration.py").exists(), "{here:?} is used");
+    host::copy_folder(std::path::Path::new(host::STAND_IN), here);
+    let deployer = Deployer::new("zalora", reaching(&host));
+    let mut wanted = on([rack("rack1", &host)], [functionality("web", sleeper())]);
+    for target in wanted.infrastructure.targets.values_mut() {
+        let mut settings: NixosTarget =
+            target.extensions.get().expect("settings").expect("settings");
+        settings.build = Build::Here;
+        target.extensions.insert(&settings).expect("JSON");
+    }
+    deployer.deployed(wanted).await;
+    host.shell("systemctl is-active web.service");
+    assert!(deployer.told().contains("copying"), "{}", deployer.told());
 }

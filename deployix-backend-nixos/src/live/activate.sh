@@ -1,10 +1,10 @@
 # Switches the machine to a new system, and goes back to the old one unless somebody confirms in time that the machine
 # can still be reached. Until then nothing else is changed: a machine that restarts meanwhile starts the old one.
 #
-#   activate VERSION BASE SYSTEM SECONDS
+#   activate VERSION BASE SYSTEM SECONDS RUN
 #
 # VERSION was made from BASE, the version that has to be current still; with the VERSION - the machine is left as it was
-# before its first one. What goes on is in the files phase and log of /run/deployix-switch/VERSION, and the file confirmed there
+# before its first one. What goes on is in the files phase and log of /run/deployix-switch/RUN, and the file confirmed there
 # confirms.
 set -u
 PATH=/run/wrappers/bin:/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin:$PATH
@@ -41,6 +41,25 @@ keep() {
     [ -z "$base" ] || rm -rf "$base"
 }
 
+# Units that failed or are about to be started anew after they did.
+failing() {
+    systemctl list-units --all --plain --no-legend --state=failed,auto-restart | cut -d ' ' -f 1 | sort
+}
+
+# Switches to the new system. That units fail which failed before, and which this is not about, is no failure of it; an
+# initializer that never ends is one in the end.
+try() {
+    before=$(failing)
+    status=0
+    timeout --kill-after=30 900 "$system/bin/switch-to-configuration" test 9>&- || status=$?
+    [ "$status" -eq 4 ] || return "$status"
+    for unit in $(failing); do
+        if grep -qxF -e "$unit" "$version/changed-units" 2>/dev/null; then return 4; fi
+        printf '%s\n' "$before" | grep -qxF -e "$unit" || return 4
+    done
+    echo "units that failed before fail still"
+}
+
 # What failed in the new system and is none of the old one's counts as failed until it is forgotten.
 go_back() {
     "$old/bin/switch-to-configuration" test 9>&- || {
@@ -57,7 +76,7 @@ flock 9
 }
 old=$(readlink -f /run/current-system)
 phase activating
-if "$system/bin/switch-to-configuration" test 9>&-; then
+if try; then
     phase activated
     waited=0
     until [ -e "$run/confirmed" ] || [ "$waited" -ge "$((seconds * 5))" ]; do
@@ -74,7 +93,8 @@ if "$system/bin/switch-to-configuration" test 9>&-; then
         why="nobody came back within $seconds s to confirm that the machine can be reached"
     fi
 else
-    why="switch-to-configuration ended with status $?"
+    why="switch-to-configuration ended with status $status"
+    [ "$status" -ne 124 ] || why="units were not ready within 15 minutes"
 fi
 phase reverting
 if go_back; then

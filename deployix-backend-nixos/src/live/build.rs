@@ -47,21 +47,18 @@ async fn here(
         let message = format!("no folder to build in can be made: {cause}");
         BackendError::permanent(ErrorKind::Unavailable, "build", message)
     })?;
-    let flake = folder.path().to_string_lossy().into_owned();
+    let flake = folder.path().join("flake");
     let there = &*host.transport;
-    let pack = Command::new("tar").args(["-c", "-C", &format!("{on_host}/flake"), "."]);
+    let pack = Command::new("tar").args(["-c", "-C", on_host, "flake"]);
     let packed = run(there, "fetch flake", pack, tell).await?;
-    let unpack = Command::new("tar").args(["-x", "-C", &flake]).stdin(packed);
+    let unpack = Command::new("tar").arg("-x").arg("-C").arg(folder.path()).stdin(packed);
     run(&Local, "fetch flake", unpack, tell).await?;
-
-    let features = ["--extra-experimental-features", "nix-command flakes"];
-    let what = format!("path:{flake}#{what}");
-    let options = ["build", "--print-build-logs", "--print-out-paths", "--no-link", &what];
-    let build = Command::new("nix").args(features).args(options);
-    let built = path(&run(&Local, "build", build, tell).await?, "this machine")?;
+    let command = script(BUILD, "build", &[&folder.path().to_string_lossy(), what]);
+    let built = path(&run(&Local, "build", command, tell).await?, "this machine")?;
     if host.address != "local" {
         let (store, options) = store(&host.address);
         let copy = Command::new("env").arg(format!("NIX_SSHOPTS={options}")).arg("nix");
+        let features = ["--extra-experimental-features", "nix-command flakes"];
         let copy = copy.args(features).args(["copy", "--to", &store, &built]);
         run(&Local, "copy", copy, tell).await?;
     }
@@ -73,7 +70,7 @@ async fn here(
     );
     run(there, "keep", keep, tell).await?;
     // The next build takes the same inputs.
-    if let Ok(lock) = std::fs::read(folder.path().join("flake.lock")) {
+    if let Ok(lock) = std::fs::read(flake.join("flake.lock")) {
         let entry = Entry::file(format!("{on_host}/flake/flake.lock"), lock, 0o644);
         put(there, &[entry]).await.map_err(|cause| error("put flake.lock", cause))?;
     }

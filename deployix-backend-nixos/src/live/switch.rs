@@ -180,6 +180,17 @@ impl Switch<'_> {
             let before = records.get(id).into_iter().flat_map(|record| &record.files);
             gone.extend(before.filter(|file| !kept(file)).map(|file| format!("flake/{file}")));
         }
+        let units: Vec<&str> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Put(put) => Some(&put.record.units),
+                _ => None,
+            })
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        let units = units.join("\n") + "\n";
+        entries.push(Entry::file(self.path("changed-units"), units, 0o644));
         if !gone.is_empty() {
             let list = gone.join("\0");
             let remove = "cd \"$1\" && xargs -0 rm -f --";

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use deployix_backend_nixos::NixosBackend;
-use deployix_core::backend::{Registry, SecretError, SecretValue, Secrets};
-use deployix_core::execute::{ApplyOptions, Event, Fate, Interrupt, Report, apply, settle};
-use deployix_core::history::History;
+use deployix_core::backend::{OwnedSite, Registry, SecretError, SecretValue, Secrets};
+use deployix_core::execute::{
+    ApplyOptions, Event, Fate, Interrupt, Report, apply, observe, settle,
+};
+use deployix_core::history::{Heads, History};
 use deployix_core::plan::{Only, Plan, compile, destroy, plan};
 use deployix_core::spec::Deployment;
 use deployix_core::topology::{connect, place, resolve};
@@ -91,11 +93,34 @@ impl Deployer {
         let history = self.history().await;
         settle(&history, &self.registry, &self.name).await.expect("settled");
         let heads = history.heads().await.expect("heads");
+        self.plan_from(deployment, &heads, only)
+    }
+
+    /// Deploys from what really stands.
+    pub(crate) async fn refreshed(&self, deployment: Deployment) -> Report {
+        let heads = self.history().await.heads().await.expect("heads");
+        let sites: Vec<OwnedSite> = heads.sites.values().cloned().collect();
+        let (heads, _) = observe(&self.registry, &self.name, sites).await.compare(&heads);
+        let plan = self.plan_from(deployment, &heads, &Only::All);
+        self.carry_out(&plan).await
+    }
+
+    /// What is other on a target than it was made.
+    pub(crate) async fn drift(&self, target: &str, deployment: Deployment) -> Vec<String> {
+        let target = Name::new(target).expect("a name");
+        let site = deployment.infrastructure.targets[&target].clone();
+        let site = OwnedSite { target: site, network: None, location: None };
+        let observation = observe(&self.registry, &self.name, [site]).await;
+        let seen = observation.targets[&target].as_ref().expect("it answers");
+        seen.iter().flat_map(|observed| observed.drift.clone()).collect()
+    }
+
+    fn plan_from(&self, deployment: Deployment, heads: &Heads, only: &Only) -> Plan {
         let staged = resolve(deployment, &self.registry)
             .then(|resolved| place(resolved, &heads.assignments, &self.registry))
             .then(|placed| connect(placed, &self.registry))
             .then(|connected| compile(connected, &self.registry, None));
-        plan(&staged.value, &heads, &self.registry, only)
+        plan(&staged.value, heads, &self.registry, only)
     }
 
     pub(crate) async fn carry_out(&self, plan: &Plan) -> Report {

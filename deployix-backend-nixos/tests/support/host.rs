@@ -42,6 +42,9 @@ pub(crate) fn flake(mut deployment: Deployment) -> BTreeMap<String, FileContent>
     files.filter_map(|(path, file)| Some((path.strip_prefix("rack1/")?.to_owned(), file))).collect()
 }
 
+/// Where that lies in this repository.
+pub(crate) const STAND_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/nixpkgs");
+
 /// A running host, removed when dropped.
 ///
 /// What it can do as a container (`shell`, `copy`, `wait_for`) it can do here.
@@ -59,10 +62,7 @@ impl Host {
         let folder = tempfile::tempdir().expect("a folder");
         let machine = tempfile::tempdir().expect("a folder");
         let nixpkgs = machine.path().join("opt/nixpkgs");
-        copy_folder(
-            Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/nixpkgs")),
-            &nixpkgs,
-        );
+        copy_folder(Path::new(STAND_IN), &nixpkgs);
         let key = folder.path().join("key");
         let made = Command::new("ssh-keygen")
             .args(["-q", "-t", "ed25519", "-N", "", "-C", "deployix-test", "-f"])
@@ -140,6 +140,23 @@ impl Host {
         self.shell(&format!("systemctl show -p {what} {unit}"))
     }
 
+    /// Makes it run a system of its own that has nothing to do with any deployment.
+    pub(crate) fn install(&self) {
+        let system = "nixpkgs.lib.nixosSystem { modules = [ { networking.hostName = \"installed\"; \
+                      networking.firewall.enable = true; nixpkgs.hostPlatform = \"x86_64-linux\"; } ]; }";
+        let flake = format!(
+            "{{ inputs.nixpkgs.url = \"{NIXPKGS}\"; \
+             outputs = {{ nixpkgs, ... }}: {{ nixosConfigurations.installed = {system}; }}; }}"
+        );
+        let flake = FileContent::plain(flake);
+        self.put(&BTreeMap::from([("flake.nix".to_owned(), flake)]), "/srv/installed");
+        let system = self.build_system("/srv/installed", "installed");
+        self.shell(&format!(
+            "nix-env --profile /nix/var/nix/profiles/system --set {system} && \
+             {system}/bin/switch-to-configuration switch"
+        ));
+    }
+
     /// Builds a machine of a flake on the host and gives its path in the store.
     pub(crate) fn build_system(&self, flake: &str, machine: &str) -> String {
         self.build(flake, &format!("nixosConfigurations.{machine}.config.system.build.toplevel"))
@@ -160,7 +177,7 @@ impl std::ops::Deref for Host {
     }
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder");
     for entry in std::fs::read_dir(from).expect("a folder") {
         let entry = entry.expect("an entry");

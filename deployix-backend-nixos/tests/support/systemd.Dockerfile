@@ -7,7 +7,7 @@ RUN find /etc/apt -name '*.list' -o -name '*.sources' | xargs sed -i 's/bookworm
       curl dbus git iproute2 nftables nix-bin openssh-server postgresql procps python3-psycopg2 systemd systemd-sysv \
  && systemctl mask systemd-udevd.service systemd-udevd-kernel.socket systemd-udevd-control.socket \
       systemd-logind.service getty.target console-getty.service getty@.service \
-      postgresql.service \
+      postgresql.service e2scrub_reap.service \
  && mkdir -p /etc/nix /nix/store /nix/var/nix/profiles/per-user \
  && printf '%s\n' 'experimental-features = nix-command flakes' 'sandbox = false' 'build-users-group =' 'substituters =' \
       > /etc/nix/nix.conf \
