@@ -19,6 +19,7 @@ use host::{Host, flake, witness};
 use support::{deployment, functionality, machine, name};
 
 const UNITS: &str = "/etc/systemd/system.attached";
+const WEB: &str = "$(systemctl show -p MainPID --value web.service)";
 
 fn profile(name: &str, service: ServiceBuilder) -> FunctionalitySpec<Arc<dyn Service>> {
     functionality(name, service)
@@ -55,6 +56,11 @@ fn built(host: &Host, files: &BTreeMap<String, FileContent>, name: &str) -> Stri
     host.build("/srv/flake", &format!("packages.x86_64-linux.{name}"))
 }
 
+/// Succeeds where `web` runs this version.
+fn version(version: u32) -> String {
+    format!("tr '\\0' '\\n' < /proc/{WEB}/environ | grep -x VERSION={version}")
+}
+
 /// What the script told, and how it ended.
 fn change(host: &Host, arguments: &str) -> (Option<i32>, String) {
     let Output { status, stderr, .. } = host.run(&format!("sh /opt/deployix/host.sh {arguments}"));
@@ -72,7 +78,7 @@ fn traces(host: &Host, name: &str) -> String {
     host.shell(&format!(
         "find /etc -lname '*deployix*'; find {UNITS} /nix/var/nix/profiles/deployix \
          /run/deployix-hosts /run/deployix-profiles 2> /dev/null | grep -w {name}; \
-         systemctl list-units --all --no-legend '{name}*' '*firewall-{name}*'; \
+         systemctl list-units --all --no-legend '{name}*' 'deployix-*-{name}*' | grep -v not-found; \
          nft list ruleset | grep -w deployix-{name}; true"
     ))
 }
@@ -86,8 +92,13 @@ fn one_functionality_is_changed_while_the_other_and_the_system_keep_running() {
             .and_then(|web| web.upstream("api.zalora.com"))
             .expect("names");
         let api = profile("api", witness("api", 3001, "1")).fqdn("api.zalora.com").expect("a name");
-        let base = functionality("base", witness("base", 3002, base));
+        // The second version of the system has another /etc/hosts.
+        let upstream = if base == "2" { "web.zalora.com" } else { "client.zalora.com" };
+        let base =
+            functionality("base", witness("base", 3002, base)).upstream(upstream).expect("a name");
         let client = functionality("client", ServiceSpec::builder(["sleep", "infinity"]))
+            .fqdn("client.zalora.com")
+            .expect("a name")
             .upstream("web.zalora.com")
             .expect("a name");
         let targets = ["rack1", "rack2"].map(|target| {
@@ -118,9 +129,9 @@ fn one_functionality_is_changed_while_the_other_and_the_system_keep_running() {
     }
     assert_eq!(host.shell("cat /etc/web.conf"), "x\n");
     // The name of the upstream, and the machine's own, in the service alone.
-    let hosts =
-        host.shell("cat /proc/$(systemctl show -p MainPID --value web.service)/root/etc/hosts");
-    assert!(hosts.starts_with("127.0.0.1 api.zalora.com\n127.0.0.1 localhost\n"), "{hosts}");
+    let hosts = || host.shell(&format!("nsenter --target {WEB} --mount cat /etc/hosts"));
+    let seen = hosts();
+    assert!(seen.starts_with("127.0.0.1 api.zalora.com\n127.0.0.1 localhost\n"), "{seen}");
     host.shell("! grep api.zalora.com /etc/hosts");
     // The declared consumer is let in, also after the packet filter was loaded anew.
     let rules = "nft list chain inet nixos-fw deployix-web | grep 'ip saddr 10.0.0.2 tcp dport 3000 accept' && \
@@ -147,10 +158,13 @@ fn one_functionality_is_changed_while_the_other_and_the_system_keep_running() {
     assert_eq!(host.running("web.service"), before[0]);
     assert_eq!(host.running("api.service"), before[1]);
     host.wait_for(rules);
+    let seen = hosts();
+    let machine = "127.0.0.1 localhost\n::1 localhost\n127.0.0.2 rack1\n127.0.0.1 web.zalora.com\n";
+    assert_eq!(seen.trim_end(), format!("127.0.0.1 api.zalora.com\n{machine}").trim_end());
 
     done(&host, "rollback zalora web 1");
     assert_eq!(host.shell("readlink -f /nix/var/nix/profiles/deployix/zalora/web").trim(), first);
-    host.shell("tr '\\0' '\\n' < /proc/$(systemctl show -p MainPID --value web.service)/environ | grep -x VERSION=1");
+    host.shell(&version(1));
     assert_eq!(host.running("api.service"), before[1]);
 
     done(&host, "remove zalora web");
@@ -171,7 +185,10 @@ fn a_version_that_does_not_start_leaves_the_one_before_running() {
     let path = built(&host, &alone("web", broken()), "web");
     let (status, told) = change(&host, &format!("deploy zalora web {path}"));
     assert_eq!(status, Some(1), "{told}");
-    assert!(told.contains("web.service does not run: Result=exit-code ExecMainStatus=7"), "{told}");
+    assert!(
+        told.contains("web.service does not run: Result=exit-code NRestarts=1 ExecMainStatus=7"),
+        "{told}"
+    );
     assert!(told.contains("| no spice today"), "{told}");
     assert_eq!(traces(&host, "web"), "");
 
@@ -236,7 +253,7 @@ fn on_demand_and_periodic_functionalities_are_profiles_too_and_come_back_after_a
     done(&host, &format!("deploy zalora web {first}"));
     host.shell("! systemctl is-active --quiet web.service");
     assert_eq!(host.shell("curl --silent --max-time 20 http://127.0.0.1:3000/"), "ok");
-    let periodic = ServiceSpec::builder(["touch", "/var/lib/tick/tock"])
+    let periodic = ServiceSpec::builder(["sh", "-c", "echo > /var/lib/tick/tock"])
         .state("/var/lib/tick")
         .schedule("every minute");
     let tick = built(&host, &alone("tick", periodic), "tick");
@@ -248,7 +265,7 @@ fn on_demand_and_periodic_functionalities_are_profiles_too_and_come_back_after_a
     done(&host, &format!("deploy zalora web {second}"));
     host.shell("! systemctl is-active --quiet web.service && systemctl is-active web.socket");
     assert_eq!(host.shell("curl --silent --max-time 20 http://127.0.0.1:3000/"), "ok");
-    host.shell("tr '\\0' '\\n' < /proc/$(systemctl show -p MainPID --value web.service)/environ | grep -x VERSION=2");
+    host.shell(&version(2));
 
     // /run is empty after a boot, and so is /tmp; users may have been removed by a system.
     host.restart();
