@@ -147,6 +147,7 @@ fn one_functionality_is_changed_while_the_other_and_the_system_keep_running() {
     assert_ne!(host.running("web.service"), before[0]);
     assert_eq!(host.running("api.service"), before[1]);
     assert_eq!(host.running("base.service"), before[2]);
+    host.shell("! journalctl --no-pager | grep -E 'system.attached.*(Unknown|ignoring)'");
     // The same once more changes nothing.
     let before = ["web", "api", "base"].map(|unit| host.running(&format!("{unit}.service")));
     done(&host, &format!("deploy zalora web {second}"));
@@ -199,6 +200,20 @@ fn a_version_that_does_not_start_leaves_the_one_before_running() {
     assert!(told.ends_with("zalora/web: generation 1 runs again\n"), "{told}");
     host.shell("systemctl is-active web.service && grep -x x /opt/web/kept");
     assert_eq!(host.shell("ls /nix/var/nix/profiles/deployix/zalora"), "web\nweb-1-link\n");
+
+    // One change at a time: here something else holds the lock.
+    let output = host.run(&format!(
+        "DEPLOYIX_LOCK_WITHIN=1 flock /run/deployix-profiles.lock \
+         sh /opt/deployix/host.sh deploy zalora web {path}"
+    ));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{told}");
+    assert!(told.ends_with("another change of this machine is still under way\n"), "{told}");
+    // Where a change was cut short nobody knows what runs, so it is started anew.
+    let before = host.running("web.service");
+    host.shell(": > /run/deployix-profiles/zalora/web.changing");
+    done(&host, &format!("deploy zalora web {good}"));
+    assert_ne!(host.running("web.service"), before);
 
     // A probe that never succeeds is as bad.
     let never = sleeper("3")
