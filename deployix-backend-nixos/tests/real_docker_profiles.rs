@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use deployix_backend_nixos::{HOST_SCRIPT, NixosDeploy, NixosFunctionality, NixosTarget};
 use deployix_core::spec::{
-    FileContent, FunctionalitySpec, Network, Service, ServiceBuilder, ServiceSpec, Target,
+    FileContent, FunctionalitySpec, Group, Network, Service, ServiceBuilder, ServiceSpec, Target,
 };
 use host::{Host, flake, witness};
 use support::{deployment, functionality, machine, name};
@@ -138,6 +138,10 @@ fn one_functionality_is_changed_while_the_other_and_the_system_keep_running() {
                  nft list chain inet nixos-fw input-allow | grep -c 'jump deployix-web'";
     assert!(host.shell(rules).ends_with("\n1\n"));
     host.shell("systemctl reload nftables.service");
+    host.wait_for(rules);
+    host.shell("systemctl stop nftables.service && systemctl start deployix-firewall-web.service");
+    host.shell("journalctl --unit deployix-firewall-web.service | grep 'nothing is opened or closed for web'");
+    host.shell("systemctl start nftables.service");
     host.wait_for(rules);
 
     let before = ["web", "api", "base"].map(|unit| host.running(&format!("{unit}.service")));
@@ -303,4 +307,41 @@ fn witness_on_demand(version: &str) -> ServiceBuilder {
         .env("VERSION", version)
         .endpoint("http", 3000)
         .on_demand()
+}
+
+#[test]
+fn of_a_group_only_the_members_that_changed_are_restarted() {
+    let host = host("group");
+    let member = |version: &str| {
+        let service = ServiceSpec::builder(["sleep", "infinity"]).env("VERSION", version);
+        service.build().expect("a service")
+    };
+    let pair = |members: &[(&str, &str)]| {
+        let group = members
+            .iter()
+            .try_fold(Group::new(), |group, (name, version)| group.member(name, member(version)));
+        let group: Arc<dyn Service> = Arc::new(group.expect("names"));
+        let pair = FunctionalitySpec::new("pair", group).expect("a name");
+        built(&host, &flake(deployment([pair], [shared()])), "pair")
+    };
+    let first = pair(&[("one", "1"), ("two", "1")]);
+    done(&host, &format!("deploy zalora pair {first}"));
+    let (one, two) = (host.running("pair-one.service"), host.running("pair-two.service"));
+
+    let second = pair(&[("one", "1"), ("three", "1"), ("two", "2")]);
+    let told = done(&host, &format!("deploy zalora pair {second}"));
+    assert!(told.contains("restarting pair-two.service\n"), "{told}");
+    assert_eq!(host.running("pair-one.service"), one);
+    assert_ne!(host.running("pair-two.service"), two);
+    host.shell("systemctl is-active pair.target pair-three.service");
+
+    let third = pair(&[("one", "1"), ("three", "1")]);
+    let told = done(&host, &format!("deploy zalora pair {third}"));
+    assert!(told.contains("stopping pair-two.service\n"), "{told}");
+    assert_eq!(host.running("pair-one.service"), one);
+    host.shell("! systemctl cat pair-two.service");
+    // Stopping the group stops its members, as in a system.
+    host.shell("systemctl stop pair.target && ! systemctl is-active pair-one.service");
+    done(&host, "remove zalora pair");
+    assert_eq!(traces(&host, "pair"), "");
 }

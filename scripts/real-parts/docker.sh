@@ -16,6 +16,8 @@ up() {
     engine
     compose
     image
+    # Some containers are reached as machines are.
+    have ssh || apt_install openssh-client
 }
 
 # What `up` started is named in the file $started: `systemd`, or the process id of a dockerd.
