@@ -87,6 +87,7 @@ let
       [Service]
       Type=oneshot
       RemainAfterExit=true
+      ExecCondition=/bin/sh ${firewall} is-there ${name}
       ExecStart=/bin/sh ${firewall} open ${name} ${file "rules.nft" [ rules ]}
       ExecReload=/bin/sh ${firewall} open ${name} ${file "rules.nft" [ rules ]}
       ExecStop=/bin/sh ${firewall} close ${name}
