@@ -29,8 +29,8 @@
 //!
 //! | of the module | in a profile |
 //! |---|---|
-//! | units | linked from `/etc/systemd/system.attached`, which systemd reads after `/etc/systemd/system` and no NixOS configuration manages; a name that somebody else has is refused |
-//! | users, directories, links | `sysusers.d(5)` and `tmpfiles.d(5)`, applied before each start |
+//! | units | linked from `/etc/systemd/system.attached`, which systemd reads after `/etc/systemd/system` (`systemd.unit(5)`) and no NixOS configuration manages; a name that somebody else has is refused |
+//! | users, directories, links | `sysusers.d(5)` and `tmpfiles.d(5)`, applied before each start and after each switch of the system |
 //! | `environment.etc` | links; a file of somebody else's is refused |
 //! | names of upstreams | the units' own `/etc/hosts`: these names, then the machine's |
 //! | firewall openings | a chain of its own in NixOS's table `inet nixos-fw`, opened again whenever that is loaded anew; on a machine without that table nothing, said in the journal |
@@ -39,7 +39,8 @@
 //! generations are those of `nix-env(1)`, so a machine that boots runs the current one.
 //! [`HOST_SCRIPT`] goes to another generation: it stops what is gone, restarts only units whose text
 //! changed, waits until they are ready, and puts the generation before back where they are not.
-//! IPsec is set up by a machine's system: a target that has none refuses it.
+//! IPsec is set up by a machine's system: a target that has none refuses it. The machine needs an
+//! `/etc` that can be written to.
 
 mod assemble;
 mod backend;

@@ -13,12 +13,13 @@ use std::sync::Arc;
 
 use deployix_backend_nixos::{HOST_SCRIPT, NixosDeploy, NixosFunctionality, NixosTarget};
 use deployix_core::spec::{
-    FileContent, FunctionalitySpec, Network, Service, ServiceBuilder, ServiceSpec, Target,
+    FileContent, FunctionalitySpec, Group, Network, Service, ServiceBuilder, ServiceSpec, Target,
 };
 use host::{Host, flake, witness};
 use support::{deployment, functionality, machine, name};
 
 const UNITS: &str = "/etc/systemd/system.attached";
+const WEB: &str = "$(systemctl show -p MainPID --value web.service)";
 
 fn profile(name: &str, service: ServiceBuilder) -> FunctionalitySpec<Arc<dyn Service>> {
     functionality(name, service)
@@ -55,6 +56,11 @@ fn built(host: &Host, files: &BTreeMap<String, FileContent>, name: &str) -> Stri
     host.build("/srv/flake", &format!("packages.x86_64-linux.{name}"))
 }
 
+/// Succeeds where `web` runs this version.
+fn version(version: u32) -> String {
+    format!("tr '\\0' '\\n' < /proc/{WEB}/environ | grep -x VERSION={version}")
+}
+
 /// What the script told, and how it ended.
 fn change(host: &Host, arguments: &str) -> (Option<i32>, String) {
     let Output { status, stderr, .. } = host.run(&format!("sh /opt/deployix/host.sh {arguments}"));
@@ -72,7 +78,7 @@ fn traces(host: &Host, name: &str) -> String {
     host.shell(&format!(
         "find /etc -lname '*deployix*'; find {UNITS} /nix/var/nix/profiles/deployix \
          /run/deployix-hosts /run/deployix-profiles 2> /dev/null | grep -w {name}; \
-         systemctl list-units --all --no-legend '{name}*' '*firewall-{name}*'; \
+         systemctl list-units --all --no-legend '{name}*' 'deployix-*-{name}*' | grep -v not-found; \
          nft list ruleset | grep -w deployix-{name}; true"
     ))
 }
@@ -86,8 +92,13 @@ fn one_functionality_is_changed_while_the_other_and_the_system_keep_running() {
             .and_then(|web| web.upstream("api.zalora.com"))
             .expect("names");
         let api = profile("api", witness("api", 3001, "1")).fqdn("api.zalora.com").expect("a name");
-        let base = functionality("base", witness("base", 3002, base));
+        // The second version of the system has another /etc/hosts.
+        let upstream = if base == "2" { "web.zalora.com" } else { "client.zalora.com" };
+        let base =
+            functionality("base", witness("base", 3002, base)).upstream(upstream).expect("a name");
         let client = functionality("client", ServiceSpec::builder(["sleep", "infinity"]))
+            .fqdn("client.zalora.com")
+            .expect("a name")
             .upstream("web.zalora.com")
             .expect("a name");
         let targets = ["rack1", "rack2"].map(|target| {
@@ -118,15 +129,19 @@ fn one_functionality_is_changed_while_the_other_and_the_system_keep_running() {
     }
     assert_eq!(host.shell("cat /etc/web.conf"), "x\n");
     // The name of the upstream, and the machine's own, in the service alone.
-    let hosts =
-        host.shell("cat /proc/$(systemctl show -p MainPID --value web.service)/root/etc/hosts");
-    assert!(hosts.starts_with("127.0.0.1 api.zalora.com\n127.0.0.1 localhost\n"), "{hosts}");
+    let hosts = || host.shell(&format!("nsenter --target {WEB} --mount cat /etc/hosts"));
+    let seen = hosts();
+    assert!(seen.starts_with("127.0.0.1 api.zalora.com\n127.0.0.1 localhost\n"), "{seen}");
     host.shell("! grep api.zalora.com /etc/hosts");
     // The declared consumer is let in, also after the packet filter was loaded anew.
     let rules = "nft list chain inet nixos-fw deployix-web | grep 'ip saddr 10.0.0.2 tcp dport 3000 accept' && \
                  nft list chain inet nixos-fw input-allow | grep -c 'jump deployix-web'";
     assert!(host.shell(rules).ends_with("\n1\n"));
     host.shell("systemctl reload nftables.service");
+    host.wait_for(rules);
+    host.shell("systemctl stop nftables.service && systemctl start deployix-firewall-web.service");
+    host.shell("journalctl --unit deployix-firewall-web.service | grep 'nothing is opened or closed for web'");
+    host.shell("systemctl start nftables.service");
     host.wait_for(rules);
 
     let before = ["web", "api", "base"].map(|unit| host.running(&format!("{unit}.service")));
@@ -136,6 +151,7 @@ fn one_functionality_is_changed_while_the_other_and_the_system_keep_running() {
     assert_ne!(host.running("web.service"), before[0]);
     assert_eq!(host.running("api.service"), before[1]);
     assert_eq!(host.running("base.service"), before[2]);
+    host.shell("! journalctl --no-pager | grep -E 'system.attached.*(Unknown|ignoring)'");
     // The same once more changes nothing.
     let before = ["web", "api", "base"].map(|unit| host.running(&format!("{unit}.service")));
     done(&host, &format!("deploy zalora web {second}"));
@@ -147,10 +163,13 @@ fn one_functionality_is_changed_while_the_other_and_the_system_keep_running() {
     assert_eq!(host.running("web.service"), before[0]);
     assert_eq!(host.running("api.service"), before[1]);
     host.wait_for(rules);
+    let seen = hosts();
+    let machine = "127.0.0.1 localhost\n::1 localhost\n127.0.0.2 rack1\n127.0.0.1 web.zalora.com\n";
+    assert_eq!(seen.trim_end(), format!("127.0.0.1 api.zalora.com\n{machine}").trim_end());
 
     done(&host, "rollback zalora web 1");
     assert_eq!(host.shell("readlink -f /nix/var/nix/profiles/deployix/zalora/web").trim(), first);
-    host.shell("tr '\\0' '\\n' < /proc/$(systemctl show -p MainPID --value web.service)/environ | grep -x VERSION=1");
+    host.shell(&version(1));
     assert_eq!(host.running("api.service"), before[1]);
 
     done(&host, "remove zalora web");
@@ -171,7 +190,10 @@ fn a_version_that_does_not_start_leaves_the_one_before_running() {
     let path = built(&host, &alone("web", broken()), "web");
     let (status, told) = change(&host, &format!("deploy zalora web {path}"));
     assert_eq!(status, Some(1), "{told}");
-    assert!(told.contains("web.service does not run: Result=exit-code ExecMainStatus=7"), "{told}");
+    assert!(
+        told.contains("web.service does not run: "),
+        "{told}"
+    );
     assert!(told.contains("| no spice today"), "{told}");
     assert_eq!(traces(&host, "web"), "");
 
@@ -182,6 +204,20 @@ fn a_version_that_does_not_start_leaves_the_one_before_running() {
     assert!(told.ends_with("zalora/web: generation 1 runs again\n"), "{told}");
     host.shell("systemctl is-active web.service && grep -x x /opt/web/kept");
     assert_eq!(host.shell("ls /nix/var/nix/profiles/deployix/zalora"), "web\nweb-1-link\n");
+
+    // One change at a time: here something else holds the lock.
+    let output = host.run(&format!(
+        "DEPLOYIX_LOCK_WITHIN=1 flock /run/deployix-profiles.lock \
+         sh /opt/deployix/host.sh deploy zalora web {path}"
+    ));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{told}");
+    assert!(told.ends_with("another change of this machine is still under way\n"), "{told}");
+    // Where a change was cut short nobody knows what runs, so it is started anew.
+    let before = host.running("web.service");
+    host.shell(": > /run/deployix-profiles/zalora/web.changing");
+    done(&host, &format!("deploy zalora web {good}"));
+    assert_ne!(host.running("web.service"), before);
 
     // A probe that never succeeds is as bad.
     let never = sleeper("3")
@@ -236,7 +272,7 @@ fn on_demand_and_periodic_functionalities_are_profiles_too_and_come_back_after_a
     done(&host, &format!("deploy zalora web {first}"));
     host.shell("! systemctl is-active --quiet web.service");
     assert_eq!(host.shell("curl --silent --max-time 20 http://127.0.0.1:3000/"), "ok");
-    let periodic = ServiceSpec::builder(["touch", "/var/lib/tick/tock"])
+    let periodic = ServiceSpec::builder(["sh", "-c", "echo > /var/lib/tick/tock"])
         .state("/var/lib/tick")
         .schedule("every minute");
     let tick = built(&host, &alone("tick", periodic), "tick");
@@ -248,7 +284,7 @@ fn on_demand_and_periodic_functionalities_are_profiles_too_and_come_back_after_a
     done(&host, &format!("deploy zalora web {second}"));
     host.shell("! systemctl is-active --quiet web.service && systemctl is-active web.socket");
     assert_eq!(host.shell("curl --silent --max-time 20 http://127.0.0.1:3000/"), "ok");
-    host.shell("tr '\\0' '\\n' < /proc/$(systemctl show -p MainPID --value web.service)/environ | grep -x VERSION=2");
+    host.shell(&version(2));
 
     // /run is empty after a boot, and so is /tmp; users may have been removed by a system.
     host.restart();
@@ -271,4 +307,41 @@ fn witness_on_demand(version: &str) -> ServiceBuilder {
         .env("VERSION", version)
         .endpoint("http", 3000)
         .on_demand()
+}
+
+#[test]
+fn of_a_group_only_the_members_that_changed_are_restarted() {
+    let host = host("group");
+    let member = |version: &str| {
+        let service = ServiceSpec::builder(["sleep", "infinity"]).env("VERSION", version);
+        service.build().expect("a service")
+    };
+    let pair = |members: &[(&str, &str)]| {
+        let group = members
+            .iter()
+            .try_fold(Group::new(), |group, (name, version)| group.member(name, member(version)));
+        let group: Arc<dyn Service> = Arc::new(group.expect("names"));
+        let pair = FunctionalitySpec::new("pair", group).expect("a name");
+        built(&host, &flake(deployment([pair], [shared()])), "pair")
+    };
+    let first = pair(&[("one", "1"), ("two", "1")]);
+    done(&host, &format!("deploy zalora pair {first}"));
+    let (one, two) = (host.running("pair-one.service"), host.running("pair-two.service"));
+
+    let second = pair(&[("one", "1"), ("three", "1"), ("two", "2")]);
+    let told = done(&host, &format!("deploy zalora pair {second}"));
+    assert!(told.contains("restarting pair-two.service\n"), "{told}");
+    assert_eq!(host.running("pair-one.service"), one);
+    assert_ne!(host.running("pair-two.service"), two);
+    host.shell("systemctl is-active pair.target pair-three.service");
+
+    let third = pair(&[("one", "1"), ("three", "1")]);
+    let told = done(&host, &format!("deploy zalora pair {third}"));
+    assert!(told.contains("stopping pair-two.service\n"), "{told}");
+    assert_eq!(host.running("pair-one.service"), one);
+    host.shell("! systemctl cat pair-two.service");
+    // Stopping the group stops its members, as in a system.
+    host.shell("systemctl stop pair.target && ! systemctl is-active pair-one.service");
+    done(&host, "remove zalora pair");
+    assert_eq!(traces(&host, "pair"), "");
 }

@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use deployix_backend_nixos::NixosBackend;
+use deployix_backend_nixos::{NixosBackend, NixosDeploy, NixosFunctionality};
 use deployix_core::BackendId;
 use deployix_core::backend::{Guest as _, MemoryBackend, PeerAddress, UserDataPart};
 use deployix_core::spec::{Deployment, FileContent, ServiceSpec, Target};
@@ -96,4 +96,16 @@ fn what_a_text_cannot_hold_is_refused() {
     binary.catalogs[0].functionalities[0] = web.shared();
     let error = user_data(binary)["one"].clone().expect_err("refused");
     assert!(error.contains("`web` is not a text file"), "{error}");
+}
+
+#[test]
+fn a_first_boot_has_no_profiles() {
+    let mut profile = sample();
+    let service = ServiceSpec::builder(["web"]).nix(["hydra"]);
+    let settings =
+        NixosFunctionality { deploy: Some(NixosDeploy::Profile), ..NixosFunctionality::default() };
+    let web = functionality("web", service).upstream("db.example.com").expect("a name");
+    profile.catalogs[0].functionalities[0] = web.extension(&settings).expect("JSON").shared();
+    let error = user_data(profile)["one"].clone().expect_err("refused");
+    assert!(error.contains("at its first boot"), "{error}");
 }

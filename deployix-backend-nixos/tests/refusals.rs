@@ -213,3 +213,11 @@ fn equal_specs_in_any_order_give_equal_bytes() {
     shuffled.catalogs[0].functionalities.reverse();
     assert_eq!(support::files(shuffled), files());
 }
+
+#[test]
+fn names_of_units_that_deployix_makes_are_refused() {
+    let name = "deployix-prepare-web";
+    let (_, errors) =
+        try_compile(deployment([functionality(name, service())], [machine("rack1", "10.0.0.1")]));
+    assert!(errors.join("\n").contains("would be one of Deployix's own"), "{errors:?}");
+}

@@ -72,6 +72,9 @@ const RESERVED_UNITS: [&str; 28] = [
     "timers",
 ];
 
+/// How the names of units begin that stand for more than one service.
+const OWN_UNITS: &str = "deployix-";
+
 /// What a module is written into.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Form<'a> {
@@ -188,9 +191,14 @@ pub(crate) fn compile(unit: &Unit<'_>, form: Form<'_>) -> Result<Module, Compile
         let text: Vec<Part> = openings.iter().flat_map(|opening| opening.rules()).collect();
         module.set(["networking", "firewall", "extraInputRules"], Expr::Str(text));
     }
-    let stems = unit_names(unit).into_iter().chain([unit.name.to_string()]);
-    for stem in
-        stems.filter(|stem| RESERVED_UNITS.contains(&stem.as_str()) || stem.starts_with("systemd-"))
+    let stems: Vec<String> = unit_names(unit).into_iter().chain([unit.name.to_string()]).collect();
+    for stem in stems.iter().filter(|stem| stem.starts_with(OWN_UNITS)) {
+        let message = format!("a systemd unit called `{stem}` would be one of Deployix's own");
+        reasons.push(Remark::new(["name"], message).remedy("choose another name"));
+    }
+    for stem in stems
+        .iter()
+        .filter(|stem| RESERVED_UNITS.contains(&stem.as_str()) || stem.starts_with("systemd-"))
     {
         let message = format!("NixOS itself has a systemd unit called `{stem}`");
         reasons.push(Remark::new(["name"], message).remedy("choose another name"));

@@ -163,7 +163,7 @@ activate() {
     systemctl daemon-reload
     # shellcheck disable=SC2086
     if [ -n "$gone" ]; then systemctl reset-failed -- $gone 2>/dev/null || true; fi
-    if ! sh "$self/preparation/prepare.sh" "$self/preparation"; then
+    if ! sh "$self/preparation/prepare.sh" "$self/preparation" >&2; then
         say "the machine could not be prepared"
         rm -f "$marker.changing"
         exit 1

@@ -24,10 +24,10 @@ let
   rules = own.networking.firewall.extraInputRules or "";
   etc = own.environment.etc or { };
 
-  # What has to be on the machine before a unit starts, put there by each unit itself: after a boot nobody else would.
+  # What has to be on the machine before a service starts.
   preparation = pkgs.runCommand "${name}-preparation" { } ''
     mkdir "$out"
-    ln -s ${file "prepare" [ (readFile ./prepare.sh) ]} "$out/prepare.sh"
+    ln -s ${file "prepare.sh" [ (readFile ./prepare.sh) ]} "$out/prepare.sh"
     ln -s ${file "name" (lines [ name ])} "$out/name"
     ln -s ${file "sysusers.conf" (concatMap
       (user: lines [ "g ${user} ${id user}" "u ${user} ${id user}:${id user} - /var/empty" ])
@@ -35,11 +35,29 @@ let
     ln -s ${file "tmpfiles.conf" (lines (own.systemd.tmpfiles.rules or [ ]))} "$out/tmpfiles.conf"
     ln -s ${file "hosts" (lines (map (address: "${address} ${toString hosts.${address}}") (attrNames hosts)))} "$out/hosts"
   '';
+  prepare = {
+    name = "deployix-prepare-${name}.service";
+    wantedBy = [ "multi-user.target" ];
+    text = ''
+      [Unit]
+      Description=What ${name} needs of its machine
+      StartLimitIntervalSec=0
+      [Service]
+      Type=oneshot
+      ExecStart=/bin/sh ${preparation}/prepare.sh ${preparation} ${toString services}
+      Restart=on-failure
+      RestartMode=direct
+      RestartSec=2s
+    '';
+  };
+  services = map (unit: "${unit}.service") (attrNames (own.systemd.services or { }));
   # NixOS's own /etc/hosts is part of its system and cannot be added to, and nscd would answer from that one.
   service = ''
-    [Service]
-    ExecStartPre=+/bin/sh ${preparation}/prepare.sh ${preparation}
+    [Unit]
+    Requires=${prepare.name}
+    After=${prepare.name}
     ${if hosts == { } then "" else ''
+      [Service]
       BindReadOnlyPaths=/run/deployix-hosts/${name}:/etc/hosts
       InaccessiblePaths=-/run/nscd
     ''}
@@ -69,6 +87,7 @@ let
       [Service]
       Type=oneshot
       RemainAfterExit=true
+      ExecCondition=/bin/sh ${firewall} is-there ${name}
       ExecStart=/bin/sh ${firewall} open ${name} ${file "rules.nft" [ rules ]}
       ExecReload=/bin/sh ${firewall} open ${name} ${file "rules.nft" [ rules ]}
       ExecStop=/bin/sh ${firewall} close ${name}
@@ -95,6 +114,6 @@ pkgs.runCommand "deployix-${name}" { } ''
   cp ${file "activate" [ (readFile ./activate.sh) ]} "$out/bin/activate"
   cp ${file "activate" [ (readFile ./activate.sh) ]} "$out/bin/deactivate"
   chmod 555 "$out/bin/activate" "$out/bin/deactivate"
-  ${concatStringsSep "" (map placed (units ++ (if rules == "" then [ ] else [ filter ])))}
+  ${concatStringsSep "" (map placed (units ++ [ prepare ] ++ (if rules == "" then [ ] else [ filter ])))}
   ${concatStringsSep "" (map linked (attrNames etc))}
 ''

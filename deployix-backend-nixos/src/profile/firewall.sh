@@ -1,5 +1,6 @@
 #!/bin/sh
-# Opens the machine's packet filter for one functionality, or closes it again: `open NAME RULES`, `close NAME`.
+# Opens the machine's packet filter for one functionality, or closes it again: `open NAME RULES`, `close NAME`;
+# `is-there NAME` tells whether there is one.
 #
 # The rules stand in a chain of their own, in the table that NixOS's firewall has where it is that of nftables (nixpkgs,
 # nixos/modules/services/networking/firewall-nftables.nix).
@@ -10,7 +11,7 @@ chain=deployix-$2
 
 if ! nft list chain "$table" input-allow >/dev/null 2>&1; then
     echo "this machine has no chain \`input-allow\` in a table \`$table\`: nothing is opened or closed for $2" >&2
-    exit 0
+    if [ "$1" = is-there ]; then exit 1; else exit 0; fi
 fi
 # Lines such as: jump deployix-web # handle 12
 jumps=$(nft --handle list chain "$table" input-allow | sed -n "s/^[[:space:]]*jump $chain # handle \([0-9]*\)\$/\1/p")
