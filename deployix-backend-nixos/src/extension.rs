@@ -12,7 +12,7 @@ use serde_json::Value;
 /// ```toml
 /// [target.rack1.extensions.nixos]
 /// system = "aarch64-linux"
-/// nixpkgs = "github:NixOS/nixpkgs/nixos-25.05"
+/// nixpkgs = "github:NixOS/nixpkgs/nixos-25.11"
 /// state-version = "25.05"
 /// modules = ["hardware-configuration.nix"]
 /// ```
@@ -24,7 +24,7 @@ pub struct NixosTarget {
     /// The NixOS release that the machine was first installed with, for data whose form depends on
     /// it; `25.05` unless said otherwise.
     pub state_version: String,
-    /// The flake that nixpkgs comes from; `github:NixOS/nixpkgs/nixos-25.05` unless said otherwise.
+    /// The flake that nixpkgs comes from; `github:NixOS/nixpkgs/nixos-25.11` unless said otherwise.
     pub nixpkgs: String,
     /// Further NixOS modules, by their path below the target's folder: hardware, boot loader, the
     /// way in.
@@ -36,7 +36,7 @@ impl Default for NixosTarget {
         Self {
             system: "x86_64-linux".to_owned(),
             state_version: "25.05".to_owned(),
-            nixpkgs: "github:NixOS/nixpkgs/nixos-25.05".to_owned(),
+            nixpkgs: "github:NixOS/nixpkgs/nixos-25.11".to_owned(),
             modules: Vec::new(),
         }
     }
@@ -58,6 +58,9 @@ impl Extension for NixosTarget {
 /// [functionality.builder.extensions.nixos]
 /// service-config = { RestrictNamespaces = false, SystemCallFilter = ["@system-service"] }
 /// ```
+///
+/// All other settings stay as they are; `systemd-analyze security builder.service` on the machine
+/// tells what is open then.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct NixosFunctionality {

@@ -189,6 +189,37 @@ fn flakes_evaluate_to_one_system_for_each_machine() {
         );
         assert_eq!(support::nix::evaluate(&text), Ok(machines));
     }
+    // A second opinion, where there is somebody to ask.
+    for folder in [sample(), sample_in(support::modular)] {
+        for (target, machine, file) in [
+            ("rack1", "rack1", "configuration.nix"),
+            ("rack2", "rack2", "configuration.nix"),
+            ("eu", "eu-1", "configuration-1.nix"),
+        ] {
+            let Some(systems) = folder.systems(target) else { return };
+            assert_same_units(
+                &folder.units(&format!("{target}/{file}")).expect("units"),
+                &systems[machine],
+            );
+        }
+    }
+}
+
+/// Whatever our own rendering of a unit says, that of nixpkgs says as well. Its packages are others,
+/// it adds variables of its own, and what wants a unit is a link.
+fn assert_same_units(ours: &BTreeMap<String, String>, nixpkgs: &support::nix::Units) {
+    for (name, ours) in ours {
+        let text = nixpkgs.get(name).and_then(Option::as_deref);
+        let theirs: BTreeSet<&str> =
+            text.unwrap_or_else(|| panic!("{name} is missing")).lines().collect();
+        let ours = ours.lines().filter(|line| {
+            let own = ["/nix/store/", "/usr/", "X-Restart-Triggers", "WantedBy=", "[Install]"];
+            !own.iter().any(|own| line.contains(own))
+        });
+        for line in ours {
+            assert!(theirs.contains(line), "{line} is not in {name}: {theirs:#?}");
+        }
+    }
 }
 
 #[test]

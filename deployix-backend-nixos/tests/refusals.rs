@@ -2,9 +2,11 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use deployix_backend_nixos::{NixosFunctionality, NixosTarget};
+use deployix_core::plan::Compiled;
 use deployix_core::spec::{
     CertificateAuthority, Deployment, FunctionalitySpec, Group, Service, ServiceBuilder,
     ServiceSpec, Template,
@@ -133,6 +135,47 @@ fn ids_that_meet_are_told_apart_and_told() {
             && text.contains(&format!("groups.{second}.gid = ")),
         "{text}"
     );
+}
+
+#[test]
+fn ten_thousand_users_of_one_target_have_ids_of_their_own() {
+    let functionalities =
+        (0..10_000).map(|n| functionality(&format!("f{n}"), service().user(&format!("u{n}"))));
+    let make = |functionalities: Vec<_>| {
+        let deployment = deployment(functionalities, [machine("rack1", "10.0.0.1")]);
+        let (compiled, errors) = try_compile(deployment);
+        assert_eq!(errors, [""; 0]);
+        compiled
+    };
+    let functionalities: Vec<_> = functionalities.collect();
+    let compiled = make(functionalities.clone());
+    let (files, target) = (compiled.files(), name("rack1"));
+    let text = |path: &str| {
+        let path = deployix_core::RelativePath::new(path).expect("a path");
+        let file = files.get(&(&target, &path)).expect("a file");
+        file.as_text().expect("text").to_owned()
+    };
+    let id = |text: &str, user: &str, key: &str| -> Option<u32> {
+        let (_, rest) = text.split_once(&format!("{user}.{key} = "))?;
+        rest.split([';', '\n']).next()?.trim_start_matches("lib.mkDefault ").parse().ok()
+    };
+    let configuration = text("configuration.nix");
+    let ids: BTreeSet<u32> = (0..10_000)
+        .map(|n| {
+            let own = || id(&text(&format!("modules/f{n}.nix")), &format!("groups.u{n}"), "gid");
+            id(&configuration, &format!("groups.u{n}"), "gid").or_else(own).expect("an id")
+        })
+        .collect();
+    assert_eq!(ids.len(), 10_000);
+    let remarks = |compiled: &Compiled| {
+        let remarks = &compiled.assembled()[&name("rack1")].remarks;
+        let of_ids = remarks.iter().filter(|remark| remark.message.contains("the same user id"));
+        of_ids.map(|remark| remark.message.clone()).collect::<Vec<_>>()
+    };
+    assert!(!remarks(&compiled).is_empty());
+    let reversed = make(functionalities.into_iter().rev().collect());
+    assert_eq!(remarks(&reversed), remarks(&compiled));
+    assert!(reversed.files() == files);
 }
 
 #[test]
