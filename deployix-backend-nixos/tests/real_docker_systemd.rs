@@ -15,7 +15,7 @@ use deployix_core::spec::{
 };
 use serde_json::Value;
 use support::nix::Folder;
-use support::{deployment, functionality, machine};
+use support::{Spec, deployment, functionality, machine};
 
 const HOSTILE: [&str; 22] = [
     "",
@@ -128,8 +128,6 @@ fn a_service_is_started_exactly_as_it_was_described() {
 fn a_modular_service_is_started_exactly_as_it_was_described() {
     assert_started_as_described("modular", support::modular);
 }
-
-type Spec = FunctionalitySpec<Arc<dyn Service>>;
 
 fn assert_started_as_described(what: &str, in_style: fn(Spec) -> Spec) {
     let long = "x%$\"".repeat(25_000);

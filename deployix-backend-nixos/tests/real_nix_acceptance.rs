@@ -12,7 +12,7 @@ use deployix_core::Name;
 use deployix_core::backend::{Unit, Via};
 use deployix_core::spec::{Deployment, FileBody, Part, Probe, Protocol, ServiceSpec, Template};
 use serde_json::{Value, json};
-use support::nix::Folder;
+use support::nix::{Folder, parse};
 
 #[test]
 fn the_example_evaluates_to_what_its_specs_ask_for() {
@@ -24,6 +24,22 @@ fn every_field_evaluates_to_what_it_asks_for() {
     let fields = assert_as_asked(support::everything, 4);
     // All that a service has but what is different elsewhere, which is applied before.
     assert_eq!(fields.len(), 13, "{fields:?}");
+}
+
+#[test]
+fn everything_that_is_compiled_parses() {
+    let mut parsed = 0;
+    for load in [support::example, support::everything] {
+        let folder = support::folder(load());
+        for path in support::files(load()).into_keys().filter(|path| path.ends_with(".nix")) {
+            if let Err(error) = parse(&folder.path(&path)) {
+                panic!("{path}: {error}");
+            }
+            parsed += 1;
+        }
+    }
+    // Modules, configurations (one more for a pool), flakes and tests.
+    assert_eq!(parsed, (5 + 6 + 4 + 4) + (4 + 2 + 2 + 2));
 }
 
 /// Gives the fields that were asked for.

@@ -8,19 +8,14 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
-use std::sync::Arc;
 
-use deployix_core::spec::{
-    FileContent, FunctionalitySpec, Service, ServiceBuilder, ServiceSpec, Template,
-};
+use deployix_core::spec::{FileContent, ServiceBuilder, ServiceSpec, Template};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use support::nix::Folder;
-use support::{deployment, functionality, machine};
-
-type Spec = FunctionalitySpec<Arc<dyn Service>>;
+use support::{Spec, deployment, functionality, machine};
 
 fn sample() -> Folder {
     sample_in(|functionality| functionality)

@@ -28,6 +28,9 @@ pub(crate) fn name(text: &str) -> Name {
     Name::new(text).expect("a name")
 }
 
+/// A functionality that runs something.
+pub(crate) type Spec = FunctionalitySpec<Arc<dyn Service>>;
+
 /// A NixOS machine with a known address.
 pub(crate) fn machine(text: &str, address: &str) -> Target {
     let mut target = Target::machine(name(text), NixosBackend::new().backend_id().clone());
@@ -37,7 +40,7 @@ pub(crate) fn machine(text: &str, address: &str) -> Target {
 
 /// A deployment of these functionalities on these targets.
 pub(crate) fn deployment(
-    functionalities: impl IntoIterator<Item = FunctionalitySpec<Arc<dyn Service>>>,
+    functionalities: impl IntoIterator<Item = Spec>,
     targets: impl IntoIterator<Item = Target>,
 ) -> Deployment {
     let catalog: Catalog = functionalities.into_iter().map(FunctionalitySpec::shared).collect();
@@ -48,19 +51,13 @@ pub(crate) fn deployment(
 }
 
 /// A functionality that runs one service.
-pub(crate) fn functionality(
-    text: &str,
-    service: ServiceBuilder,
-) -> FunctionalitySpec<Arc<dyn Service>> {
+pub(crate) fn functionality(text: &str, service: ServiceBuilder) -> Spec {
     let service: Arc<dyn Service> = Arc::new(service.build().expect("a service"));
     FunctionalitySpec::new(text, service).expect("a name")
 }
 
 /// The same functionality, its units written down as modular services.
-pub(crate) fn modular(
-    functionality: FunctionalitySpec<Arc<dyn Service>>,
-) -> FunctionalitySpec<Arc<dyn Service>> {
-    let mut functionality = functionality;
+pub(crate) fn modular(mut functionality: Spec) -> Spec {
     let mut settings =
         functionality.extensions.get::<NixosFunctionality>().expect("settings").unwrap_or_default();
     settings.style = Style::Modular;

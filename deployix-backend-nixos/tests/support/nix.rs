@@ -38,6 +38,19 @@ fn run(expression: &str, options: &[&str]) -> Result<Value, String> {
     serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
 }
 
+/// Parses a file with `nix-instantiate`, and gives what is wrong with it.
+pub(crate) fn parse(file: &Path) -> Result<(), String> {
+    let output = Command::new("nix-instantiate")
+        .arg("--parse")
+        .arg(file)
+        .output()
+        .expect("nix-instantiate is needed by this test: run scripts/test, which installs it");
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
 /// Unit files by name; one that is only an override of systemd's own may have no text.
 pub(crate) type Units = BTreeMap<String, Option<String>>;
 
