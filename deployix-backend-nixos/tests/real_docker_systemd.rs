@@ -344,6 +344,30 @@ fn an_initializer_has_ended_before_the_start_and_runs_again_only_when_it_changed
     container.wait_for("grep -x 'started, done' /var/lib/job/events");
 }
 
+#[test]
+fn while_an_initializer_is_tried_again_its_service_waits() {
+    let service = |folder: &str| {
+        let first = format!(
+            "cd {folder}; test -e tried && touch initialized; touch tried; test -e initialized"
+        );
+        let start = format!("cd {folder} && test -e initialized && touch started && sleep 1000");
+        ServiceSpec::builder(["sh", "-c", &start]).initializer(["sh", "-c", &first]).state(folder)
+    };
+    let functionalities = [
+        functionality("web", service("/var/lib/web")),
+        functionality("job", service("/var/lib/job").schedule("yearly")),
+    ];
+    let files = support::files(deployment(functionalities, [machine("rack1", "10.0.0.1")]));
+    let container = Container::start("again");
+    install(&Folder::new(&files), &container);
+    container.shell("systemctl start --no-block web.service job.service");
+    for name in ["web", "job"] {
+        container.wait_for(&format!("test -e /var/lib/{name}/started"));
+        assert_eq!(shown(&container, &format!("{name}-initializer.service"), "NRestarts"), 1);
+        assert_eq!(shown(&container, &format!("{name}.service"), "NRestarts"), 0);
+    }
+}
+
 /// The example with everything on one machine, where one page is enough.
 fn example_on_one_machine() -> Deployment {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/hydra");
