@@ -42,6 +42,11 @@
 //! | what runs on a schedule | left to end by itself; the next run is the new one |
 //! | what a socket listens on | another socket; the old one closes |
 //!
+//! # Style
+//!
+//! [`Style`] says how units are written down: below `systemd`, or as modular services of NixOS 25.11
+//! and newer. What runs is the same.
+//!
 //! # Sandbox
 //!
 //! Services run in a sandbox that `systemd-analyze security` rates at most 3.0 ("OK").

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use deployix_backend_nixos::{NixosFunctionality, NixosTarget};
@@ -152,29 +152,33 @@ fn ten_thousand_users_of_one_target_have_ids_of_their_own() {
     let (files, target) = (compiled.files(), name("rack1"));
     let text = |path: &str| {
         let path = deployix_core::RelativePath::new(path).expect("a path");
-        let file = files.get(&(&target, &path)).expect("a file");
-        file.as_text().expect("text").to_owned()
+        files.get(&(&target, &path)).and_then(|file| file.as_text()).expect("text")
     };
-    let id = |text: &str, user: &str, key: &str| -> Option<u32> {
-        let (_, rest) = text.split_once(&format!("{user}.{key} = "))?;
-        rest.split([';', '\n']).next()?.trim_start_matches("lib.mkDefault ").parse().ok()
-    };
-    let configuration = text("configuration.nix");
-    let ids: BTreeSet<u32> = (0..10_000)
-        .map(|n| {
-            let own = || id(&text(&format!("modules/f{n}.nix")), &format!("groups.u{n}"), "gid");
-            id(&configuration, &format!("groups.u{n}"), "gid").or_else(own).expect("an id")
-        })
-        .collect();
-    assert_eq!(ids.len(), 10_000);
     let remarks = |compiled: &Compiled| {
         let remarks = &compiled.assembled()[&name("rack1")].remarks;
         let of_ids = remarks.iter().filter(|remark| remark.message.contains("the same user id"));
         of_ids.map(|remark| remark.message.clone()).collect::<Vec<_>>()
     };
-    assert!(!remarks(&compiled).is_empty());
+    let told = remarks(&compiled);
+    assert!(!told.is_empty());
+    let mut moved = BTreeMap::new();
+    for remark in &told {
+        let (_, rest) = remark.split_once(", so `").expect("who has another id");
+        let (user, rest) = rest.split_once("` has ").expect("an id");
+        let id = rest.split(' ').next().expect("an id");
+        assert!(text("configuration.nix").contains(&format!("{user}.gid = {id};")), "{remark}");
+        moved.insert(user, id.parse::<u32>().expect("a number"));
+    }
+    let own = |n: u32| {
+        let text = text(&format!("modules/f{n}.nix"));
+        let (_, rest) = text.split_once("gid = lib.mkDefault ").expect("an id");
+        rest.split(';').next().expect("an id").parse().expect("a number")
+    };
+    let id = |n: u32| moved.get(format!("u{n}").as_str()).copied().unwrap_or_else(|| own(n));
+    assert_eq!((0..10_000).map(id).collect::<BTreeSet<_>>().len(), 10_000);
+
     let reversed = make(functionalities.into_iter().rev().collect());
-    assert_eq!(remarks(&reversed), remarks(&compiled));
+    assert_eq!(remarks(&reversed), told);
     assert!(reversed.files() == files);
 }
 
