@@ -9,6 +9,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
+use deployix_backend_nixos::NixosFunctionality;
 use deployix_core::spec::{FileContent, ServiceBuilder, ServiceSpec, Template};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -292,6 +293,31 @@ fn users_have_the_ids_of_their_names_and_the_sandbox_can_be_loosened() {
     let database = &settings["systemd"]["services"]["hydra-db"]["serviceConfig"];
     assert_eq!(database["MemoryDenyWriteExecute"], true);
     assert_eq!(database["NoNewPrivileges"], true);
+}
+
+#[test]
+fn settings_of_its_owner_replace_any_of_ours_in_both_styles() {
+    let settings = NixosFunctionality {
+        service_config: [
+            ("ExecStart".to_owned(), json!("/bin/other")),
+            ("Restart".to_owned(), json!("on-failure")),
+        ]
+        .into(),
+        ..NixosFunctionality::default()
+    };
+    let job = || {
+        let job = ServiceSpec::builder(["true"]).schedule("hourly");
+        functionality("job", job).extension(&settings).expect("JSON")
+    };
+    for job in [job(), support::modular(job())] {
+        let files = support::files(deployment([job], [machine("rack1", "10.0.0.1")]));
+        let settings = Folder::new(&files).settings("rack1/configuration.nix").expect("evaluates");
+        let config = &settings["systemd"]["services"]["job"]["serviceConfig"];
+        assert_eq!(
+            (&config["ExecStart"], &config["Restart"]),
+            (&json!("/bin/other"), &json!("on-failure"))
+        );
+    }
 }
 
 #[test]
