@@ -251,7 +251,7 @@ fn sockets_listen_before_any_service_starts_and_no_order_is_declared() {
          printf '[Socket]\\nExecStartPre=sleep 2\\n' > /etc/systemd/system/web-http-3000.socket.d/slow.conf && \
          systemctl daemon-reload",
     );
-    container.shell("systemctl start multi-user.target");
+    container.reboot();
     container.wait_for("test -s /var/lib/client/answer");
     assert_eq!(container.shell("cat /var/lib/client/early /var/lib/client/answer"), "okok");
     assert_eq!(shown(&container, "client.service", "NRestarts"), 0);

@@ -38,6 +38,13 @@ impl Container {
         container
     }
 
+    /// Boots the machine anew.
+    pub(crate) fn reboot(&self) {
+        let status = Command::new("docker").args(["restart", &self.name]).output();
+        assert!(status.expect("docker runs").status.success());
+        self.wait_for("systemctl list-units > /dev/null");
+    }
+
     /// Copies a folder's content into the root folder.
     pub(crate) fn copy(&self, folder: &Path) {
         let mut tar = Command::new("tar")

@@ -110,6 +110,8 @@ impl Folder {
             eprintln!("DEPLOYIX_NIXPKGS is not set: no whole nixpkgs evaluates the flakes");
             return None;
         };
+        // A path of Nix does not end in a slash.
+        let nixpkgs = nixpkgs.trim_end_matches('/');
         let text = format!(
             "let lib = import ({nixpkgs} + \"/lib\"); \
              nixosSystem = system: import ({nixpkgs} + \"/nixos/lib/eval-config.nix\") \
