@@ -21,10 +21,11 @@ use crate::{assemble, guest, profile};
 
 /// Compiles functionalities to NixOS modules, and targets to flakes that import them.
 ///
-/// Below the folder of a target it writes `modules/<functionality>.nix`, `configuration.nix` and
-/// `flake.nix` with `nixosConfigurations.<target>`; a pool's machines are `<target>-0`,
-/// `<target>-1` and so on. A functionality that is deployed as a profile is a package of the flake
-/// instead, made by `profile/default.nix`. It is a [`Guest`] as well: then all of it is one text, which a machine
+/// Below the folder of a target it writes `modules/<functionality>.nix`, `configuration.nix`,
+/// `flake.nix` with `nixosConfigurations.<target>` and the VM test `tests/<target>.nix`; a pool's
+/// machines are `<target>-0`, `<target>-1` and so on. A functionality that is deployed as a profile
+/// is a package of the flake instead, made by `profile/default.nix`. It is a [`Guest`] as well:
+/// then all of it is one text, which a machine
 /// of another backend is told at its first boot.
 ///
 /// ```

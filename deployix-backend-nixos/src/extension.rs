@@ -13,7 +13,7 @@ use serde_json::Value;
 /// ```toml
 /// [target.rack1.extensions.nixos]
 /// system = "aarch64-linux"
-/// nixpkgs = "github:NixOS/nixpkgs/nixos-25.05"
+/// nixpkgs = "github:NixOS/nixpkgs/nixos-25.11"
 /// state-version = "25.05"
 /// modules = ["hardware-configuration.nix"]
 /// deploy = "system"
@@ -26,7 +26,7 @@ pub struct NixosTarget {
     /// The NixOS release that the machine was first installed with, for data whose form depends on
     /// it; `25.05` unless said otherwise.
     pub state_version: String,
-    /// The flake that nixpkgs comes from; `github:NixOS/nixpkgs/nixos-25.05` unless said otherwise.
+    /// The flake that nixpkgs comes from; `github:NixOS/nixpkgs/nixos-25.11` unless said otherwise.
     pub nixpkgs: String,
     /// Further NixOS modules, by their path below the target's folder: hardware, boot loader, the
     /// way in. A deploy takes them from below `/etc/nixos` of the machine, where the installation of
@@ -83,7 +83,7 @@ impl Default for NixosTarget {
         Self {
             system: "x86_64-linux".to_owned(),
             state_version: "25.05".to_owned(),
-            nixpkgs: "github:NixOS/nixpkgs/nixos-25.05".to_owned(),
+            nixpkgs: "github:NixOS/nixpkgs/nixos-25.11".to_owned(),
             modules: Vec::new(),
             build: Build::default(),
             confirm_within: CONFIRM_WITHIN,
@@ -108,6 +108,9 @@ impl Extension for NixosTarget {
 /// [functionality.builder.extensions.nixos]
 /// service-config = { RestrictNamespaces = false, SystemCallFilter = ["@system-service"] }
 /// ```
+///
+/// All other settings stay as they are; `systemd-analyze security builder.service` on the machine
+/// tells what is open then.
 ///
 /// A developer ships a service to a machine that others run things on, without evaluating or
 /// switching the whole of it:

@@ -5,9 +5,19 @@
 //! to remember anything.
 //!
 //! Ids lie in 0x70000000 ..= 0x77FFFFFF (1879048192 to 2013265919). systemd's list of ranges
-//! (<https://systemd.io/UIDS-GIDS>) leaves 1879048192 to 2147352575 to nobody: it is above the ids
-//! of containers (up to 1879048191), below the range of foreign images (from 2147352576), below
-//! 2^31, and above all that NixOS or a person gives out.
+//! (<https://systemd.io/UIDS-GIDS>) gives this one to nobody:
+//!
+//! | ids | are |
+//! |---|---|
+//! | 0 to 999 | root, the system's own users; below 400 those of nixpkgs' `misc/ids.nix` |
+//! | 1000 to 60000 | people |
+//! | 60001 to 60577 | systemd-homed's, and the host's in containers |
+//! | 61184 to 65519 | dynamic users |
+//! | 65534, 65535, 4294967295 | nobody, and -1 in 16 and 32 bits |
+//! | 524288 to 1879048191 | containers |
+//! | **1879048192 to 2147352575** | nobody's: ours are at its start |
+//! | 2147352576 to 2147418111 | foreign images |
+//! | 2147483648 and more | what many programs take for negative |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -134,6 +144,29 @@ mod tests {
             let id = id(&format!("user-{n}"), n % 3);
             assert!((1_879_048_192..=2_013_265_919).contains(&id), "{id}");
         }
+    }
+
+    #[test]
+    fn ten_thousand_users_have_ten_thousand_ids_in_any_order() {
+        // Whoever meets is found by trying; among as many names there may be none.
+        let mut names: Vec<String> = (0..10_000).map(|n| format!("u{n}")).collect();
+        let moved = settle(names.iter().map(String::as_str));
+        assert!(!moved.is_empty());
+        let mut ids: BTreeMap<&str, u32> =
+            names.iter().map(|name| (name.as_str(), id(name, 0))).collect();
+        for moved in &moved {
+            assert_eq!(id(moved.user, 0), ids[moved.met]);
+            ids.insert(moved.user, moved.id);
+        }
+        assert_eq!(ids.values().collect::<BTreeSet<_>>().len(), 10_000);
+        for id in ids.values() {
+            assert!((1_879_048_192..=2_013_265_919).contains(id), "{id}");
+        }
+        let told: Vec<(String, u32)> =
+            moved.iter().map(|moved| (moved.user.to_owned(), moved.id)).collect();
+        names.reverse();
+        let again = settle(names.iter().map(String::as_str));
+        assert!(again.iter().map(|moved| (moved.user.to_owned(), moved.id)).eq(told));
     }
 
     #[test]

@@ -8,18 +8,56 @@
 //! | `software.nix` | attribute paths of `pkgs`; their programs, after those of `software.path` and before a minimal Debian's, are the `PATH` |
 //! | `start` | `ExecStart`, every word exactly as given; a bare name is looked up on the `PATH` |
 //! | `initializer` | a service of its own that has to end well before the start, tried until it does |
-//! | `env`, `files` | variables; links into the store, or files of the service's own where they hold secrets or are not for everybody |
+//! | `env`, `files` | variables; links into the store, or files of the service's own, in its directory below `/run`, where they hold secrets or are not for everybody |
 //! | secrets | systemd credentials from `/var/lib/deployix/secrets/<deployment>/<functionality>`, filled in when the service starts; trailing newlines are dropped |
 //! | `state` | directories that the user owns and the service may write to; everything else is read-only |
 //! | `user` | a user whose id follows from its name; the functionality's own where there is none |
 //! | `readiness` | `Type=notify`, or a probe that the start waits for |
-//! | `on-demand`, `schedule` | sockets handed over as in `sd_listen_fds(3)`; timers that catch up |
+//! | `on-demand` | sockets handed over as in `sd_listen_fds(3)`, named after their endpoints; all of a machine listen before any service starts |
+//! | `schedule` | a timer that catches up once on what was missed |
 //! | `limits`, `stop` | `CPUQuota`, `MemoryMax`; `KillSignal`, `TimeoutStopSec` |
 //! | a group | a service for each member, tied together by a target |
 //! | consumers | firewall openings for each one's addresses; through IPsec alone where networks differ |
 //! | upstreams | host names that resolve to where they run; on one machine also the order of starting |
 //!
-//! Services run in a sandbox that [`NixosFunctionality`] loosens.
+//! Each service has a directory of its own, `/run/deployix/<unit>`, which its initializer shares and
+//! only its user may enter; programs find it in `$RUNTIME_DIRECTORY`. It is empty after a boot and
+//! stays while the service is stopped.
+//!
+//! # Starting
+//!
+//! `deployix-on-demand.target` is reached once every socket of an on-demand service listens, and all
+//! services start after it. Whoever connects to one waits in the socket's queue until the program
+//! is there, so on-demand services need no order of starting, whoever needs whom.
+//!
+//! # Switching
+//!
+//! A switch of NixOS to another configuration touches the units that are different then, and no
+//! other:
+//!
+//! | what changed | is |
+//! |---|---|
+//! | a service, or a file in the store that it reads | restarted in place; its sockets listen on |
+//! | an initializer | run again, and its service restarted after it |
+//! | what runs on a schedule | left to end by itself; the next run is the new one |
+//! | what a socket listens on | another socket; the old one closes |
+//!
+//! # Style
+//!
+//! [`Style`] says how units are written down: below `systemd`, or as modular services of NixOS 25.11
+//! and newer. What runs is the same.
+//!
+//! # Sandbox
+//!
+//! Services run in a sandbox that `systemd-analyze security` rates at most 3.0 ("OK").
+//! [`NixosFunctionality::service_config`] loosens it, setting by setting.
+//!
+//! # Tests
+//!
+//! `tests/<target>.nix` is a test for `pkgs.testers.runNixOSTest` of nixpkgs and a check of the flake
+//! (`nix build .#checks.x86_64-linux.<target>`): it boots the target's machines as virtual machines,
+//! without [`NixosTarget::modules`] and with `placeholder` for each secret, and waits until every
+//! functionality is ready. Machines of other targets are not there.
 //!
 //! # One functionality alone
 //!

@@ -19,6 +19,20 @@ fn the_hydra_deployment_reads_as_one_would_write_it() {
 }
 
 #[test]
+fn modular_services_read_as_one_would_write_them() {
+    let deployment = support::sample::hydra_in(support::sample::targets(), support::modular);
+    let files = support::files(deployment);
+    for module in
+        ["rack1/modules/hydra-evaluator", "rack1/modules/harvest-spice", "rack2/modules/git"]
+    {
+        let text = files[&format!("{module}.nix")].as_text().expect("text");
+        insta::with_settings!({ omit_expression => true, snapshot_path => "goldens" }, {
+            insta::assert_snapshot!(format!("modular--{}", module.replace('/', "--")), text);
+        });
+    }
+}
+
+#[test]
 fn long_values_are_broken_into_lines() {
     let words: Vec<String> = (0..12).map(|word| format!("word number {word}")).collect();
     let function = Expr::var("pkgs").select(["writeText"]).apply("name").apply("two\nlines\n");

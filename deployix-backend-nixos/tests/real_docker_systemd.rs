@@ -15,7 +15,7 @@ use deployix_core::spec::{
 };
 use serde_json::Value;
 use support::nix::Folder;
-use support::{deployment, functionality, machine};
+use support::{Spec, deployment, functionality, machine};
 
 const HOSTILE: [&str; 22] = [
     "",
@@ -128,8 +128,6 @@ fn a_service_is_started_exactly_as_it_was_described() {
 fn a_modular_service_is_started_exactly_as_it_was_described() {
     assert_started_as_described("modular", support::modular);
 }
-
-type Spec = FunctionalitySpec<Arc<dyn Service>>;
 
 fn assert_started_as_described(what: &str, in_style: fn(Spec) -> Spec) {
     let long = "x%$\"".repeat(25_000);
@@ -253,7 +251,7 @@ fn sockets_listen_before_any_service_starts_and_no_order_is_declared() {
          printf '[Socket]\\nExecStartPre=sleep 2\\n' > /etc/systemd/system/web-http-3000.socket.d/slow.conf && \
          systemctl daemon-reload",
     );
-    container.shell("systemctl start multi-user.target");
+    container.restart();
     container.wait_for("test -s /var/lib/client/answer");
     assert_eq!(container.shell("cat /var/lib/client/early /var/lib/client/answer"), "okok");
     assert_eq!(shown(&container, "client.service", "NRestarts"), 0);
@@ -344,6 +342,30 @@ fn an_initializer_has_ended_before_the_start_and_runs_again_only_when_it_changed
     container.shell("systemctl restart --no-block job-initializer.service && sleep 1");
     assert_eq!(shown(&container, "job.service", "MainPID"), process);
     container.wait_for("grep -x 'started, done' /var/lib/job/events");
+}
+
+#[test]
+fn while_an_initializer_is_tried_again_its_service_waits() {
+    let service = |folder: &str| {
+        let first = format!(
+            "cd {folder}; test -e tried && touch initialized; touch tried; test -e initialized"
+        );
+        let start = format!("cd {folder} && test -e initialized && touch started && sleep 1000");
+        ServiceSpec::builder(["sh", "-c", &start]).initializer(["sh", "-c", &first]).state(folder)
+    };
+    let functionalities = [
+        functionality("web", service("/var/lib/web")),
+        functionality("job", service("/var/lib/job").schedule("yearly")),
+    ];
+    let files = support::files(deployment(functionalities, [machine("rack1", "10.0.0.1")]));
+    let container = Container::start("again");
+    install(&Folder::new(&files), &container);
+    container.shell("systemctl start --no-block web.service job.service");
+    for name in ["web", "job"] {
+        container.wait_for(&format!("test -e /var/lib/{name}/started"));
+        assert_eq!(shown(&container, &format!("{name}-initializer.service"), "NRestarts"), 1);
+        assert_eq!(shown(&container, &format!("{name}.service"), "NRestarts"), 0);
+    }
 }
 
 /// The example with everything on one machine, where one page is enough.

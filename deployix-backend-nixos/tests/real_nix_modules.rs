@@ -8,19 +8,15 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
-use std::sync::Arc;
 
-use deployix_core::spec::{
-    FileContent, FunctionalitySpec, Service, ServiceBuilder, ServiceSpec, Template,
-};
+use deployix_backend_nixos::NixosFunctionality;
+use deployix_core::spec::{FileContent, ServiceBuilder, ServiceSpec, Template};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use support::nix::Folder;
-use support::{deployment, functionality, machine};
-
-type Spec = FunctionalitySpec<Arc<dyn Service>>;
+use support::{Spec, deployment, functionality, machine};
 
 fn sample() -> Folder {
     sample_in(|functionality| functionality)
@@ -189,6 +185,37 @@ fn flakes_evaluate_to_one_system_for_each_machine() {
         );
         assert_eq!(support::nix::evaluate(&text), Ok(machines));
     }
+    // A second opinion, where there is somebody to ask.
+    for folder in [sample(), sample_in(support::modular)] {
+        for (target, machine, file) in [
+            ("rack1", "rack1", "configuration.nix"),
+            ("rack2", "rack2", "configuration.nix"),
+            ("eu", "eu-1", "configuration-1.nix"),
+        ] {
+            let Some(systems) = folder.systems(target) else { return };
+            assert_same_units(
+                &folder.units(&format!("{target}/{file}")).expect("units"),
+                &systems[machine],
+            );
+        }
+    }
+}
+
+/// Whatever our own rendering of a unit says, that of nixpkgs says as well. Its packages are others,
+/// it adds variables of its own, and what wants a unit is a link.
+fn assert_same_units(ours: &BTreeMap<String, String>, nixpkgs: &support::nix::Units) {
+    for (name, ours) in ours {
+        let text = nixpkgs.get(name).and_then(Option::as_deref);
+        let theirs: BTreeSet<&str> =
+            text.unwrap_or_else(|| panic!("{name} is missing")).lines().collect();
+        let ours = ours.lines().filter(|line| {
+            let own = ["/nix/store/", "/usr/", "X-Restart-Triggers", "WantedBy=", "[Install]"];
+            !own.iter().any(|own| line.contains(own))
+        });
+        for line in ours {
+            assert!(theirs.contains(line), "{line} is not in {name}: {theirs:#?}");
+        }
+    }
 }
 
 #[test]
@@ -266,6 +293,31 @@ fn users_have_the_ids_of_their_names_and_the_sandbox_can_be_loosened() {
     let database = &settings["systemd"]["services"]["hydra-db"]["serviceConfig"];
     assert_eq!(database["MemoryDenyWriteExecute"], true);
     assert_eq!(database["NoNewPrivileges"], true);
+}
+
+#[test]
+fn settings_of_its_owner_replace_any_of_ours_in_both_styles() {
+    let settings = NixosFunctionality {
+        service_config: [
+            ("ExecStart".to_owned(), json!("/bin/other")),
+            ("Restart".to_owned(), json!("on-failure")),
+        ]
+        .into(),
+        ..NixosFunctionality::default()
+    };
+    let job = || {
+        let job = ServiceSpec::builder(["true"]).schedule("hourly");
+        functionality("job", job).extension(&settings).expect("JSON")
+    };
+    for job in [job(), support::modular(job())] {
+        let files = support::files(deployment([job], [machine("rack1", "10.0.0.1")]));
+        let settings = Folder::new(&files).settings("rack1/configuration.nix").expect("evaluates");
+        let config = &settings["systemd"]["services"]["job"]["serviceConfig"];
+        assert_eq!(
+            (&config["ExecStart"], &config["Restart"]),
+            (&json!("/bin/other"), &json!("on-failure"))
+        );
+    }
 }
 
 #[test]

@@ -2,21 +2,29 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use deployix_core::spec::FileContent;
-use support::nix::Folder;
+use deployix_backend_nixos::NixosFunctionality;
+use deployix_core::spec::ServiceSpec;
+use support::{deployment, functionality, machine};
 
-fn units() -> BTreeMap<String, String> {
-    let mut files = support::files(support::sample::hydra(support::sample::targets()));
-    files.insert("rack1/hardware-configuration.nix".to_owned(), FileContent::plain("{ }\n"));
-    let folder = Folder::new(&files);
-    ["rack1/configuration.nix", "rack2/configuration.nix", "eu/configuration-0.nix"]
-        .iter()
-        .flat_map(|configuration| {
-            folder.units(configuration).unwrap_or_else(|error| panic!("{error}"))
+/// The units of each machine of a sample in both styles, of the example, and of a deployment with
+/// every field of a service.
+fn machines() -> Vec<BTreeMap<String, String>> {
+    let sample = || support::sample::hydra(support::sample::targets());
+    let modular = || support::sample::hydra_in(support::sample::targets(), support::modular);
+    [sample(), modular(), support::example(), support::everything()]
+        .into_iter()
+        .flat_map(|deployment| {
+            let configurations = support::configurations(&deployment);
+            let folder = support::folder(deployment);
+            let units = |configuration: String| {
+                folder.units(&configuration).unwrap_or_else(|error| panic!("{error}"))
+            };
+            configurations.into_iter().map(units).collect::<Vec<_>>()
         })
         .collect()
 }
@@ -29,7 +37,7 @@ fn write(units: &BTreeMap<String, String>) -> tempfile::TempDir {
     folder
 }
 
-fn systemd_analyze(folder: &Path, arguments: &[&str]) -> Output {
+fn systemd_analyze(folder: &Path, arguments: &[impl AsRef<OsStr>]) -> Output {
     Command::new("systemd-analyze")
         .args(arguments)
         .current_dir(folder)
@@ -40,15 +48,21 @@ fn systemd_analyze(folder: &Path, arguments: &[&str]) -> Output {
 
 #[test]
 fn systemd_understands_every_unit() {
-    let units = units();
-    assert!(units.len() > 8, "{units:#?}");
-    let folder = write(&units);
+    let machines = machines();
+    assert!(machines.iter().map(BTreeMap::len).sum::<usize>() > 40, "{machines:#?}");
+    for units in &machines {
+        assert_understood(units);
+    }
+}
+
+fn assert_understood(units: &BTreeMap<String, String>) {
+    let folder = write(units);
+    let names = units.keys().map(|name| format!("./{name}"));
+    let verify = ["verify", "--man=no", "--recursive-errors=no"].map(str::to_owned);
+    let arguments: Vec<String> = verify.into_iter().chain(names).collect();
+    let output = systemd_analyze(folder.path(), &arguments);
+    let complaints = String::from_utf8_lossy(&output.stderr);
     for name in units.keys() {
-        let output = systemd_analyze(
-            folder.path(),
-            &["verify", "--man=no", "--recursive-errors=no", &format!("./{name}")],
-        );
-        let complaints = String::from_utf8_lossy(&output.stderr);
         let ours = complaints.lines().filter(|line| {
             line.contains(&*folder.path().to_string_lossy()) || line.contains(name.as_str())
         });
@@ -75,30 +89,81 @@ fn a_unit_that_systemd_does_not_understand_is_found() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("SIGNONE"), "{output:?}");
 }
 
+/// How exposed a service is, in tenths.
+fn exposure(folder: &Path, service: &str) -> u32 {
+    let output = systemd_analyze(
+        folder,
+        &["security", "--offline=yes", "--no-pager", &format!("./{service}")],
+    );
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let last = text.lines().last().expect("a line");
+    let (_, rated) = last.split_once(": ").unwrap_or_else(|| panic!("{text}"));
+    let number = rated.split(' ').next().expect("a number").replace('.', "");
+    number.parse().unwrap_or_else(|_| panic!("{last}"))
+}
+
 #[test]
 fn every_service_is_rated_as_hardly_exposed() {
-    let units = units();
-    let folder = write(&units);
-    for name in units.keys().filter(|name| name.ends_with(".service")) {
-        // 30 of 100 is an exposure of 3.0.
-        let output = systemd_analyze(
-            folder.path(),
-            &["security", "--offline=yes", "--threshold=30", "--no-pager", &format!("./{name}")],
-        );
-        assert!(
-            output.status.success(),
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
+    let mut rated = 0;
+    for units in machines() {
+        let folder = write(&units);
+        for name in units.keys().filter(|name| name.ends_with(".service")) {
+            let exposure = exposure(folder.path(), name);
+            assert!(exposure <= 30, "{name}: {exposure}\n{}", units[name]);
+            rated += 1;
+        }
     }
+    assert!(rated > 20, "{rated}");
+}
+
+#[test]
+fn a_loosened_service_differs_in_just_that() {
+    let units = |service_config: &[(&str, serde_json::Value)]| {
+        let service_config =
+            service_config.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let settings = NixosFunctionality {
+            service_config: service_config.collect(),
+            ..NixosFunctionality::default()
+        };
+        let web = functionality("web", ServiceSpec::builder(["true"]).initializer(["true"]));
+        let web = web.extension(&settings).expect("JSON");
+        let folder = support::folder(deployment([web], [machine("rack1", "10.0.0.1")]));
+        folder.units("rack1/configuration.nix").expect("units")
+    };
+    let strict = units(&[]);
+    let loose = units(&[
+        ("RestrictNamespaces", false.into()),
+        ("SystemCallFilter", serde_json::json!(["@system-service"])),
+    ]);
+    for (name, strict) in &strict {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+        let (before, after) = (lines(strict), lines(&loose[name]));
+        let changed: Vec<&String> = before.symmetric_difference(&after).collect();
+        let expected: &[&str] = match name.ends_with(".service") {
+            true => &[
+                "RestrictNamespaces=false",
+                "RestrictNamespaces=true",
+                "SystemCallFilter=~@privileged",
+            ],
+            false => &[],
+        };
+        assert_eq!(changed, expected, "{name}");
+    }
+    let rated = |units| exposure(write(units).path(), "web.service");
+    assert!(rated(&loose) > rated(&strict));
 }
 
 #[test]
 fn timers_have_times_that_systemd_understands() {
-    let units = units();
-    let timer = &units["harvest-spice.timer"];
-    let calendar = timer.lines().find_map(|line| line.strip_prefix("OnCalendar=")).expect("a time");
-    let output = systemd_analyze(Path::new("/"), &["calendar", calendar]);
-    assert!(output.status.success(), "{output:?}");
+    let machines = machines();
+    let units = machines.iter().flatten();
+    let timers: Vec<&String> =
+        units.filter(|(name, _)| name.ends_with(".timer")).map(|(_, text)| text).collect();
+    assert_eq!(timers.len(), 3, "{timers:?}");
+    for timer in timers {
+        let mut lines = timer.lines();
+        let calendar = lines.find_map(|line| line.strip_prefix("OnCalendar=")).expect("a time");
+        let output = systemd_analyze(Path::new("/"), &["calendar", calendar]);
+        assert!(output.status.success(), "{output:?}");
+    }
 }

@@ -2,9 +2,11 @@
 
 mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use deployix_backend_nixos::{NixosFunctionality, NixosTarget};
+use deployix_core::plan::Compiled;
 use deployix_core::spec::{
     CertificateAuthority, Deployment, FunctionalitySpec, Group, Service, ServiceBuilder,
     ServiceSpec, Template,
@@ -133,6 +135,51 @@ fn ids_that_meet_are_told_apart_and_told() {
             && text.contains(&format!("groups.{second}.gid = ")),
         "{text}"
     );
+}
+
+#[test]
+fn ten_thousand_users_of_one_target_have_ids_of_their_own() {
+    let functionalities =
+        (0..10_000).map(|n| functionality(&format!("f{n}"), service().user(&format!("u{n}"))));
+    let make = |functionalities: Vec<_>| {
+        let deployment = deployment(functionalities, [machine("rack1", "10.0.0.1")]);
+        let (compiled, errors) = try_compile(deployment);
+        assert_eq!(errors, [""; 0]);
+        compiled
+    };
+    let functionalities: Vec<_> = functionalities.collect();
+    let compiled = make(functionalities.clone());
+    let (files, target) = (compiled.files(), name("rack1"));
+    let text = |path: &str| {
+        let path = deployix_core::RelativePath::new(path).expect("a path");
+        files.get(&(&target, &path)).and_then(|file| file.as_text()).expect("text")
+    };
+    let remarks = |compiled: &Compiled| {
+        let remarks = &compiled.assembled()[&name("rack1")].remarks;
+        let of_ids = remarks.iter().filter(|remark| remark.message.contains("the same user id"));
+        of_ids.map(|remark| remark.message.clone()).collect::<Vec<_>>()
+    };
+    let told = remarks(&compiled);
+    assert!(!told.is_empty());
+    let mut moved = BTreeMap::new();
+    for remark in &told {
+        let (_, rest) = remark.split_once(", so `").expect("who has another id");
+        let (user, rest) = rest.split_once("` has ").expect("an id");
+        let id = rest.split(' ').next().expect("an id");
+        assert!(text("configuration.nix").contains(&format!("{user}.gid = {id};")), "{remark}");
+        moved.insert(user, id.parse::<u32>().expect("a number"));
+    }
+    let own = |n: u32| {
+        let text = text(&format!("modules/f{n}.nix"));
+        let (_, rest) = text.split_once("gid = lib.mkDefault ").expect("an id");
+        rest.split(';').next().expect("an id").parse().expect("a number")
+    };
+    let id = |n: u32| moved.get(format!("u{n}").as_str()).copied().unwrap_or_else(|| own(n));
+    assert_eq!((0..10_000).map(id).collect::<BTreeSet<_>>().len(), 10_000);
+
+    let reversed = make(functionalities.into_iter().rev().collect());
+    assert_eq!(remarks(&reversed), told);
+    assert!(reversed.files() == files);
 }
 
 #[test]

@@ -14,8 +14,10 @@ use crate::unit;
 
 /// Writes them below `systemd`.
 pub(super) fn classic(module: &mut Attrs, member: &Member<'_>, units: Units) {
-    let Units { service, start, initializer, sockets, timer } = units;
-    let service = service.with(["serviceConfig", "ExecStart"], start.exec);
+    let Units { mut service, start, initializer, sockets, timer } = units;
+    if setting(&service, "ExecStart").is_none() {
+        service.set(["serviceConfig", "ExecStart"], start.exec);
+    }
     module.set(["systemd", "services", &member.unit], sandboxed(service));
     if let Some(initializer) = initializer {
         module.set(["systemd", "services", &member.initializer()], sandboxed(initializer));
@@ -48,8 +50,13 @@ pub(super) fn modular(
     if service.get("wantedBy").is_none() {
         service.set(["wantedBy"], Expr::List(Vec::new()));
     }
-    if timer.is_some() {
+    if timer.is_some() && setting(&service, "Restart").is_none() {
         service.set(["serviceConfig", "Restart"], "no");
+    }
+    // Its owner's own command line instead of what NixOS makes of `process.argv`.
+    if let Some(command) = setting(&service, "ExecStart").cloned() {
+        let force = Expr::var("lib").select(["mkForce"]).apply(command);
+        service.set(["serviceConfig", "ExecStart"], force);
     }
     let argv = start.words.into_iter().map(Expr::concat).collect();
     let mut modular = Attrs::new()
@@ -79,6 +86,14 @@ pub(super) fn modular(
 pub(super) fn without_program(module: &mut Attrs, functionality: &str) {
     let nothing = Expr::var("lib").select(["mkForce"]).apply(Attrs::new());
     module.set(["system", "services", functionality, "systemd", "services"], nothing);
+}
+
+/// What a service has of `serviceConfig` by now.
+fn setting<'a>(service: &'a Attrs, name: &str) -> Option<&'a Expr> {
+    match service.get("serviceConfig") {
+        Some(Expr::Attrs(config)) => config.get(name),
+        _ => None,
+    }
 }
 
 /// The service with its own settings over those of the sandbox, which the module binds once.

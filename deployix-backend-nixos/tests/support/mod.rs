@@ -8,14 +8,15 @@ pub(crate) mod sample;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use deployix_backend_nixos::{NixosBackend, NixosFunctionality, Style};
+use deployix_backend_nixos::{NixosBackend, NixosFunctionality, NixosTarget, Style};
 use deployix_core::Name;
 use deployix_core::backend::Registry;
 use deployix_core::plan::{Compiled, compile};
 use deployix_core::spec::{
     Catalog, Deployment, FileContent, FunctionalitySpec, Service, ServiceBuilder, Target,
+    TargetKind,
 };
-use deployix_core::topology::{Assignments, connect, place, resolve};
+use deployix_core::topology::{Assignments, Connected, connect, place, resolve};
 
 /// The registry of a tool that knows NixOS alone.
 pub(crate) fn registry() -> Registry {
@@ -27,6 +28,9 @@ pub(crate) fn name(text: &str) -> Name {
     Name::new(text).expect("a name")
 }
 
+/// A functionality that runs something.
+pub(crate) type Spec = FunctionalitySpec<Arc<dyn Service>>;
+
 /// A NixOS machine with a known address.
 pub(crate) fn machine(text: &str, address: &str) -> Target {
     let mut target = Target::machine(name(text), NixosBackend::new().backend_id().clone());
@@ -36,7 +40,7 @@ pub(crate) fn machine(text: &str, address: &str) -> Target {
 
 /// A deployment of these functionalities on these targets.
 pub(crate) fn deployment(
-    functionalities: impl IntoIterator<Item = FunctionalitySpec<Arc<dyn Service>>>,
+    functionalities: impl IntoIterator<Item = Spec>,
     targets: impl IntoIterator<Item = Target>,
 ) -> Deployment {
     let catalog: Catalog = functionalities.into_iter().map(FunctionalitySpec::shared).collect();
@@ -47,19 +51,13 @@ pub(crate) fn deployment(
 }
 
 /// A functionality that runs one service.
-pub(crate) fn functionality(
-    text: &str,
-    service: ServiceBuilder,
-) -> FunctionalitySpec<Arc<dyn Service>> {
+pub(crate) fn functionality(text: &str, service: ServiceBuilder) -> Spec {
     let service: Arc<dyn Service> = Arc::new(service.build().expect("a service"));
     FunctionalitySpec::new(text, service).expect("a name")
 }
 
 /// The same functionality, its units written down as modular services.
-pub(crate) fn modular(
-    functionality: FunctionalitySpec<Arc<dyn Service>>,
-) -> FunctionalitySpec<Arc<dyn Service>> {
-    let mut functionality = functionality;
+pub(crate) fn modular(mut functionality: Spec) -> Spec {
     let mut settings =
         functionality.extensions.get::<NixosFunctionality>().expect("settings").unwrap_or_default();
     settings.style = Style::Modular;
@@ -80,8 +78,58 @@ pub(crate) fn try_compile(deployment: Deployment) -> (Compiled, Vec<String>) {
 
 /// The example of the repository, for NixOS.
 pub(crate) fn example() -> Deployment {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/hydra/ops/deployment-nixos.toml");
-    deployix_core::load::load(file.as_ref()).complete().expect("it loads").expect("a deployment")
+    load("../examples/hydra/ops/deployment-nixos.toml")
+}
+
+/// A deployment that uses every field of a service.
+pub(crate) fn everything() -> Deployment {
+    load("tests/support/everything/deployment.toml")
+}
+
+fn load(file: &str) -> Deployment {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    deployix_core::load::load(&file).complete().expect("it loads").expect("a deployment")
+}
+
+/// What is connected of a deployment.
+pub(crate) fn connected(deployment: Deployment) -> Connected {
+    let registry = registry();
+    resolve(deployment, &registry)
+        .then(|resolved| place(resolved, &Assignments::default(), &registry))
+        .then(|placed| connect(placed, &registry))
+        .complete()
+        .unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// What is compiled of a deployment, with a module for whatever its owner describes.
+pub(crate) fn folder(deployment: Deployment) -> nix::Folder {
+    let targets: Vec<Target> = deployment.infrastructure.targets.values().cloned().collect();
+    let mut files = files(deployment);
+    for target in targets {
+        let settings = target.extensions.get::<NixosTarget>().expect("settings");
+        for module in settings.unwrap_or_default().modules {
+            files.insert(format!("{}/{module}", target.name), FileContent::plain("{ }\n"));
+        }
+    }
+    nix::Folder::new(&files)
+}
+
+/// The files with the configurations of a target's machines, below the folder of all targets.
+pub(crate) fn configurations(deployment: &Deployment) -> Vec<String> {
+    let targets = deployment.infrastructure.targets.values();
+    targets
+        .flat_map(|target| {
+            (0..target.kind.machines()).map(|machine| configuration(target, machine))
+        })
+        .collect()
+}
+
+/// The file with the configuration of one machine.
+pub(crate) fn configuration(target: &Target, machine: u32) -> String {
+    match target.kind {
+        TargetKind::Machine => format!("{}/configuration.nix", target.name),
+        _ => format!("{}/configuration-{machine}.nix", target.name),
+    }
 }
 
 /// The files of a deployment that compiles, by target and path.

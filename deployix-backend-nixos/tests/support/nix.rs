@@ -49,6 +49,22 @@ pub(crate) fn write_files(files: &BTreeMap<String, FileContent>, folder: &Path) 
     }
 }
 
+/// Parses a file with `nix-instantiate`, and gives what is wrong with it.
+pub(crate) fn parse(file: &Path) -> Result<(), String> {
+    let output = Command::new("nix-instantiate")
+        .arg("--parse")
+        .arg(file)
+        .output()
+        .expect("nix-instantiate is needed by this test: run scripts/test, which installs it");
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Unit files by name; one that is only an override of systemd's own may have no text.
+pub(crate) type Units = BTreeMap<String, Option<String>>;
+
 /// Generated files in a folder, beside a store of their own.
 pub(crate) struct Folder {
     folder: tempfile::TempDir,
@@ -92,6 +108,29 @@ impl Folder {
         format!("import {} {{ pkgs = import {} {{ }}; }}", test.display(), pkgs.display())
     }
 
+    /// The unit files that a whole nixpkgs makes of the machines of a target's flake, all of them;
+    /// none where `DEPLOYIX_NIXPKGS` does not name its folder.
+    pub(crate) fn systems(&self, target: &str) -> Option<BTreeMap<String, Units>> {
+        let Ok(nixpkgs) = std::env::var("DEPLOYIX_NIXPKGS") else {
+            eprintln!("DEPLOYIX_NIXPKGS is not set: no whole nixpkgs evaluates the flakes");
+            return None;
+        };
+        // A path of Nix does not end in a slash.
+        let nixpkgs = nixpkgs.trim_end_matches('/');
+        let text = format!(
+            "let lib = import ({nixpkgs} + \"/lib\"); \
+             nixosSystem = system: import ({nixpkgs} + \"/nixos/lib/eval-config.nix\") \
+               ({{ inherit lib; system = null; }} // system); \
+             flake = (import {}).outputs {{ nixpkgs.lib = lib // {{ inherit nixosSystem; }}; }}; \
+             in builtins.mapAttrs \
+               (_: system: builtins.mapAttrs (_: unit: unit.text) system.config.systemd.units) \
+               flake.nixosConfigurations",
+            self.path(&format!("{target}/flake.nix")).display()
+        );
+        let units = self.run(&text).unwrap_or_else(|error| panic!("{error}"));
+        Some(serde_json::from_value(units).expect("unit files"))
+    }
+
     /// The unit files of a module.
     pub(crate) fn units_of(&self, module: &str) -> Result<BTreeMap<String, String>, String> {
         let units =
@@ -106,8 +145,12 @@ impl Folder {
             "({what}) (import {} {{ modules = [ ({module}) ]; nixpkgs = {nixpkgs}; }})",
             support("evaluate.nix").display(),
         );
+        self.run(&expression)
+    }
+
+    fn run(&self, expression: &str) -> Result<Value, String> {
         let store = format!("local?root={}", self.folder.path().join("root").display());
-        run(&expression, &["--read-write-mode", "--store", &store])
+        run(expression, &["--read-write-mode", "--store", &store])
     }
 }
 

@@ -8,9 +8,9 @@ use deployix_core::spec::{
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
-use super::{deployment, functionality, machine, name};
+use super::{Spec, deployment, functionality, machine, name};
 
-fn web() -> FunctionalitySpec<Arc<dyn Service>> {
+fn web() -> Spec {
     let service = ServiceSpec::builder([
         "hydra-web",
         "--port",
@@ -44,7 +44,7 @@ fn web() -> FunctionalitySpec<Arc<dyn Service>> {
         .expect("names")
 }
 
-fn database() -> FunctionalitySpec<Arc<dyn Service>> {
+fn database() -> Spec {
     let service = ServiceSpec::builder(["postgres", "-D", "/var/lib/postgresql/data"])
         .nix(["postgresql"])
         .initializer(["sh", "-c", "test -e \"$HOME/data\" || initdb -D /var/lib/postgresql/data"])
@@ -62,7 +62,7 @@ fn database() -> FunctionalitySpec<Arc<dyn Service>> {
         .expect("JSON")
 }
 
-fn evaluator() -> FunctionalitySpec<Arc<dyn Service>> {
+fn evaluator() -> Spec {
     let member = |program: &str| {
         ServiceSpec::builder([program])
             .nix(["hydra", "git"])
@@ -81,7 +81,7 @@ fn evaluator() -> FunctionalitySpec<Arc<dyn Service>> {
         .expect("names")
 }
 
-fn git() -> FunctionalitySpec<Arc<dyn Service>> {
+fn git() -> Spec {
     let service = ServiceSpec::builder(["git", "daemon", "--inetd"])
         .nix(["git"])
         .endpoint("git", 418)
@@ -90,7 +90,7 @@ fn git() -> FunctionalitySpec<Arc<dyn Service>> {
     functionality("git", service).fqdn("git.zalora.com").expect("a name")
 }
 
-fn harvest() -> FunctionalitySpec<Arc<dyn Service>> {
+fn harvest() -> Spec {
     functionality("harvest-spice", ServiceSpec::builder(["echo", "spice"]).schedule("every minute"))
 }
 
@@ -100,10 +100,7 @@ pub(crate) fn hydra(targets: [Target; 3]) -> Deployment {
 }
 
 /// The same, each functionality changed.
-pub(crate) fn hydra_in(
-    targets: [Target; 3],
-    change: fn(FunctionalitySpec<Arc<dyn Service>>) -> FunctionalitySpec<Arc<dyn Service>>,
-) -> Deployment {
+pub(crate) fn hydra_in(targets: [Target; 3], change: fn(Spec) -> Spec) -> Deployment {
     let place = ["hydra-web", "hydra-db", "hydra-evaluator", "git", "harvest-spice"];
     let on = [2, 0, 0, 1, 0];
     let web = web().replicas(NonZeroU32::new(2).expect("2"));

@@ -23,11 +23,12 @@ let
     unitConfig = settings;
   };
   # A modular service: nixos/modules/system/service/portable/service.nix and systemd/service.nix of nixpkgs.
-  deferred = mkOption { type = types.lazyAttrsOf types.deferredModule; default = { }; };
+  # Unless it says otherwise it has a unit of its own.
+  deferred = default: mkOption { type = types.lazyAttrsOf types.deferredModule; inherit default; };
   modular = {
     process.argv = mkOption { type = types.listOf (types.oneOf [ types.str types.path types.package ]); };
     services = setOf modular;
-    systemd = { services = deferred; sockets = deferred; };
+    systemd = { services = deferred { "" = { }; }; sockets = deferred { }; };
   };
   id = mkOption { type = types.nullOr types.int; default = null; };
 
