@@ -190,10 +190,7 @@ fn a_version_that_does_not_start_leaves_the_one_before_running() {
     let path = built(&host, &alone("web", broken()), "web");
     let (status, told) = change(&host, &format!("deploy zalora web {path}"));
     assert_eq!(status, Some(1), "{told}");
-    assert!(
-        told.contains("web.service does not run: "),
-        "{told}"
-    );
+    assert!(told.contains("web.service does not run: "), "{told}");
     assert!(told.contains("| no spice today"), "{told}");
     assert_eq!(traces(&host, "web"), "");
 
