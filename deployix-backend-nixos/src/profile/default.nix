@@ -3,7 +3,7 @@
 # The texts of its units are those that NixOS makes of the module on a machine that has nothing else.
 { deployment, ids ? { }, module, name, nixpkgs, stateVersion, system }:
 let
-  inherit (builtins) attrNames concatMap concatStringsSep map match readFile replaceStrings toJSON;
+  inherit (builtins) attrNames concatMap concatStringsSep elem map match readFile replaceStrings toJSON;
 
   pkgs = nixpkgs.legacyPackages.${system};
   machine = nixpkgs.lib.nixosSystem {
@@ -70,7 +70,9 @@ let
         let made = machine.config.systemd.units."${unit}.${kinds.${kind}}"; in {
           name = "${unit}.${kinds.${kind}}";
           text = (if kind == "services" then service else "") + made.text;
-          inherit (made) wantedBy;
+          # What a socket is wanted by in a system may not be there next to somebody else's.
+          wantedBy = made.wantedBy
+            ++ (if kind == "sockets" && !elem "sockets.target" made.wantedBy then [ "sockets.target" ] else [ ]);
         })
       (attrNames (own.systemd.${kind} or { })))
     (attrNames kinds);
