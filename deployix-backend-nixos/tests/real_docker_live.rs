@@ -393,22 +393,49 @@ async fn what_somebody_else_did_to_a_machine_is_seen_and_put_right() {
     assert_eq!(deployer.drift("rack1", wanted()).await, Vec::<String>::new());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_built_here_is_copied_to_the_host() {
+/// Where the process that deploys finds the host.
+const CHILD: &str = "DEPLOYIX_TEST_CHILD";
+
+#[test]
+fn what_is_built_here_is_copied_to_the_host() {
     let host = installed("copied");
-    // The flake of the stand-in has to be where it is on the host.
-    let here = std::path::Path::new("/opt/nixpkgs");
-    assert!(!here.exists() || here.join("switch-to-configuration.py").exists(), "{here:?} is used");
-    host::copy_folder(std::path::Path::new(host::STAND_IN), here);
-    let deployer = Deployer::new("zalora", reaching(&host));
-    let mut wanted = on([rack("rack1", &host)], [functionality("web", sleeper())]);
+    let nixpkgs = tempfile::tempdir().expect("a folder");
+    host::copy_folder(std::path::Path::new(host::STAND_IN), nixpkgs.path());
+    // Nix and its SSH are told by the environment what is particular here, which is a process's.
+    let config = host.ssh_config();
+    let deployed = std::process::Command::new(std::env::current_exe().expect("a program"))
+        .args(["--exact", "the_process_that_builds", "--nocapture"])
+        .env(CHILD, format!("{} {}", host.destination(), config.display()))
+        .env("DEPLOYIX_TEST_NIXPKGS", nixpkgs.path())
+        .env("NIX_CONFIG", "substituters =\nbuild-users-group =\nsandbox = false")
+        .env("NIX_SSHOPTS", format!("-F {}", config.display()))
+        .output()
+        .expect("it runs");
+    let told = [deployed.stdout, deployed.stderr].concat();
+    let told = String::from_utf8_lossy(&told);
+    assert!(deployed.status.success(), "{told}");
+    assert!(told.contains("copying"), "{told}");
+    host.shell("systemctl is-active web.service");
+    host.shell("test -e /var/lib/deployix/system/current/flake/flake.lock");
+}
+
+/// Not a test of its own: the process that builds and copies.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_process_that_builds() {
+    let Ok(host) = std::env::var(CHILD) else { return };
+    let (destination, config) = host.split_once(' ').expect("a host and a file");
+    let config = config.to_owned();
+    let connect = move |address: &str| {
+        Ok(Arc::new(Ssh::new(address)?.with_config(&config)) as Arc<dyn Transport>)
+    };
+    let deployer = Deployer::new("zalora", connect);
+    let mut wanted = deployment([functionality("web", sleeper())], [machine("rack1", destination)]);
+    let nixpkgs = std::env::var("DEPLOYIX_TEST_NIXPKGS").expect("a folder");
     for target in wanted.infrastructure.targets.values_mut() {
-        let mut settings: NixosTarget =
-            target.extensions.get().expect("settings").expect("settings");
-        settings.build = Build::Here;
+        let nixpkgs = format!("path:{nixpkgs}");
+        let settings = NixosTarget { nixpkgs, build: Build::Here, ..NixosTarget::default() };
         target.extensions.insert(&settings).expect("JSON");
     }
     deployer.deployed(wanted).await;
-    host.shell("systemctl is-active web.service");
-    assert!(deployer.told().contains("copying"), "{}", deployer.told());
+    println!("{}", deployer.told());
 }

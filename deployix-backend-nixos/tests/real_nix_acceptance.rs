@@ -38,8 +38,8 @@ fn everything_that_is_compiled_parses() {
             parsed += 1;
         }
     }
-    // Modules, configurations (one more for a pool), flakes and tests.
-    assert_eq!(parsed, (5 + 6 + 4 + 4) + (4 + 2 + 2 + 2));
+    // Modules, lists of them, configurations (one more for a pool), flakes and tests.
+    assert_eq!(parsed, (5 + 5 + 6 + 4 + 4) + (4 + 2 + 2 + 2 + 2));
 }
 
 /// Gives the fields that were asked for.
@@ -102,7 +102,8 @@ struct Asked<'a> {
     settings: &'a Value,
     spec: &'a ServiceSpec,
     group: Option<String>,
-    deployment: &'a Name,
+    /// The deployment and the functionality that secrets are given to.
+    secrets: String,
     unit: String,
     user: String,
     service: &'a Value,
@@ -130,7 +131,7 @@ impl<'a> Asked<'a> {
             settings,
             spec,
             group: member.map(|_| format!("{}.target", unit.name)),
-            deployment: unit.deployment,
+            secrets: format!("{}/{}", unit.deployment, unit.name),
             user: spec.user.as_ref().map_or_else(|| unit.name.to_string(), ToString::to_string),
             unit: name,
             service,
@@ -262,9 +263,10 @@ impl<'a> Asked<'a> {
             .collect();
         assert!(given.iter().map(|(k, v)| (*k, v.as_str())).eq(plain), "{given:?}");
 
-        let credentials = self.secrets().into_iter().map(|name| {
-            json!(format!("{name}:/var/lib/deployix/secrets/{}/{name}", self.deployment))
-        });
+        let credentials = self
+            .secrets()
+            .into_iter()
+            .map(|name| json!(format!("{name}:/var/lib/deployix/secrets/{}/{name}", self.secrets)));
         let credentials: Vec<Value> = credentials.collect();
         let loaded = self.config("LoadCredential").as_array().cloned().unwrap_or_default();
         assert_eq!(loaded, credentials);

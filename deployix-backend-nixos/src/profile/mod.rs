@@ -13,7 +13,7 @@ use deployix_core::RelativePath;
 use deployix_core::backend::{CompileError, Input, Remark, Unit, Via};
 use deployix_core::spec::FileContent;
 
-use crate::extension::{NixosDeploy, NixosFunctionality, NixosTarget};
+use crate::extension::{NixosDeploy, NixosFunctionality, NixosTarget, Style};
 use crate::syntax::{Attrs, Expr, print_with_comment};
 use crate::{assemble, identity};
 
@@ -64,6 +64,12 @@ fn target(unit: &Unit<'_>) -> NixosTarget {
 /// What a machine without a system of this deployment cannot do for a functionality.
 pub(crate) fn refusals(unit: &Unit<'_>) -> Vec<Remark> {
     let mut reasons = Vec::new();
+    let own = unit.extensions.get::<NixosFunctionality>().ok().flatten();
+    if is_profile(unit) && own.is_some_and(|own| own.style == Style::Modular) {
+        let message = "the units of a profile are written down in the classic style";
+        let remedy = "leave `style` out, or deploy it as a part of the `system`";
+        reasons.push(Remark::new(["extensions", "nixos", "style"], message).remedy(remedy));
+    }
     if target(unit).deploy != NixosDeploy::Profile {
         return reasons;
     }
