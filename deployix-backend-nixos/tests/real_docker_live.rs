@@ -308,6 +308,7 @@ async fn a_profile_is_deployed_to_a_machine_whose_system_is_somebody_elses() {
             [as_profile(web), as_profile(functionality("other", other))],
             [rack("rack1", &host)],
         );
+        deployment.name = support::name("visitor");
         for target in deployment.infrastructure.targets.values_mut() {
             let (nixpkgs, deploy) = (NIXPKGS.to_owned(), NixosDeploy::Profile);
             let settings = NixosTarget { nixpkgs, deploy, ..NixosTarget::default() };
@@ -349,6 +350,24 @@ async fn a_profile_is_deployed_to_a_machine_whose_system_is_somebody_elses() {
     host.shell("! test -e /var/lib/deployix/secrets/visitor/web");
     host.shell("! ls /nix/var/nix/profiles/deployix/visitor 2> /dev/null");
     assert_eq!(system_of(&host), system);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_functionality_moves_from_the_system_to_a_profile_and_back() {
+    let host = installed("moves");
+    let deployer = Deployer::new("zalora", reaching(&host));
+    let other = || functionality("other", sleeper());
+    let web = || functionality("web", sleeper());
+    deployer.deployed(on([rack("rack1", &host)], [web(), other()])).await;
+    let kept = pid(&host, "other.service");
+    for web in [as_profile(web()), web()] {
+        let wanted = on([rack("rack1", &host)], [web, other()]);
+        deployer.deployed(wanted.clone()).await;
+        host.shell("systemctl is-active web.service other.service");
+        assert_eq!(pid(&host, "other.service"), kept);
+        let again = deployer.plan(wanted, &Only::All).await;
+        assert!(again.steps.is_empty(), "{again:#?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,11 @@ pub(super) enum Change {
     /// A resource as it is wanted.
     Put(Box<Put>),
     /// A resource that goes.
-    Remove(ResourceId),
+    Remove {
+        id: ResourceId,
+        /// The functionality whose secrets go as well.
+        secrets_of: Option<Name>,
+    },
     /// All goes: the machine runs what it ran before.
     Leave,
 }

@@ -1,16 +1,16 @@
 //! One functionality alone, as a profile next to the system of its machine.
 
 use deployix_core::{
-    Name,
+    Name, ResourceId,
     backend::{Action, BackendError, ErrorKind, Owner, Step, StepContext},
 };
 use deployix_transport::{Command, Entry, put};
 
 use super::{
     Connections, build,
-    change::{self, Put},
+    change::{self, Change, Put},
     command::{error, failed, followed, script},
-    host::{Failure, Host},
+    host::{Failure, Host, Machine},
     record::Record,
     step,
 };
@@ -37,11 +37,27 @@ pub(super) async fn apply(
             profile.remove().await
         } else {
             let wanted = step::put(step, None, context).await?;
-            profile.deploy(&wanted).await
+            profile.deploy(step::machine(step, index), &wanted).await
         };
         applied.map_err(|error| if done == 0 { error } else { Failure::in_part(error) })?;
     }
     Ok(())
+}
+
+/// Removes the profile that a functionality was before it became a part of the system.
+pub(super) async fn leave(
+    host: &Host,
+    step: &Step<'_>,
+    functionality: &Name,
+    tell: &(dyn Fn(&str) + Sync),
+) -> Result<(), BackendError> {
+    let profile = Profile { host, step, functionality, tell };
+    let look = "[ ! -L \"/nix/var/nix/profiles/deployix/$1/$2\" ] || echo profile";
+    let names = [step.deployment.as_str(), functionality.as_str()];
+    if profile.run("look", script(look, "look", &names)).await?.is_empty() {
+        return Ok(());
+    }
+    profile.remove_units().await
 }
 
 struct Profile<'a> {
@@ -68,9 +84,25 @@ impl Profile<'_> {
         super::command::run(&*self.host.transport, operation, command, self.tell).await
     }
 
-    async fn deploy(&self, wanted: &Put) -> Result<(), BackendError> {
+    /// Takes it out of the machine's system, where it was a part of that.
+    async fn leave_system(&self, machine: Machine) -> Result<(), BackendError> {
+        let id = self.step.resource.id().as_str().replacen("/profile/", "/module/", 1);
+        let Ok(id) = ResourceId::new(id) else { return Ok(()) };
+        let (deployment, name) = (machine.deployment.as_str(), machine.name.as_str());
+        let look = "cd /var/lib/deployix/system 2>/dev/null && [ \"$(cat owner)\" = \"$1 $2\" ] && \
+                    [ -e \"current/resources/$3\" ] && echo part || true";
+        let look = script(look, "look", &[deployment, name, &Record::file(&id)]);
+        if self.run("look", look).await?.is_empty() {
+            return Ok(());
+        }
+        let leaves = Change::Remove { id, secrets_of: None };
+        self.host.change(machine, leaves, self.tell).await
+    }
+
+    async fn deploy(&self, machine: Machine, wanted: &Put) -> Result<(), BackendError> {
         let folder = format!("{}/{}", self.folder(), self.functionality);
         let built = self.build(&folder, wanted).await.map_err(BackendError::as_it_was)?;
+        self.leave_system(machine).await?;
         self.change(&[
             "deploy",
             self.step.deployment.as_str(),
@@ -119,13 +151,23 @@ impl Profile<'_> {
     }
 
     async fn remove(&self) -> Result<(), BackendError> {
+        self.remove_units().await?;
+        let secrets = compile::secrets(self.step.deployment, self.functionality);
+        // They are those of the system's part now, where it became one.
+        let id = self.step.resource.id().as_str().replacen("/profile/", "/module/", 1);
+        let part = id.replace('/', "~") + ".json";
+        let remove = "[ -e \"/var/lib/deployix/system/current/resources/$2\" ] || rm -rf -- \"$1\"";
+        self.run("remove", script(remove, "remove", &[&secrets, &part])).await.map(drop)
+    }
+
+    /// Removes all but the secrets.
+    async fn remove_units(&self) -> Result<(), BackendError> {
         let (deployment, name) = (self.step.deployment, self.functionality);
         self.change(&["remove", deployment.as_str(), name.as_str()]).await?;
-        let gone = [
-            self.record(),
-            format!("{}/{name}", self.folder()),
-            compile::secrets(deployment, name),
-        ];
+        let id = self.step.resource.id().as_str().replacen("/module/", "/profile/", 1);
+        let record =
+            ResourceId::new(id).map(|id| format!("{}/{}", self.folder(), Record::file(&id)));
+        let gone = record.into_iter().chain([format!("{}/{name}", self.folder())]);
         let remove = Command::new("rm").args(["-rf", "--"]).args(gone);
         self.run("remove", remove).await.map(drop)
     }

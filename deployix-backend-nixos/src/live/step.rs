@@ -10,6 +10,7 @@ use super::{
     Connections,
     change::{self, Base, Change, Put},
     host::{Failure, Machine},
+    profile,
     record::Record,
 };
 
@@ -54,12 +55,20 @@ pub(super) async fn module(
 ) -> Result<(), BackendError> {
     for (done, (index, goes)) in machines_of(step)?.into_iter().enumerate() {
         let host = connections.host(step.site.target, index)?;
+        let tell = |line: &str| context.tell(line);
         let change = if goes {
-            Change::Remove(step.resource.id().clone())
+            let secrets_of = match step.resource.owner() {
+                Owner::Functionality(name) => Some(name.clone()),
+                _ => None,
+            };
+            Change::Remove { id: step.resource.id().clone(), secrets_of }
         } else {
+            if let Owner::Functionality(name) = step.resource.owner() {
+                profile::leave(&host, step, name, &tell).await?;
+            }
             Change::Put(Box::new(put(step, None, context).await?))
         };
-        let changed = host.change(machine(step, index), change, &|line| context.tell(line)).await;
+        let changed = host.change(machine(step, index), change, &tell).await;
         // Where others were changed before, what stands is not what stood.
         changed.map_err(|error| if done == 0 { error } else { Failure::in_part(error) })?;
     }
@@ -104,7 +113,7 @@ pub(super) async fn put(
     Ok(Put { record, files, secrets, base })
 }
 
-fn machine(step: &Step<'_>, index: u32) -> Machine {
+pub(super) fn machine(step: &Step<'_>, index: u32) -> Machine {
     Machine {
         deployment: step.deployment.clone(),
         name: name_of(&step.site.target.name, step.site.target.kind, index),

@@ -18,6 +18,7 @@ use crate::compile;
 const PREPARE: &str = include_str!("prepare.sh");
 const GATHER: &str = include_str!("gather.sh");
 const ACTIVATE: &str = include_str!("activate.sh");
+const FORGET: &str = include_str!("forget.sh");
 const START: &str = include_str!("start.sh");
 const LOOK: &str = include_str!("look.sh");
 
@@ -167,7 +168,7 @@ impl Switch<'_> {
                     self.entries(put, &mut entries);
                     &put.record.id
                 }
-                Change::Remove(id) => {
+                Change::Remove { id, .. } => {
                     gone.push(format!("resources/{}", Record::file(id)));
                     id
                 }
@@ -221,25 +222,24 @@ impl Switch<'_> {
         }
     }
 
-    /// Removes the secrets of functionalities that are gone.
+    /// Removes the secrets of functionalities that are gone; those of one that became a profile are
+    /// that one's now.
     async fn forget_secrets(&self, changes: &[&Change]) -> Result<(), BackendError> {
+        let deployment = self.machine.deployment.as_str();
         let mut gone = Vec::new();
-        let folder = format!("{}/{}", compile::SECRETS, self.machine.deployment);
         for change in changes {
             match change {
-                Change::Remove(id) => {
-                    let name = id.as_str().rsplit('/').next().unwrap_or_default();
-                    gone.push(format!("{folder}/{name}"));
-                }
-                Change::Leave => gone.push(folder.clone()),
-                Change::Put(_) => {}
+                Change::Remove { secrets_of: Some(name), .. } => gone.push(name.as_str()),
+                // The folder of all.
+                Change::Leave => gone.push("."),
+                Change::Remove { .. } | Change::Put(_) => {}
             }
         }
         if gone.is_empty() {
             return Ok(());
         }
-        let remove = Command::new("rm").args(["-rf", "--"]).args(gone);
-        self.run("remove secrets", remove).await.map(drop)
+        let remove = script(FORGET, "forget", &[compile::SECRETS, deployment]);
+        self.run("remove secrets", remove.args(gone)).await.map(drop)
     }
 
     /// Builds the new version.
