@@ -2,7 +2,7 @@
 //!
 //! This crate is the thin front of the workspace: it re-exports the [`core`] and the backends that
 //! its features `docker`, `ec2` and `nixos` turn on, and puts them into one [`registry`]. With
-//! `docker-live` the Docker backend makes its resources real as well.
+//! `docker-live` and `nixos-live` those backends make their resources real as well.
 //!
 //! ```
 //! use deployix::core::{

@@ -71,6 +71,16 @@ impl Command {
         self
     }
 
+    /// The same, run by another program: `sudo`, `nice`, `env`, with words of its own in front.
+    #[must_use]
+    pub fn run_by<A: Into<OsString>>(mut self, words: impl IntoIterator<Item = A>) -> Self {
+        let mut words = words.into_iter().map(Into::into);
+        let Some(program) = words.next() else { return self };
+        let own = std::mem::replace(&mut self.program, program);
+        self.arguments.splice(0..0, words.chain([own]));
+        self
+    }
+
     /// Gives what the program reads on its standard input, a secret too: it is shown nowhere, and
     /// wiped from memory in the end.
     #[must_use]
@@ -163,6 +173,14 @@ mod tests {
         let shown = format!("{command:?} {command:#?}");
         assert!(shown.contains("7 bytes"), "{shown}");
         assert!(!shown.contains("hunter2") && !shown.contains("104"), "{shown}");
+    }
+
+    #[test]
+    fn another_program_runs_it_with_the_same_input() {
+        let command = Command::new("install").arg("a b").stdin("x").run_by(["sudo", "-n"]);
+        assert_eq!(command.to_string(), "sudo -n install 'a b'");
+        assert_eq!(command.input(), Some(&b"x"[..]));
+        assert_eq!(Command::new("ls").run_by([""; 0]).to_string(), "ls");
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! place once it is confirmed that the machine can still be reached. Whatever is killed in between
 //! leaves the version that ran.
 
+mod as_root;
 mod build;
 mod change;
 mod command;
@@ -33,7 +34,7 @@ use deployix_core::{
 };
 use deployix_transport::{Transport, TransportError};
 
-use self::host::Host;
+use self::{as_root::AsRoot, host::Host};
 use crate::assemble;
 
 /// A way to reach a host by its address.
@@ -81,6 +82,7 @@ impl Connections {
         }
         let transport = (self.connect)(&address)
             .map_err(|error| command::error("connect", error).as_it_was())?;
+        let transport = Arc::new(AsRoot::new(transport));
         let host = Arc::new(Host::new(transport, address.clone()));
         hosts.insert(address, Arc::clone(&host));
         Ok(host)
