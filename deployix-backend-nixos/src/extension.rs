@@ -76,7 +76,7 @@ impl Build {
     }
 }
 
-const CONFIRM_WITHIN: NonZeroU16 = NonZeroU16::new(60).unwrap();
+const CONFIRM_WITHIN: NonZeroU16 = NonZeroU16::MIN.saturating_add(59);
 
 impl Default for NixosTarget {
     fn default() -> Self {
