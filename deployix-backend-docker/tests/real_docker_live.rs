@@ -137,7 +137,7 @@ fn what_is_made_is_made_once_rolled_when_ready_and_removed_without_a_trace() {
 #[test]
 fn a_gap_is_as_short_as_it_can_be_and_the_old_one_comes_back() {
     let port = free_port();
-    let with = |page: ServiceBuilder| {
+    let at = |port: u16, page: ServiceBuilder| {
         let mut web: FunctionalitySpec<ServiceSpec> =
             functionality("web", page.build().unwrap(), &[]);
         let settings = serde_json::json!({ "publish": { "http": port } });
@@ -151,6 +151,7 @@ fn a_gap_is_as_short_as_it_can_be_and_the_old_one_comes_back() {
             .unwrap();
         deployment("gap", "10.214.96.0/20", [web.shared()].into_iter().collect())
     };
+    let with = |page: ServiceBuilder| at(port, page);
     let mut world = World::new(&with(page("one")));
     world.deploy(with(page("one"))).unwrap();
     assert!(get(port).contains("one|"));
@@ -169,6 +170,30 @@ fn a_gap_is_as_short_as_it_can_be_and_the_old_one_comes_back() {
     world.deploy(with(page("three"))).unwrap();
     assert!(get(port).contains("three|"));
     world.assert_as_made();
+
+    // A port that somebody else's container has: the old version is not even stopped.
+    let theirs = free_port();
+    let stranger = format!("deployix-test-stranger-{theirs}");
+    let bound = format!("127.0.0.1:{theirs}:80");
+    docker(&[
+        "run",
+        "--detach",
+        "--name",
+        &stranger,
+        "--publish",
+        &bound,
+        "debian:bookworm-slim",
+        "sleep",
+        "60",
+    ]);
+    let web = world.container("web");
+    let started = || docker(&["inspect", "--format", "{{.State.StartedAt}}", &web]);
+    let since = started();
+    let error = world.deploy(at(theirs, page("four"))).unwrap_err();
+    docker(&["rm", "--force", &stranger]);
+    assert_eq!((error.kind(), error.status()), (ErrorKind::Conflict, ErrorStatus::Permanent));
+    assert!(error.to_string().contains(&stranger) && error.is_as_it_was(), "{error}");
+    assert_eq!(started(), since);
 
     // Somebody else's port: told with what to do, and worth another try.
     let taken = free_port();

@@ -141,6 +141,10 @@ impl Engine {
                           extensions.docker.publish";
             return BackendError::temporary(Conflict, operation, advised(advice));
         }
+        // Of a network: what was in it may still be on its way out.
+        if has("has active endpoints") {
+            return BackendError::temporary(Conflict, operation, message);
+        }
         if has("Pool overlaps") {
             let advice = "another network has these addresses: give the target another range: \
                           extensions.docker.subnets";
@@ -260,6 +264,8 @@ mod tests {
         };
         let taken = said(500, "Bind for 0.0.0.0:80 failed: port is already allocated");
         assert_eq!((taken.status(), taken.kind()), (ErrorStatus::Temporary, ErrorKind::Conflict));
+        let leaving = said(403, "error while removing network: network x has active endpoints");
+        assert_eq!(leaving.status(), ErrorStatus::Temporary);
         let overlaps = said(403, "Pool overlaps with other one on this address space");
         assert_eq!(overlaps.status(), ErrorStatus::Permanent);
         assert!(overlaps.to_string().contains("extensions.docker.subnets"));

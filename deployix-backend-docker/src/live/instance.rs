@@ -11,7 +11,10 @@
 
 use std::collections::BTreeMap;
 
-use bollard::{models::ContainerInspectResponse, query_parameters::ListVolumesOptionsBuilder};
+use bollard::{
+    models::{ContainerInspectResponse, PortSummary},
+    query_parameters::ListVolumesOptionsBuilder,
+};
 use deployix_core::{
     Digest,
     backend::{Action, BackendError, ErrorKind, Resource, Step, StepContext},
@@ -26,7 +29,7 @@ use super::{
     stand::{self, Standing},
     unreadable, volume,
 };
-use crate::{instance::Instance, naming};
+use crate::{compose::Port, instance::Instance, naming};
 
 /// How long an old version that was started again is looked at.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(500);
@@ -146,6 +149,9 @@ impl Roll<'_> {
             }
         }
         let gap = self.instance.gap.is_some() && !old.is_empty();
+        if gap {
+            self.ports_are_free().await.map_err(|error| self.as_it_was(error, old))?;
+        }
         let named = gap || old.is_empty();
         let began = async {
             let made = self.create(named).await?;
@@ -165,6 +171,36 @@ impl Roll<'_> {
             }
             Err(failure) => Err(self.put_back(failure, old, gap).await),
         }
+    }
+
+    /// Refuses to stop an old version for a new one that could not have its ports either, since a
+    /// container of somebody else has one.
+    async fn ports_are_free(&self) -> Result<(), BackendError> {
+        let wanted = &self.instance.namespace.ports;
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        for other in stand::list(self.engine, Vec::new()).await? {
+            // Another of the same deployment may be about to give it up.
+            let deployment = other.labels.as_ref().and_then(|labels| labels.get(label::DEPLOYMENT));
+            if deployment.is_some_and(|deployment| deployment == self.step.deployment.as_str()) {
+                continue;
+            }
+            let taken = wanted
+                .iter()
+                .find(|port| other.ports.iter().flatten().any(|held| is_held(port, held)));
+            if let Some(port) = taken {
+                let names = other.names.unwrap_or_default().join(", ");
+                let message = format!(
+                    "the container {} has port {} of the host: stop it, or publish another: \
+                     extensions.docker.publish",
+                    names.trim_start_matches('/'),
+                    port.published
+                );
+                return Err(BackendError::permanent(ErrorKind::Conflict, "stop", message));
+            }
+        }
+        Ok(())
     }
 
     /// Brings this version, which stands, to what it should be, and writes only what differs.
@@ -354,6 +390,16 @@ impl Roll<'_> {
         let name = naming::on_engine(self.step.deployment, target, container);
         naming::versioned(&name, self.digest)
     }
+}
+
+/// Whether a port that is held on the host keeps one from being published.
+fn is_held(port: &Port, held: &PortSummary) -> bool {
+    let anywhere = |address: &str| matches!(address, "" | "0.0.0.0" | "::");
+    let address = held.ip.as_deref().unwrap_or_default();
+    let protocol = port.protocol.to_string();
+    held.public_port == Some(port.published)
+        && held.typ.is_some_and(|held| held.as_ref() == protocol)
+        && (address == port.host_address || anywhere(address) || anywhere(&port.host_address))
 }
 
 fn runs(inspected: &ContainerInspectResponse) -> bool {

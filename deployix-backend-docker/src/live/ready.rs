@@ -18,6 +18,9 @@ use crate::compose::{Healthcheck, Service};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(100);
+
+/// How often it is told that an initializer still runs.
+const REMIND: Duration = Duration::from_secs(30);
 /// A program without a check is ready once it has run for so long.
 const STEADY: Duration = Duration::from_secs(1);
 /// A program that was started again so often will not get ready.
@@ -109,7 +112,14 @@ pub(super) async fn program(
 ///
 /// # Errors
 /// Where it ends otherwise.
-pub(super) async fn ended(engine: &Engine, id: &str, name: &str) -> Result<(), Failure> {
+pub(super) async fn ended(
+    engine: &Engine,
+    id: &str,
+    name: &str,
+    tell: impl Fn(&str),
+) -> Result<(), Failure> {
+    let begin = Instant::now();
+    let mut told = REMIND;
     loop {
         let (state, _) = state(engine, id, name).await?;
         if state.running != Some(true) {
@@ -120,6 +130,11 @@ pub(super) async fn ended(engine: &Engine, id: &str, name: &str) -> Result<(), F
                     Err(failed(id, format!("the initializer of `{name}` ends with status {code}")))
                 }
             };
+        }
+        // It may take as long as it needs, but nobody should wonder what is waited for.
+        if begin.elapsed() >= told {
+            tell(&format!("the initializer of `{name}` runs since {} s", told.as_secs()));
+            told += REMIND;
         }
         sleep(EVERY).await;
     }
