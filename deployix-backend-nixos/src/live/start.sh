@@ -7,6 +7,8 @@ run=$1
 shift
 umask 022
 mkdir -p /run/deployix-switch
+# What runs left long ago.
+find /run/deployix-switch -mindepth 1 -maxdepth 1 -mmin +1440 -exec rm -rf {} +
 umask 077
 mkdir -p "/run/deployix-switch/$run"
 cat >"/run/deployix-switch/$run/activate"

@@ -58,7 +58,10 @@ pub(super) async fn to(
                 tell("somebody else switched the machine; once more");
             }
             Err(error) => {
-                switch.drop_version().await;
+                // Else the machine may run it by now.
+                if error.is_as_it_was() {
+                    switch.drop_version().await;
+                }
                 return Err(error.into());
             }
         }
@@ -125,7 +128,8 @@ impl Switch<'_> {
 
     /// Removes a version that is not run. What stays of one is removed by a later run.
     async fn drop_version(&self) {
-        let remove = Command::new("rm").args(["-rf", "--", &self.path("")]);
+        let remove = "cd \"$1\" && [ \"$(readlink current)\" = \"$2\" ] || rm -rf -- \"$1/$2\"";
+        let remove = script(remove, "drop", &[SYSTEM, &self.version]);
         let _ = self.host.transport.run(&remove.limit(Duration::from_secs(20))).await;
     }
 
