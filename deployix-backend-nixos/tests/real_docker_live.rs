@@ -412,6 +412,72 @@ async fn what_somebody_else_did_to_a_machine_is_seen_and_put_right() {
     assert_eq!(deployer.drift("rack1", wanted()).await, Vec::<String>::new());
 }
 
+/// Two that are to run on the host, in some version.
+fn pair(destination: &str, version: &str) -> Deployment {
+    let names = ["a", "b"].map(|name| functionality(name, sleeper().env("VERSION", version)));
+    with_nixpkgs(deployment(names, [machine("rack1", destination)]))
+}
+
+#[test]
+fn a_deploy_that_is_killed_at_any_moment_is_taken_up_by_the_next() {
+    let host = installed("killed");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (destination, config) = (host.destination(), host.ssh_config());
+    let deploying = |version: &str| {
+        std::process::Command::new(std::env::current_exe().expect("a program"))
+            .args(["--exact", "the_process_that_is_killed", "--nocapture"])
+            .env(CHILD, format!("{destination} {}", config.display()))
+            .env("DEPLOYIX_TEST_FOLDER", folder.path())
+            .env("DEPLOYIX_TEST_VERSION", version)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("it runs")
+    };
+    let deployed = |version: &str| {
+        let output = deploying(version).wait_with_output().expect("it ends");
+        let told = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&told));
+    };
+    deployed("0");
+    let begin = std::time::Instant::now();
+    deployed("1");
+    let took = begin.elapsed();
+    for (version, sixths) in [("2", 1), ("3", 2), ("4", 3), ("5", 4), ("6", 5)] {
+        let mut killed = deploying(version);
+        std::thread::sleep(took * sixths / 6);
+        killed.kill().expect("killed");
+        killed.wait().expect("it ends");
+        deployed(version);
+        for name in ["a", "b"] {
+            let runs = format!(
+                "systemctl is-active {name}.service && \
+                 tr '\\0' '\\n' < /proc/$(systemctl show -p MainPID --value {name}.service)/environ \
+                 | grep -x VERSION={version}"
+            );
+            host.shell(&runs);
+        }
+        assert_eq!(host.shell("cat /boot/default-system").trim(), system_of(&host));
+        host.shell("test \"$(cat /var/lib/deployix/system/current/system)\" = \"$(readlink -f /run/current-system)\"");
+    }
+}
+
+/// Not a test of its own: the process that is killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_process_that_is_killed() {
+    let Ok(folder) = std::env::var("DEPLOYIX_TEST_FOLDER") else { return };
+    let host = std::env::var(CHILD).expect("a host");
+    let (destination, config) = host.split_once(' ').expect("a host and a file");
+    let config = config.to_owned();
+    let connect = move |address: &str| {
+        Ok(Arc::new(Ssh::new(address)?.with_config(&config)) as Arc<dyn Transport>)
+    };
+    let deployer = Deployer::new("zalora", connect).with_history_in(folder.as_ref());
+    let version = std::env::var("DEPLOYIX_TEST_VERSION").expect("a version");
+    let report = deployer.refreshed(pair(destination, &version)).await;
+    assert!(report.is_good(), "{report:#?}\n{}", deployer.told());
+}
+
 /// Where the process that deploys finds the host.
 const CHILD: &str = "DEPLOYIX_TEST_CHILD";
 

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -66,6 +67,12 @@ impl Deployer {
         }
     }
 
+    /// The same with a history in a folder, where other processes find it as well.
+    pub(crate) fn with_history_in(self, folder: &Path) -> Self {
+        let store = deployix_core::history::store("file:history", folder).expect("a store");
+        Self { store, ..self }
+    }
+
     /// The same history, reached in another way.
     pub(crate) fn reaching_by<F>(&self, connect: F) -> Self
     where
@@ -98,7 +105,9 @@ impl Deployer {
 
     /// Deploys from what really stands.
     pub(crate) async fn refreshed(&self, deployment: Deployment) -> Report {
-        let heads = self.history().await.heads().await.expect("heads");
+        let history = self.history().await;
+        settle(&history, &self.registry, &self.name).await.expect("settled");
+        let heads = history.heads().await.expect("heads");
         let sites: Vec<OwnedSite> = heads.sites.values().cloned().collect();
         let (heads, _) = observe(&self.registry, &self.name, sites).await.compare(&heads);
         let plan = self.plan_from(deployment, &heads, &Only::All);
