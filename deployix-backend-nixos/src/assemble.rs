@@ -6,7 +6,7 @@ use deployix_core::backend::{
     Artifact, Assembly, CompileError, Input, Inputs, Owner, Remark, Resource, Unit,
 };
 use deployix_core::spec::{FileContent, Target, TargetKind};
-use deployix_core::{RelativePath, ResourceId};
+use deployix_core::{Name, RelativePath, ResourceId};
 
 use crate::compile::{Form, unit_names, users};
 use crate::extension::{NixosDeploy, NixosTarget};
@@ -288,6 +288,12 @@ pub(crate) fn system_id(target: &Target, machine: u32) -> Result<ResourceId, Com
         _ => format!("nixos/{}/system/{machine}", target.name),
     };
     ResourceId::new(id).map_err(|error| Remark::new(["name"], error.to_string()).into())
+}
+
+/// The id of a functionality on a target, as whatever it is deployed.
+pub(crate) fn functionality_id(target: &Target, name: &Name) -> Result<ResourceId, CompileError> {
+    ResourceId::new(format!("nixos/{}/functionality/{name}", target.name))
+        .map_err(|error| Remark::new(["name"], error.to_string()).into())
 }
 
 /// Where a machine is reached: at its target's address where that is one machine, else at its own

@@ -10,7 +10,7 @@ use deployix_core::backend::{
     UserData,
 };
 use deployix_core::spec::{ExtensionDecl, FileContent};
-use deployix_core::{BackendId, RelativePath, ResourceId};
+use deployix_core::{BackendId, RelativePath};
 #[cfg(feature = "live")]
 use deployix_transport::{Transport, TransportError};
 
@@ -124,9 +124,7 @@ impl Backend for NixosBackend {
         files.insert(path, FileContent::plain(text));
 
         let is_profile = profile::is_profile(unit);
-        let kind = if is_profile { "profile" } else { "module" };
-        let id = ResourceId::new(format!("nixos/{}/{kind}/{}", unit.site.target.name, unit.name))
-            .map_err(|error| Remark::new(["name"], error.to_string()))?;
+        let id = assemble::functionality_id(unit.site.target, unit.name)?;
         let mut artifact = Artifact { files, ..Artifact::default() };
         let mut contents = artifact.files.clone();
         if is_profile {
@@ -137,6 +135,7 @@ impl Backend for NixosBackend {
         let secrets =
             unit.secrets().into_iter().map(|name| (name.as_str(), Input::Secret(name.clone())));
         let mut inputs = Inputs::from([
+            ("deploy", profile::deploy(unit).as_str().into()),
             // Over loopback nothing is opened for them, so no file may tell of them.
             ("endpoints", Input::list(unit.endpoints().map(|endpoint| endpoint.to_string()))),
             ("files", contents),
@@ -144,16 +143,21 @@ impl Backend for NixosBackend {
             ("secrets", Input::map(secrets)),
             ("units", Input::list(compile::watched(unit))),
         ]);
-        let mut systems = Vec::new();
+        let mut after = Vec::new();
         if is_profile {
             inputs.extend(profile::inputs(unit).map(|(key, input)| (key.into(), input)));
         } else {
             for &machine in unit.machines {
-                systems.push(assemble::system_id(unit.site.target, machine)?);
+                after.push(assemble::system_id(unit.site.target, machine)?);
+            }
+        }
+        for peer in unit.upstreams.iter().filter(|peer| !peer.mutual) {
+            if peer.site.target.backend == self.id {
+                after.push(assemble::functionality_id(peer.site.target, peer.name)?);
             }
         }
         let owner = Owner::Functionality(unit.name.clone());
-        artifact.resources.push(Resource::new(id, owner, inputs, systems));
+        artifact.resources.push(Resource::new(id, owner, inputs, after));
         Ok(artifact)
     }
 

@@ -54,6 +54,15 @@ pub enum NixosDeploy {
     Profile,
 }
 
+impl NixosDeploy {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Profile => "profile",
+        }
+    }
+}
+
 /// Which machine builds what is deployed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -61,14 +61,14 @@ fn a_profile_and_the_system_next_to_it_change_apart() {
     let first = resources(mixed("1", "1"));
     assert_eq!(
         first.keys().collect::<Vec<_>>(),
-        ["nixos/rack1/module/base", "nixos/rack1/profile/web", "nixos/rack1/system"]
+        ["nixos/rack1/functionality/base", "nixos/rack1/functionality/web", "nixos/rack1/system"]
     );
     let web = resources(mixed("1", "2"));
-    assert_ne!(web["nixos/rack1/profile/web"], first["nixos/rack1/profile/web"]);
+    assert_ne!(web["nixos/rack1/functionality/web"], first["nixos/rack1/functionality/web"]);
     assert_eq!(web["nixos/rack1/system"], first["nixos/rack1/system"]);
     let base = resources(mixed("2", "1"));
-    assert_eq!(base["nixos/rack1/profile/web"], first["nixos/rack1/profile/web"]);
-    assert_ne!(base["nixos/rack1/module/base"], first["nixos/rack1/module/base"]);
+    assert_eq!(base["nixos/rack1/functionality/web"], first["nixos/rack1/functionality/web"]);
+    assert_ne!(base["nixos/rack1/functionality/base"], first["nixos/rack1/functionality/base"]);
     // Nor does the system change when the profile comes or goes.
     let alone = deployment([functionality("base", service("1"))], [machine("rack1", "10.0.0.1")]);
     assert_eq!(resources(alone)["nixos/rack1/system"], first["nixos/rack1/system"]);
@@ -84,7 +84,7 @@ fn a_profile_changes_with_what_makes_it() {
             ..NixosTarget::default()
         };
         target.extensions.insert(&settings).expect("JSON");
-        resources(deployment([functionality("web", service("1"))], [target]))["nixos/rack1/profile/web"]
+        resources(deployment([functionality("web", service("1"))], [target]))["nixos/rack1/functionality/web"]
     };
     let first = web("10.0.0.1", "nixpkgs");
     assert_ne!(web("10.0.0.2", "nixpkgs"), first);
@@ -112,7 +112,10 @@ fn a_profile_is_a_package_of_the_flake_and_not_a_part_of_the_system() {
 #[test]
 fn a_target_of_profiles_alone_has_no_system() {
     let deployment = || deployment([functionality("web", service("1"))], [shared("10.0.0.1")]);
-    assert_eq!(resources(deployment()).keys().collect::<Vec<_>>(), ["nixos/rack1/profile/web"]);
+    assert_eq!(
+        resources(deployment()).keys().collect::<Vec<_>>(),
+        ["nixos/rack1/functionality/web"]
+    );
     let files = files(deployment());
     let paths: Vec<&str> = files.keys().map(String::as_str).collect();
     assert_eq!(
@@ -168,5 +171,5 @@ fn what_needs_a_system_is_refused_where_there_is_none() {
     assert!(told.contains("it talks to `db` over IPsec") && told.contains("one network"), "{told}");
     // And only that.
     let ids: Vec<String> = compiled.resources().keys().map(ToString::to_string).collect();
-    assert!(ids.contains(&"nixos/rack1/profile/alone".to_owned()), "{ids:?}");
+    assert!(ids.contains(&"nixos/rack1/functionality/alone".to_owned()), "{ids:?}");
 }

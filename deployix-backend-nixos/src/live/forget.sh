@@ -1,4 +1,4 @@
-# Removes the secrets of functionalities that are neither part of the system nor a profile any more.
+# Removes the secrets of functionalities; with . those of all that are no profiles.
 #
 #   forget SECRETS DEPLOYMENT FUNCTIONALITY..
 set -eu
@@ -10,7 +10,7 @@ for name in "$@"; do
             [ -L "/nix/var/nix/profiles/deployix/$deployment/$(basename "$folder")" ] || rm -rf "$folder"
         done
         rmdir "$secrets/$deployment" 2>/dev/null || true
-    elif [ ! -L "/nix/var/nix/profiles/deployix/$deployment/$name" ]; then
+    else
         rm -rf "${secrets:?}/$deployment/$name"
     fi
 done

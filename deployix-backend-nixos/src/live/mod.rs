@@ -97,8 +97,7 @@ pub(crate) async fn apply(
 ) -> Result<Outcome, BackendError> {
     match step.resource.id().as_str().split('/').nth(2) {
         Some("system") => step::system(connections, step, context).await?,
-        Some("module") => step::module(connections, step, context).await?,
-        Some("profile") => profile::apply(connections, step, context).await?,
+        Some("functionality") => step::functionality(connections, step, context).await?,
         _ => {
             let message = format!("{} is nothing that NixOS knows", step.resource.id());
             return Err(BackendError::permanent(ErrorKind::Invalid, "apply", message).as_it_was());

@@ -1,70 +1,32 @@
 //! One functionality alone, as a profile next to the system of its machine.
 
 use deployix_core::{
-    Name, ResourceId,
-    backend::{Action, BackendError, ErrorKind, Owner, Step, StepContext},
+    Name,
+    backend::{BackendError, ErrorKind, Step},
 };
 use deployix_transport::{Command, Entry, put};
 
 use super::{
-    Connections, build,
+    build,
     change::{self, Change, Put},
     command::{error, failed, followed, script},
-    host::{Failure, Host, Machine},
+    host::{Host, Machine},
     record::Record,
     step,
 };
 use crate::{compile, profile::HOST_SCRIPT};
 
+const PART: &str = include_str!("part.sh");
+
 /// Where what profiles are built from is, and their records.
 pub(super) const PROFILES: &str = "/var/lib/deployix/profiles";
 
-/// Carries out a step of a profile, on one machine after the other.
-pub(super) async fn apply(
-    connections: &Connections,
-    step: &Step<'_>,
-    context: &StepContext<'_>,
-) -> Result<(), BackendError> {
-    let Owner::Functionality(functionality) = step.resource.owner() else {
-        return Err(step::unreadable("it is no functionality's"));
-    };
-    let removed = matches!(step.action, Action::Remove);
-    for (done, (index, goes)) in step::machines_of(step)?.into_iter().enumerate() {
-        let host = connections.host(step.site.target, index)?;
-        let tell = |line: &str| context.tell(line);
-        let profile = Profile { host: &host, step, functionality, tell: &tell };
-        let applied = if goes || removed {
-            profile.remove().await
-        } else {
-            let wanted = step::put(step, None, context).await?;
-            profile.deploy(step::machine(step, index), &wanted).await
-        };
-        applied.map_err(|error| if done == 0 { error } else { Failure::in_part(error) })?;
-    }
-    Ok(())
-}
-
-/// Removes the profile that a functionality was before it became a part of the system.
-pub(super) async fn leave(
-    host: &Host,
-    step: &Step<'_>,
-    functionality: &Name,
-    tell: &(dyn Fn(&str) + Sync),
-) -> Result<(), BackendError> {
-    let profile = Profile { host, step, functionality, tell };
-    let look = "[ ! -L \"/nix/var/nix/profiles/deployix/$1/$2\" ] || echo profile";
-    let names = [step.deployment.as_str(), functionality.as_str()];
-    if profile.run("look", script(look, "look", &names)).await?.is_empty() {
-        return Ok(());
-    }
-    profile.remove_units().await
-}
-
-struct Profile<'a> {
-    host: &'a Host,
-    step: &'a Step<'a>,
-    functionality: &'a Name,
-    tell: &'a (dyn Fn(&str) + Sync),
+/// A functionality as a profile on one machine.
+pub(super) struct Profile<'a> {
+    pub(super) host: &'a Host,
+    pub(super) step: &'a Step<'a>,
+    pub(super) functionality: &'a Name,
+    pub(super) tell: &'a (dyn Fn(&str) + Sync),
 }
 
 impl Profile<'_> {
@@ -84,25 +46,26 @@ impl Profile<'_> {
         super::command::run(&*self.host.transport, operation, command, self.tell).await
     }
 
-    /// Takes it out of the machine's system, where it was a part of that.
-    async fn leave_system(&self, machine: Machine) -> Result<(), BackendError> {
-        let id = self.step.resource.id().as_str().replacen("/profile/", "/module/", 1);
-        let Ok(id) = ResourceId::new(id) else { return Ok(()) };
+    /// Takes it out of the machine's system, where it is a part of that, with these secrets.
+    pub(super) async fn leave_system(
+        &self,
+        machine: Machine,
+        secrets_of: Option<Name>,
+    ) -> Result<(), BackendError> {
+        let id = self.step.resource.id().clone();
         let (deployment, name) = (machine.deployment.as_str(), machine.name.as_str());
-        let look = "cd /var/lib/deployix/system 2>/dev/null && [ \"$(cat owner)\" = \"$1 $2\" ] && \
-                    [ -e \"current/resources/$3\" ] && echo part || true";
-        let look = script(look, "look", &[deployment, name, &Record::file(&id)]);
+        let look = script(PART, "part", &[deployment, name, &Record::file(&id)]);
         if self.run("look", look).await?.is_empty() {
             return Ok(());
         }
-        let leaves = Change::Remove { id, secrets_of: None };
-        self.host.change(machine, leaves, self.tell).await
+        self.host.change(machine, Change::Remove { id, secrets_of }, self.tell).await
     }
 
-    async fn deploy(&self, machine: Machine, wanted: &Put) -> Result<(), BackendError> {
+    /// Makes it what is wanted.
+    pub(super) async fn deploy(&self, machine: Machine, wanted: &Put) -> Result<(), BackendError> {
         let folder = format!("{}/{}", self.folder(), self.functionality);
         let built = self.build(&folder, wanted).await.map_err(BackendError::as_it_was)?;
-        self.leave_system(machine).await?;
+        self.leave_system(machine, None).await?;
         self.change(&[
             "deploy",
             self.step.deployment.as_str(),
@@ -150,24 +113,19 @@ impl Profile<'_> {
         }
     }
 
-    async fn remove(&self) -> Result<(), BackendError> {
-        self.remove_units().await?;
+    /// Removes it, where it is there; its secrets too, which whatever takes its place brings anew.
+    pub(super) async fn remove(&self) -> Result<(), BackendError> {
+        let (deployment, name) = (self.step.deployment.as_str(), self.functionality.as_str());
+        let look =
+            "[ ! -L \"/nix/var/nix/profiles/deployix/$1/$2\" ] && [ ! -e \"$3\" ] || echo yes";
+        let look = script(look, "look", &[deployment, name, &self.record()]);
+        let there = self.run("look", look).await.map_err(BackendError::as_it_was)?;
+        if there.is_empty() {
+            return Ok(());
+        }
+        self.change(&["remove", deployment, name]).await?;
         let secrets = compile::secrets(self.step.deployment, self.functionality);
-        // They are those of the system's part now, where it became one.
-        let id = self.step.resource.id().as_str().replacen("/profile/", "/module/", 1);
-        let part = id.replace('/', "~") + ".json";
-        let remove = "[ -e \"/var/lib/deployix/system/current/resources/$2\" ] || rm -rf -- \"$1\"";
-        self.run("remove", script(remove, "remove", &[&secrets, &part])).await.map(drop)
-    }
-
-    /// Removes all but the secrets.
-    async fn remove_units(&self) -> Result<(), BackendError> {
-        let (deployment, name) = (self.step.deployment, self.functionality);
-        self.change(&["remove", deployment.as_str(), name.as_str()]).await?;
-        let id = self.step.resource.id().as_str().replacen("/module/", "/profile/", 1);
-        let record =
-            ResourceId::new(id).map(|id| format!("{}/{}", self.folder(), Record::file(&id)));
-        let gone = record.into_iter().chain([format!("{}/{name}", self.folder())]);
+        let gone = [self.record(), format!("{}/{name}", self.folder()), secrets];
         let remove = Command::new("rm").args(["-rf", "--"]).args(gone);
         self.run("remove", remove).await.map(drop)
     }

@@ -10,7 +10,7 @@ use super::{
     Connections,
     change::{self, Base, Change, Put},
     host::{Failure, Machine},
-    profile,
+    profile::Profile,
     record::Record,
 };
 
@@ -46,31 +46,38 @@ pub(super) async fn system(
     host.change(machine, change, &|line| context.tell(line)).await
 }
 
-/// A functionality's module, on each machine that it runs on, one after the other: what does not
-/// work on the first leaves the others as they are.
-pub(super) async fn module(
+/// A functionality, on each machine that it runs on, one after the other: what does not work on the
+/// first leaves the others as they are.
+pub(super) async fn functionality(
     connections: &Connections,
     step: &Step<'_>,
     context: &StepContext<'_>,
 ) -> Result<(), BackendError> {
+    let Owner::Functionality(name) = step.resource.owner() else {
+        return Err(unreadable("it is no functionality's"));
+    };
+    let tell = |line: &str| context.tell(line);
     for (done, (index, goes)) in machines_of(step)?.into_iter().enumerate() {
         let host = connections.host(step.site.target, index)?;
-        let tell = |line: &str| context.tell(line);
-        let change = if goes {
-            let secrets_of = match step.resource.owner() {
-                Owner::Functionality(name) => Some(name.clone()),
-                _ => None,
-            };
-            Change::Remove { id: step.resource.id().clone(), secrets_of }
-        } else {
-            if let Owner::Functionality(name) = step.resource.owner() {
-                profile::leave(&host, step, name, &tell).await?;
+        let machine = machine(step, index);
+        let profile = Profile { host: &host, step, functionality: name, tell: &tell };
+        let applied = async {
+            // As whatever it was before, it leaves that.
+            let is_profile = !goes && text(step.inputs, "deploy")? == "profile";
+            if is_profile {
+                let wanted = put(step, None, context).await?;
+                return profile.deploy(machine, &wanted).await;
             }
-            Change::Put(Box::new(put(step, None, context).await?))
+            profile.remove().await?;
+            if !goes {
+                let wanted = Box::new(put(step, None, context).await?);
+                return host.change(machine, Change::Put(wanted), &tell).await;
+            }
+            profile.leave_system(machine, Some(name.clone())).await
         };
-        let changed = host.change(machine(step, index), change, &tell).await;
         // Where others were changed before, what stands is not what stood.
-        changed.map_err(|error| if done == 0 { error } else { Failure::in_part(error) })?;
+        let failure = |error| if done == 0 { error } else { Failure::in_part(error) };
+        applied.await.map_err(failure)?;
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ fn without_a_terminal_nothing_is_done_unless_somebody_said_yes() {
     let ran = folder.run("deploy");
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.stderr.contains("give --yes"), "{}", ran.stderr);
-    assert!(ran.stdout.contains("+ create nixos/rack/module/page"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("+ create nixos/rack/functionality/page"), "{}", ran.stdout);
     assert!(!folder.path().join("history").exists());
     let (document, code) = folder.json("deploy");
     assert_eq!((code, &document["report"]), (Some(2), &serde_json::Value::Null), "{document}");
@@ -50,18 +50,18 @@ fn what_fails_is_told_functionality_by_functionality_and_stands_in_the_history()
         let mut rows = ran.stdout.lines().filter(|line| line.contains('✘'));
         rows.find(|line| line.starts_with(name)).unwrap()
     };
-    assert!(row("page ").contains("✘ failed"), "{}", ran.stdout);
-    assert!(row("page ").contains("nothing of it stands"), "{}", ran.stdout);
-    assert!(row("target rack").contains("✘ blocked"), "{}", ran.stdout);
-    assert!(row("target rack").contains("it needs `"), "{}", ran.stdout);
+    assert!(row("target rack").contains("✘ failed"), "{}", ran.stdout);
+    assert!(row("target rack").contains("nothing of it stands"), "{}", ran.stdout);
+    assert!(row("page ").contains("✘ blocked"), "{}", ran.stdout);
+    assert!(row("page ").contains("it needs `target rack`"), "{}", ran.stdout);
     assert!(ran.stdout.contains("0 of 2 functionalities done"), "{}", ran.stdout);
-    assert!(ran.stderr.contains("page: create nixos/rack/module/page"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("target rack: create nixos/rack/system"), "{}", ran.stderr);
 
     let (document, code) = folder.json("deploy --yes");
     assert_eq!(code, Some(1));
-    assert!(fate(&document, "page")["failed"].is_object(), "{document:#}");
+    assert!(fate(&document, "page")["blocked"].is_object(), "{document:#}");
     let history = folder.run("history").done();
-    assert!(history.stdout.contains("compiles and plans only"), "{}", history.stdout);
+    assert!(history.stdout.contains("rack.invalid cannot be reached"), "{}", history.stdout);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_plan_is_refused_where_what_it_touches_has_moved_on_with_who_did_it() {
     folder.pretend(&plan, "anna", |_| true);
     let generation = folder.heads("shop").generation;
     let ran = folder.run("deploy --plan plan.json --yes").failed();
-    for part in ["nixos/rack/module/db", "`db`", "by anna on ", "at 20", "plan anew"] {
+    for part in ["nixos/rack/functionality/db", "`db`", "by anna on ", "at 20", "plan anew"] {
         assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
     }
     assert!(ran.stderr.contains(&format!("in generation {generation}")), "{}", ran.stderr);
@@ -117,12 +117,12 @@ fn a_plan_is_accepted_where_only_something_else_has_moved_on() {
     let folder = Folder::with(RACK);
     let all = saved(&folder, "");
     saved(&folder, "--only db");
-    folder.pretend(&all, "anna", |id| id.ends_with("module/page"));
+    folder.pretend(&all, "anna", |id| id.ends_with("functionality/page"));
     let (document, code) = folder.json("deploy --plan plan.json --yes");
-    // Its backend does nothing; that it was asked is what counts.
+    // Nobody is there; that it was tried is what counts.
     assert_eq!(code, Some(1));
     assert_eq!(codes(&document), [""; 0]);
-    assert!(fate(&document, "db")["failed"].is_object(), "{document:#}");
+    assert!(fate(&document, "db")["blocked"].is_object(), "{document:#}");
 }
 
 #[test]
@@ -138,22 +138,22 @@ fn applications_alone_are_deployed_whether_the_deployment_lists_them_or_not() {
     folder.write("db/deployix.toml", &catalog("db", 8000, ""));
     folder.write("ops/deployment.toml", "version = 1\nname = \"shop\"\ncatalogs = [\"../db\"]\n");
     folder.write("web/deployix.toml", &catalog("web", 8001, "\"db.example.com\""));
-    let target = "[target.rack]\nbackend = \"nixos\"\naddress = \"rack.example.com\"\n";
+    let target = "[target.rack]\nbackend = \"nixos\"\naddress = \"rack.invalid\"\n";
     folder.write("ops/deployment.toml", &(folder.read("ops/deployment.toml") + target));
 
     let steps = |arguments: &str| {
         let (document, code) = folder.json(&format!("deploy --yes ops {arguments}"));
-        assert_eq!(code, Some(1), "its backend does nothing: {document:#}");
-        assert_eq!(codes(&document), ["noted"], "{document:#}");
+        assert_eq!(code, Some(1), "nobody is there: {document:#}");
+        assert_eq!(codes(&document), ["noted", "target-unseen"], "{document:#}");
         let steps = document["plan"]["steps"].as_array().unwrap().clone();
         let modules = steps.iter().map(|step| step["resource"].as_str().unwrap().to_owned());
-        modules.filter(|id| id.contains("module")).collect::<Vec<_>>()
+        modules.filter(|id| id.contains("functionality")).collect::<Vec<_>>()
     };
-    assert_eq!(steps("db"), ["nixos/rack/module/db"]);
-    assert_eq!(steps("db/deployix.toml"), ["nixos/rack/module/db"]);
-    assert!(steps("web").contains(&"nixos/rack/module/web".to_owned()));
+    assert_eq!(steps("db"), ["nixos/rack/functionality/db"]);
+    assert_eq!(steps("db/deployix.toml"), ["nixos/rack/functionality/db"]);
+    assert!(steps("web").contains(&"nixos/rack/functionality/web".to_owned()));
     // The deployment itself knows nothing of it.
-    assert_eq!(steps(""), ["nixos/rack/module/db"]);
+    assert_eq!(steps(""), ["nixos/rack/functionality/db"]);
 
     folder.run("deploy --yes ops ops/deployment.toml").wrong_usage();
     folder.run("deploy --yes ops web --plan plan.json").wrong_usage();

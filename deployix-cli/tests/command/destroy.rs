@@ -26,14 +26,17 @@ fn everything_is_planned_away_dependents_first_and_asked_about() {
     stands(&folder);
     let ran = folder.run("destroy");
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.stdout.contains("- remove nixos/rack/module/db"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("- remove nixos/rack/functionality/db"), "{}", ran.stdout);
     // What is wrong in the specs is no reason to keep what stands.
     folder.write("deployment.toml", &RACK.replace("service.start = [\"db\"]", "strat = 1"));
     let (document, _) = folder.json("destroy --yes");
     let steps = document["plan"]["steps"].as_array().unwrap();
-    assert_eq!(steps[0]["resource"], "nixos/rack/system");
+    let removed: Vec<_> = steps.iter().map(|step| step["resource"].as_str().unwrap()).collect();
+    let of = |name: &str| format!("nixos/rack/functionality/{name}");
+    assert_eq!(removed, [of("page"), of("db"), "nixos/rack/system".to_owned()]);
     assert!(steps.iter().all(|step| step["action"] == "remove"), "{document:#}");
-    assert_eq!(codes(&document), [""; 0]);
+    // Nobody is there to be asked.
+    assert_eq!(codes(&document), ["target-unseen"]);
 }
 
 #[test]
@@ -43,7 +46,8 @@ fn a_name_of_which_nothing_stands_is_told_with_the_nearest() {
     let ran = folder.run("destroy --only pgae --yes").failed();
     assert!(ran.stderr.contains("did you mean `page`?"), "{}", ran.stderr);
     let (document, code) = folder.json("destroy --only pgae --yes");
-    assert_eq!((codes(&document), code), (vec!["reference-unknown"], Some(1)));
+    let found = vec!["target-unseen", "reference-unknown"];
+    assert_eq!((codes(&document), code), (found, Some(1)));
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn with_history() -> Folder {
     let folder = Folder::with(RACK);
     folder.run("plan --out plan.json").done();
     let plan = Plan::from_saved(&fs::read(folder.path().join("plan.json")).unwrap()).unwrap();
-    folder.pretend(&plan, "anna", |id| id.contains("module"));
+    folder.pretend(&plan, "anna", |id| id.contains("functionality"));
     folder
 }
 

@@ -23,7 +23,7 @@ fn what_stands_is_told_with_where_since_when_and_by_whom() {
     let folder = Folder::with(RACK);
     folder.run("plan --out plan.json").done();
     let plan = Plan::from_saved(&fs::read(folder.path().join("plan.json")).unwrap()).unwrap();
-    folder.pretend(&plan, "anna", |id| id.contains("module"));
+    folder.pretend(&plan, "anna", |id| id.contains("functionality"));
     let text = folder.run("status").done().stdout;
     let row = text.lines().find(|line| line.starts_with("page ")).unwrap();
     for part in ["rack", "1 resource", "generation 1, 20", "anna on "] {
@@ -51,6 +51,6 @@ fn a_plan_against_what_stands_is_about_what_differs_and_asks_nobody() {
     let steps = document["steps"].as_array().unwrap();
     assert!(steps.iter().all(|step| step["action"] == "update"), "{document:#}");
     assert_eq!(document["generation"], 1);
-    // A target whose backend cannot tell is no finding.
-    assert_eq!(codes(&folder.json("plan --refresh").0), ["noted"]);
+    // Nobody is there to tell.
+    assert_eq!(codes(&folder.json("plan --refresh").0), ["noted", "target-unseen"]);
 }

@@ -85,7 +85,7 @@ service.endpoints.sql.port = 5432
 
 [target.rack]
 backend = "nixos"
-address = "rack.example.com"
+address = "rack.invalid"
 "#;
 
 /// A folder for one test.
