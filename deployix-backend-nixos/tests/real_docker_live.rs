@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use deploy::{Deployer, fate, reaching};
 use deployix_backend_nixos::{Build, NixosDeploy, NixosFunctionality, NixosTarget};
+use deployix_core::backend::Owner;
 use deployix_core::execute::Fate;
 use deployix_core::plan::Only;
 use deployix_core::spec::{
@@ -127,25 +128,31 @@ async fn one_that_cannot_be_built_or_started_keeps_no_other_from_running() {
     let deployer = Deployer::new("zalora", reaching(&host));
     let first = on([rack("rack1", &host)], [functionality("bad", sleeper())]);
     deployer.deployed(first).await;
-    let bad = pid(&host, "bad.service");
 
     let missing = ServiceSpec::builder(["sleep", "infinity"]).nix(["no-such-package"]);
     let all = [
-        functionality("bad", ServiceSpec::builder(["false"])),
+        functionality("bad", ServiceSpec::builder(["false"]).endpoint("main", 5000))
+            .fqdn("bad.example.com")
+            .expect("a name"),
         functionality("good", witness(3000, "1")),
         functionality("missing", missing),
+        functionality("needs-bad", sleeper()).upstream("bad.example.com").expect("a name"),
     ];
     let report = deployer.deploy(on([rack("rack1", &host)], all)).await;
     assert!(fate(&report, "good").is_good(), "{report:#?}");
     let told = format!("{report:#?}");
     assert!(matches!(fate(&report, "bad"), Fate::Failed { .. }), "{told}");
     assert!(matches!(fate(&report, "missing"), Fate::Failed { .. }), "{told}");
+    let by = Owner::Functionality(support::name("bad"));
+    assert!(
+        matches!(fate(&report, "needs-bad"), Fate::Blocked { by: all } if *all == [by]),
+        "{told}"
+    );
     assert!(told.contains("no-such-package"), "{told}");
     assert!(told.contains("bad.service"), "{told}");
     // The old version of what failed runs on, and what is good is there.
     host.shell("systemctl is-active bad.service good.service");
-    let _ = bad;
-    host.shell("! systemctl cat missing.service 2> /dev/null");
+    host.shell("! systemctl cat missing.service needs-bad.service 2> /dev/null");
 
     // Put right, it comes up.
     let all =
