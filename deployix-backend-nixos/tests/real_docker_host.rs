@@ -37,7 +37,7 @@ fn a_system_is_built_and_switched_to_and_only_what_changed_is_restarted() {
     host.put(&rack("2"), "/srv/flake");
     let second = host.build_system("/srv/flake", "rack1");
     let told = host.shell(&format!("{second}/bin/switch-to-configuration switch 2>&1"));
-    assert!(told.contains("stopping the following units: web.service\n"), "{told}");
+    assert!(told.contains("restarting the following units: web.service\n"), "{told}");
     assert_ne!(host.running("web.service"), web);
     assert_eq!(host.running("other.service"), other);
     host.shell(&format!("{first}/bin/switch-to-configuration test"));

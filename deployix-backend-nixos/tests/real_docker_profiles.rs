@@ -76,7 +76,7 @@ fn done(host: &Host, arguments: &str) -> String {
 /// All that a profile can leave on a machine, besides state and users.
 fn traces(host: &Host, name: &str) -> String {
     host.shell(&format!(
-        "find /etc -lname '*deployix*'; find {UNITS} /nix/var/nix/profiles/deployix \
+        "find /etc -lname '*/profiles/deployix/*'; find {UNITS} /nix/var/nix/profiles/deployix \
          /run/deployix-hosts /run/deployix-profiles 2> /dev/null | grep -w {name}; \
          systemctl list-units --all --no-legend '{name}*' 'deployix-*-{name}*' | grep -v not-found; \
          nft list ruleset | grep -w deployix-{name}; true"
@@ -159,7 +159,7 @@ fn one_functionality_is_changed_while_the_other_and_the_system_keep_running() {
 
     // The system is switched to another version, and the profiles keep running.
     let told = switch(&rack("2", "2"));
-    assert!(told.contains("stopping the following units: base.service\n"), "{told}");
+    assert!(told.contains("restarting the following units: base.service\n"), "{told}");
     assert_eq!(host.running("web.service"), before[0]);
     assert_eq!(host.running("api.service"), before[1]);
     host.wait_for(rules);
@@ -279,13 +279,13 @@ fn on_demand_and_periodic_functionalities_are_profiles_too_and_come_back_after_a
     // The running version ends, and the next connection meets the new one.
     let second = built(&host, &alone("web", demand("2")), "web");
     done(&host, &format!("deploy zalora web {second}"));
-    host.shell("! systemctl is-active --quiet web.service && systemctl is-active web.socket");
+    host.shell("! systemctl is-active --quiet web.service && systemctl is-active web-http-3000.socket");
     assert_eq!(host.shell("curl --silent --max-time 20 http://127.0.0.1:3000/"), "ok");
     host.shell(&version(2));
 
     // /run is empty after a boot, and so is /tmp; users may have been removed by a system.
     host.restart();
-    host.wait_for("systemctl is-active web.socket tick.timer");
+    host.wait_for("systemctl is-active web-http-3000.socket tick.timer");
     host.shell("userdel web");
     assert_eq!(host.shell("curl --silent --max-time 20 http://127.0.0.1:3000/"), "ok");
     let before = host.running("web.service");
