@@ -279,7 +279,9 @@ fn on_demand_and_periodic_functionalities_are_profiles_too_and_come_back_after_a
     // The running version ends, and the next connection meets the new one.
     let second = built(&host, &alone("web", demand("2")), "web");
     done(&host, &format!("deploy zalora web {second}"));
-    host.shell("! systemctl is-active --quiet web.service && systemctl is-active web-http-3000.socket");
+    host.shell(
+        "! systemctl is-active --quiet web.service && systemctl is-active web-http-3000.socket",
+    );
     assert_eq!(host.shell("curl --silent --max-time 20 http://127.0.0.1:3000/"), "ok");
     host.shell(&version(2));
 

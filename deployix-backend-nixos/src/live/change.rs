@@ -4,13 +4,15 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use deployix_core::{
     Name, ResourceId, SecretName,
-    backend::{BackendError, Input, Inputs, SecretValue, Step, StepContext},
+    backend::{BackendError, Input, Inputs, SecretValue, StepContext},
 };
 
-use deployix_transport::Entry;
+use deployix_transport::{Command, Entry};
 
-use super::{record::Record, step::unreadable};
+use super::{command::script, record::Record, step::unreadable};
 use crate::compile;
+
+const FORGET: &str = include_str!("forget.sh");
 
 /// A change of what a machine is made of.
 #[derive(Debug)]
@@ -63,7 +65,7 @@ pub(super) struct Base {
     pub(super) confirm_within: i64,
 }
 
-/// The files of a step's resource, with their contents.
+/// The files of a resource, with their contents.
 pub(super) async fn files(
     inputs: &Inputs,
     context: &StepContext<'_>,
@@ -82,14 +84,14 @@ pub(super) async fn files(
     Ok(files)
 }
 
-/// The values of a step's secrets.
+/// The values of a resource's secrets.
 pub(super) async fn secrets(
-    step: &Step<'_>,
+    inputs: &Inputs,
     functionality: Name,
     context: &StepContext<'_>,
 ) -> Result<Secrets, BackendError> {
     let mut values = BTreeMap::new();
-    if let Some(Input::Map(secrets)) = step.inputs.get("secrets") {
+    if let Some(Input::Map(secrets)) = inputs.get("secrets") {
         for secret in secrets.values() {
             let Input::Secret(name) = secret else {
                 return Err(unreadable("`secrets` holds something else"));
@@ -110,7 +112,18 @@ pub(super) fn entries(flake: &str, files: &BTreeMap<String, File>) -> Vec<Entry>
     files.iter().map(entry).collect()
 }
 
+/// Removes secrets that nobody needs any more.
+pub(super) fn forget(deployment: &Name, kept: Vec<String>) -> Command {
+    script(FORGET, "forget", &[compile::SECRETS, deployment.as_str()]).args(kept)
+}
+
 impl Secrets {
+    /// The functionality, and the names of its secrets, as `forget.sh` takes them.
+    pub(super) fn kept(&self) -> String {
+        let names: Vec<&str> = self.values.keys().map(SecretName::as_str).collect();
+        format!("{}:{}", self.functionality, names.join(","))
+    }
+
     /// Files that only root can read, one for each.
     pub(super) fn entries(&self, deployment: &Name) -> Vec<Entry> {
         if self.values.is_empty() {

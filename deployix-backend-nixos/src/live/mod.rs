@@ -15,6 +15,7 @@ mod as_root;
 mod build;
 mod change;
 mod command;
+mod detached;
 mod host;
 mod observe;
 mod profile;

@@ -23,6 +23,8 @@ struct Machine {
     /// What is other than it was made, in general and by unit.
     system: Option<String>,
     units: BTreeMap<String, String>,
+    /// The same by what a profile was built to.
+    profiles: BTreeMap<String, String>,
 }
 
 pub(super) async fn observe(
@@ -40,6 +42,8 @@ pub(super) async fn observe(
             observed.owner = Some(record.owner.clone());
             let down = record.units.iter().filter_map(|unit| machine.units.get(unit));
             observed.drift.extend(down.cloned());
+            let built = record.built.as_ref();
+            observed.drift.extend(built.and_then(|built| machine.profiles.get(built)).cloned());
             if record.units.is_empty() {
                 observed.drift.extend(machine.system.clone());
             }
@@ -71,7 +75,15 @@ async fn look(host: &Host, deployment: &str, name: &str) -> Result<Machine, Back
     let mut lines = told.lines();
     let running = lines.next().unwrap_or_default();
     let made = lines.next();
-    let records = Record::read(lines, host.transport.host())?;
+    let (generations, lines): (Vec<&str>, Vec<&str>) =
+        lines.partition(|line| line.starts_with("generation "));
+    let records = Record::read(lines.into_iter(), host.transport.host())?;
+    // Each profile's line came before its record.
+    let profiles = records.iter().filter_map(|record| record.built.as_deref());
+    let changed = profiles.zip(generations).filter_map(|(built, generation)| {
+        Some((built.to_owned(), other_generation(built, generation)?))
+    });
+    let changed = changed.collect();
     let system = made
         .filter(|made| !made.is_empty() && *made != running)
         .map(|_| format!("another system was activated by hand: {running}"));
@@ -79,7 +91,7 @@ async fn look(host: &Host, deployment: &str, name: &str) -> Result<Machine, Back
         records.iter().flat_map(|record| &record.units).map(String::as_str).collect();
     let mut down = BTreeMap::new();
     if !units.is_empty() {
-        let states = ["show", "--property=Id,ActiveState,Result", "--"];
+        let states = ["show", "--property=Id,ActiveState,SubState,Result", "--"];
         let states = deployix_transport::Command::new("systemctl").args(states).args(units.clone());
         let states = run(states).await?;
         let states = String::from_utf8_lossy(&states);
@@ -88,13 +100,30 @@ async fn look(host: &Host, deployment: &str, name: &str) -> Result<Machine, Back
                 state.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
             };
             let active = value("ActiveState").unwrap_or("unknown");
-            if !["active", "activating", "reloading"].contains(&active) {
+            let again = value("SubState") == Some("auto-restart");
+            if again || !["active", "activating", "reloading"].contains(&active) {
                 let on = host.transport.host();
                 let result = value("Result").filter(|result| *result != "success");
+                let what = match again {
+                    true => "ends again and again".to_owned(),
+                    false => format!("is {active}"),
+                };
                 let why = result.map(|result| format!(" ({result})")).unwrap_or_default();
-                down.insert((*unit).to_owned(), format!("{unit} is {active} on {on}{why}"));
+                down.insert((*unit).to_owned(), format!("{unit} {what} on {on}{why}"));
             }
         }
     }
-    Ok(Machine { records, system, units: down })
+    Ok(Machine { records, system, units: down, profiles: changed })
+}
+
+/// What is other about a profile: `generation LINK RUNNING CHANGING`.
+fn other_generation(built: &str, line: &str) -> Option<String> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let [_, link, running, changing] = words.as_slice() else { return None };
+    if *link != built {
+        return Some(format!("another generation of it was activated by hand: {link}"));
+    }
+    // After a boot nothing says what runs: it is the generation.
+    let cut_short = *changing == "yes" || (*running != "-" && *running != built);
+    cut_short.then(|| "a change of it was cut short".to_owned())
 }

@@ -13,7 +13,7 @@ command -v nix >/dev/null || {
     echo "there is no nix on this machine: it has to be NixOS" >&2
     exit 69
 }
-if [ -e owner ] && [ "$(cat owner)" != "$owner" ]; then
+if [ -s owner ] && [ "$(cat owner)" != "$owner" ]; then
     echo "the system of this machine is that of machine and deployment \"$(cat owner)\", and a machine has one system:" \
         "deploy to it with extensions.nixos.deploy = \"profile\", or destroy the other deployment first" >&2
     exit 65
@@ -22,7 +22,13 @@ current=$(readlink current || true)
 # What runs left that were killed.
 find . -mindepth 1 -maxdepth 1 -type d -name 'v-*' ! -name "${current:-v-}" -mmin +1440 -exec rm -rf {} +
 if [ -n "$current" ]; then
-    cp -a "$current" "$version"
+    # Somebody else may just remove it, for one of his own.
+    until cp -a "$current" "$version"; do
+        before=$current
+        current=$(readlink current)
+        rm -rf "$version"
+        [ "$current" != "$before" ] || exit 1
+    done
 else
     mkdir -p "$version/flake/modules" "$version/resources"
 fi

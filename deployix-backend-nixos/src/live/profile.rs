@@ -1,25 +1,32 @@
 //! One functionality alone, as a profile next to the system of its machine.
 
+use std::time::Duration;
+
 use deployix_core::{
     Name,
-    backend::{BackendError, ErrorKind, Step},
+    backend::{BackendError, ErrorKind, Inputs, Step},
 };
 use deployix_transport::{Command, Entry, put};
 
 use super::{
     build,
     change::{self, Change, Put},
-    command::{error, failed, followed, script},
+    command::{self, script},
+    detached::{self, Detached},
     host::{Host, Machine},
     record::Record,
-    step,
+    step, switch,
 };
 use crate::{compile, profile::HOST_SCRIPT};
 
 const PART: &str = include_str!("part.sh");
+const PROFILE: &str = include_str!("profile.sh");
 
 /// Where what profiles are built from is, and their records.
-pub(super) const PROFILES: &str = "/var/lib/deployix/profiles";
+const PROFILES: &str = "/var/lib/deployix/profiles";
+
+/// How long the machine may not answer while a profile is changed, which goes on meanwhile.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A functionality as a profile on one machine.
 pub(super) struct Profile<'a> {
@@ -43,90 +50,118 @@ impl Profile<'_> {
         operation: &'static str,
         command: Command,
     ) -> Result<Vec<u8>, BackendError> {
-        super::command::run(&*self.host.transport, operation, command, self.tell).await
+        command::run(&*self.host.transport, operation, command, self.tell).await
     }
 
-    /// Takes it out of the machine's system, where it is a part of that, with these secrets.
+    /// Whether it is a part of the machine's system.
+    pub(super) async fn is_part(&self, machine: &Machine) -> Result<bool, BackendError> {
+        let (deployment, name) = (machine.deployment.as_str(), machine.name.as_str());
+        let record = Record::file(self.step.resource.id());
+        let look = script(PART, "part", &[deployment, name, &record]);
+        Ok(!self.run("look", look).await.map_err(BackendError::as_it_was)?.is_empty())
+    }
+
+    /// Takes it out of the machine's system, with these secrets.
     pub(super) async fn leave_system(
         &self,
         machine: Machine,
         secrets_of: Option<Name>,
     ) -> Result<(), BackendError> {
         let id = self.step.resource.id().clone();
-        let (deployment, name) = (machine.deployment.as_str(), machine.name.as_str());
-        let look = script(PART, "part", &[deployment, name, &Record::file(&id)]);
-        if self.run("look", look).await?.is_empty() {
-            return Ok(());
-        }
         self.host.change(machine, Change::Remove { id, secrets_of }, self.tell).await
     }
 
-    /// Makes it what is wanted.
-    pub(super) async fn deploy(&self, machine: Machine, wanted: &Put) -> Result<(), BackendError> {
-        let folder = format!("{}/{}", self.folder(), self.functionality);
-        let built = self.build(&folder, wanted).await.map_err(BackendError::as_it_was)?;
-        self.leave_system(machine, None).await?;
-        self.change(&[
-            "deploy",
-            self.step.deployment.as_str(),
-            self.functionality.as_str(),
-            &built,
-        ])
-        .await?;
-        let record = Entry::file(self.record(), wanted.record.line(), 0o644);
-        let written = put(&*self.host.transport, &[record]).await;
-        written.map_err(|cause| error("write record", cause))
+    /// Whether it is a profile there.
+    pub(super) async fn is_there(&self) -> Result<bool, BackendError> {
+        let (deployment, name) = (self.step.deployment.as_str(), self.functionality.as_str());
+        let look =
+            "[ ! -L \"/nix/var/nix/profiles/deployix/$1/$2\" ] && [ ! -e \"$3\" ] || echo yes";
+        let look = script(look, "look", &[deployment, name, &self.record()]);
+        Ok(!self.run("look", look).await.map_err(BackendError::as_it_was)?.is_empty())
     }
 
-    /// Puts what the profile is made of on the machine and builds it.
-    async fn build(&self, folder: &str, wanted: &Put) -> Result<String, BackendError> {
+    /// Puts what a version is made of on the machine and builds it.
+    pub(super) async fn build(
+        &self,
+        wanted: &Put,
+        inputs: &Inputs,
+    ) -> Result<String, BackendError> {
+        let folder = format!("{}/{}", self.folder(), self.functionality);
         let flake = format!("{folder}/flake");
         // The lock of what it takes from elsewhere stays.
-        let clear = "mkdir -p \"$1\" && find \"$1\" -mindepth 1 ! -name flake.lock -delete";
+        let clear = "umask 022; mkdir -p \"$1\" && \
+                     find \"$1\" -mindepth 1 ! -name flake.lock -delete";
         self.run("prepare", script(clear, "prepare", &[&flake])).await?;
         let mut entries = change::entries(&flake, &wanted.files);
         if let Some(secrets) = &wanted.secrets {
             entries.extend(secrets.entries(self.step.deployment));
         }
         let done = put(&*self.host.transport, &entries).await;
-        done.map_err(|cause| super::command::not_put(self.host, cause))?;
-        let system = step::text(self.step.inputs, "system")?;
+        done.map_err(|cause| command::not_put(self.host, cause))?;
+        let system = step::text(inputs, "system")?;
         let what = format!("packages.\"{system}\".\"{}\"", self.functionality);
-        let here = step::text(self.step.inputs, "build")? == "here";
-        build::built(self.host, folder, &what, here, self.tell).await
+        let here = step::text(inputs, "build")? == "here";
+        build::built(self.host, &folder, &what, here, self.tell).await
     }
 
-    /// Goes from one version to the next.
-    async fn change(&self, arguments: &[&str]) -> Result<(), BackendError> {
-        let command = Command::new("sh").args(["-s", "--"]).args(arguments.iter().copied());
-        let output = followed(&*self.host.transport, command.stdin(HOST_SCRIPT), self.tell).await;
-        let output = output.map_err(|cause| error("activate", cause))?;
-        let failure = || failed("activate", self.host.transport.host(), &output);
-        match output.status.code() {
-            0 => Ok(()),
-            1 | 2 => Err(failure().as_it_was()),
-            4 => {
-                let message = failure().to_string();
-                Err(BackendError::temporary(ErrorKind::Conflict, "activate", message).as_it_was())
-            }
-            _ => Err(failure()),
+    /// Goes to a version that is built, or back where that does not start.
+    pub(super) async fn activate(&self, wanted: &Put, built: &str) -> Result<(), BackendError> {
+        self.change("deploy", &[built], Some(wanted.record.built_to(built))).await?;
+        if let Some(secrets) = &wanted.secrets {
+            let forget = change::forget(self.step.deployment, vec![secrets.kept()]);
+            self.run("remove secrets", forget).await?;
         }
+        Ok(())
     }
 
-    /// Removes it, where it is there; its secrets too, which whatever takes its place brings anew.
-    pub(super) async fn remove(&self) -> Result<(), BackendError> {
+    /// Has the machine change it by itself, so that it is done whatever becomes of the connection.
+    async fn change(
+        &self,
+        action: &str,
+        arguments: &[&str],
+        record: Option<Record>,
+    ) -> Result<(), BackendError> {
+        let run = format!("p-{}", switch::token());
+        let folder = detached::folder(&run);
+        let mut entries = vec![Entry::file(format!("{folder}/host"), HOST_SCRIPT, 0o600)];
+        entries.extend(
+            record.map(|record| Entry::file(format!("{folder}/record"), record.line(), 0o644)),
+        );
+        let done = put(&*self.host.transport, &entries).await;
+        done.map_err(|cause| command::not_put(self.host, cause).as_it_was())?;
         let (deployment, name) = (self.step.deployment.as_str(), self.functionality.as_str());
-        let look =
-            "[ ! -L \"/nix/var/nix/profiles/deployix/$1/$2\" ] && [ ! -e \"$3\" ] || echo yes";
-        let look = script(look, "look", &[deployment, name, &self.record()]);
-        let there = self.run("look", look).await.map_err(BackendError::as_it_was)?;
-        if there.is_empty() {
-            return Ok(());
+        let place = self.record();
+        let arguments = [&[place.as_str(), action, deployment, name], arguments].concat();
+        let mut change =
+            Detached::start(self.host, &run, PROFILE, &arguments, PATIENCE, self.tell).await?;
+        let status = loop {
+            let (phase, status) = change.look().await?;
+            if phase == "ended" {
+                break status;
+            }
+        };
+        let said = change.last_words();
+        let message = format!("{}: status {status}{said}", self.host.transport.host());
+        match status.as_str() {
+            "0" => Ok(()),
+            "1" | "2" => {
+                let error = BackendError::permanent(ErrorKind::Invalid, "activate", message);
+                Err(error.as_it_was())
+            }
+            "4" => {
+                let error = BackendError::temporary(ErrorKind::Conflict, "activate", message);
+                Err(error.as_it_was())
+            }
+            _ => Err(BackendError::permanent(ErrorKind::Unexpected, "activate", message)),
         }
-        self.change(&["remove", deployment, name]).await?;
+    }
+
+    /// Removes it, with its secrets, which whatever takes its place brings anew.
+    pub(super) async fn remove(&self) -> Result<(), BackendError> {
+        self.change("remove", &[], None).await?;
+        let folder = format!("{}/{}", self.folder(), self.functionality);
         let secrets = compile::secrets(self.step.deployment, self.functionality);
-        let gone = [self.record(), format!("{}/{name}", self.folder()), secrets];
-        let remove = Command::new("rm").args(["-rf", "--"]).args(gone);
+        let remove = Command::new("rm").args(["-rf", "--", &folder, &secrets]);
         self.run("remove", remove).await.map(drop)
     }
 }

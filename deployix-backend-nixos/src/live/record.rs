@@ -23,6 +23,9 @@ pub(super) struct Record {
     pub(super) files: BTreeSet<String>,
     /// The units that are active while it runs.
     pub(super) units: Vec<String>,
+    /// What it was built to, where that is a profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) built: Option<String>,
 }
 
 impl Record {
@@ -33,7 +36,12 @@ impl Record {
         files: BTreeSet<String>,
         units: Vec<String>,
     ) -> Self {
-        Self { format: FORMAT, id, owner, digest, files, units }
+        Self { format: FORMAT, id, owner, digest, files, units, built: None }
+    }
+
+    /// The same, built.
+    pub(super) fn built_to(&self, path: &str) -> Self {
+        Self { built: Some(path.to_owned()), ..self.clone() }
     }
 
     /// The file that it is in, in the folder of records: ids have no `~`.

@@ -2,7 +2,7 @@
 
 use deployix_core::{
     Name,
-    backend::{Action, BackendError, ErrorKind, Input, Inputs, Owner, Step, StepContext},
+    backend::{Action, BackendError, ErrorKind, Input, Inputs, Owner, Resource, Step, StepContext},
     spec::TargetKind,
 };
 
@@ -41,7 +41,7 @@ pub(super) async fn system(
                 _ => return Err(unreadable("there is no `confirm-within`")),
             },
         };
-        Change::Put(Box::new(put(step, Some(base), context).await?))
+        Change::Put(Box::new(put(step.resource, step.inputs, Some(base), context).await?))
     };
     host.change(machine, change, &|line| context.tell(line)).await
 }
@@ -61,25 +61,96 @@ pub(super) async fn functionality(
         let host = connections.host(step.site.target, index)?;
         let machine = machine(step, index);
         let profile = Profile { host: &host, step, functionality: name, tell: &tell };
-        let applied = async {
-            // As whatever it was before, it leaves that.
-            let is_profile = !goes && text(step.inputs, "deploy")? == "profile";
-            if is_profile {
-                let wanted = put(step, None, context).await?;
-                return profile.deploy(machine, &wanted).await;
-            }
-            profile.remove().await?;
-            if !goes {
-                let wanted = Box::new(put(step, None, context).await?);
-                return host.change(machine, Change::Put(wanted), &tell).await;
-            }
-            profile.leave_system(machine, Some(name.clone())).await
+        let applied = if goes {
+            go(&profile, machine).await
+        } else if text(step.inputs, "deploy")? == "profile" {
+            be_a_profile(&profile, machine, context).await
+        } else {
+            be_a_part(&profile, machine, context).await
         };
         // Where others were changed before, what stands is not what stood.
-        let failure = |error| if done == 0 { error } else { Failure::in_part(error) };
-        applied.await.map_err(failure)?;
+        applied.map_err(|error| if done == 0 { error } else { Failure::in_part(error) })?;
     }
     Ok(())
+}
+
+/// Removes a functionality from a machine, as whatever it is there.
+async fn go(profile: &Profile<'_>, machine: Machine) -> Result<(), BackendError> {
+    if profile.is_there().await? {
+        profile.remove().await?;
+    }
+    if profile.is_part(&machine).await? {
+        profile.leave_system(machine, Some(profile.functionality.clone())).await?;
+    }
+    Ok(())
+}
+
+/// Deploys a functionality as a profile; one that was a part of the system is that again where the
+/// profile does not start.
+async fn be_a_profile(
+    profile: &Profile<'_>,
+    machine: Machine,
+    context: &StepContext<'_>,
+) -> Result<(), BackendError> {
+    let step = profile.step;
+    let wanted = put(step.resource, step.inputs, None, context).await?;
+    let built = profile.build(&wanted, step.inputs).await.map_err(BackendError::as_it_was)?;
+    let was_part = profile.is_part(&machine).await?;
+    if was_part {
+        profile.leave_system(machine.clone(), None).await?;
+    }
+    let Err(error) = profile.activate(&wanted, &built).await else { return Ok(()) };
+    if !was_part {
+        return Err(error);
+    }
+    context.tell("making it a part of the system again");
+    let back = match before(step) {
+        Some(from) => match put(from, from.inputs(), None, context).await {
+            Ok(old) => {
+                let old = Change::Put(Box::new(old));
+                profile.host.change(machine, old, profile.tell).await
+            }
+            Err(cause) => Err(cause),
+        },
+        None => return Err(Failure::in_part(error)),
+    };
+    Err(if back.is_ok() { error } else { Failure::in_part(error) })
+}
+
+/// Deploys a functionality as a part of the system; one that was a profile is that again where the
+/// system does not start.
+async fn be_a_part(
+    profile: &Profile<'_>,
+    machine: Machine,
+    context: &StepContext<'_>,
+) -> Result<(), BackendError> {
+    let step = profile.step;
+    let wanted = Box::new(put(step.resource, step.inputs, None, context).await?);
+    let was_profile = profile.is_there().await?;
+    if was_profile {
+        profile.remove().await?;
+    }
+    let changed = profile.host.change(machine, Change::Put(wanted), profile.tell).await;
+    let Err(error) = changed else { return Ok(()) };
+    if !was_profile {
+        return Err(error);
+    }
+    context.tell("making it a profile again");
+    let Some(from) = before(step) else { return Err(Failure::in_part(error)) };
+    let back = async {
+        let old = put(from, from.inputs(), None, context).await?;
+        let built = profile.build(&old, from.inputs()).await?;
+        profile.activate(&old, &built).await
+    };
+    Err(if back.await.is_ok() { error } else { Failure::in_part(error) })
+}
+
+/// A step's resource as it stood before.
+fn before<'s>(step: &Step<'s>) -> Option<&'s Resource> {
+    match step.action {
+        Action::Update { from } | Action::Replace { from } => Some(from),
+        Action::Create | Action::Remove => None,
+    }
 }
 
 /// The machines that a step of a functionality is about, and whether it goes from there.
@@ -96,31 +167,32 @@ pub(super) fn machines_of(step: &Step<'_>) -> Result<Vec<(u32, bool)>, BackendEr
     Ok(changed.chain(before.into_iter().map(|machine| (machine, true))).collect())
 }
 
-/// A step's resource as it is wanted.
-pub(super) async fn put(
-    step: &Step<'_>,
+/// A resource as it is to be on a machine.
+async fn put(
+    resource: &Resource,
+    inputs: &Inputs,
     base: Option<Base>,
     context: &StepContext<'_>,
 ) -> Result<Put, BackendError> {
-    let files = change::files(step.inputs, context).await?;
-    let (units, secrets) = match step.resource.owner() {
+    let files = change::files(inputs, context).await?;
+    let (units, secrets) = match resource.owner() {
         Owner::Functionality(name) => {
-            let secrets = change::secrets(step, name.clone(), context).await?;
-            (texts(step.inputs, "units")?, Some(secrets))
+            let secrets = change::secrets(inputs, name.clone(), context).await?;
+            (texts(inputs, "units")?, Some(secrets))
         }
         _ => (Vec::new(), None),
     };
     let record = Record::new(
-        step.resource.id().clone(),
-        step.resource.owner().clone(),
-        step.resource.digest(),
+        resource.id().clone(),
+        resource.owner().clone(),
+        resource.digest(),
         files.keys().cloned().collect(),
         units,
     );
     Ok(Put { record, files, secrets, base })
 }
 
-pub(super) fn machine(step: &Step<'_>, index: u32) -> Machine {
+fn machine(step: &Step<'_>, index: u32) -> Machine {
     Machine {
         deployment: step.deployment.clone(),
         name: name_of(&step.site.target.name, step.site.target.kind, index),

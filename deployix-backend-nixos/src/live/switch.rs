@@ -4,23 +4,19 @@ use std::{collections::BTreeMap, time::Duration};
 
 use deployix_core::backend::{BackendError, ErrorKind};
 use deployix_transport::{Command, Entry, put};
-use tokio::time::{Instant, sleep};
 
 use super::{
     build,
-    change::{self, Change, Put},
+    change::{self, Change, Put, Secrets},
     command::{self, script},
+    detached::{self, Detached},
     host::{Failure, Host, Machine},
     record::Record,
 };
-use crate::compile;
 
 const PREPARE: &str = include_str!("prepare.sh");
 const GATHER: &str = include_str!("gather.sh");
 const ACTIVATE: &str = include_str!("activate.sh");
-const FORGET: &str = include_str!("forget.sh");
-const START: &str = include_str!("start.sh");
-const LOOK: &str = include_str!("look.sh");
 
 /// Where versions of what the machine is made of are.
 const SYSTEM: &str = "/var/lib/deployix/system";
@@ -31,9 +27,6 @@ const IMPORTS: &str = include_str!("imports.nix");
 /// How often a switch is begun anew because somebody else switched meanwhile: each time somebody
 /// got ahead.
 const TRIES: usize = 20;
-
-/// How often an activation is looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// How long a machine waits for a confirmation unless its settings say otherwise.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(60);
@@ -73,7 +66,7 @@ pub(super) async fn to(
 }
 
 /// A name that no other run has.
-fn token() -> String {
+pub(super) fn token() -> String {
     use std::{
         hash::{BuildHasher as _, RandomState},
         sync::atomic::{AtomicU32, Ordering},
@@ -226,24 +219,23 @@ impl Switch<'_> {
         }
     }
 
-    /// Removes the secrets of functionalities that are gone; those of one that became a profile are
-    /// that one's now.
+    /// Removes the secrets of functionalities that are gone, and those that one needs no more.
     async fn forget_secrets(&self, changes: &[&Change]) -> Result<(), BackendError> {
-        let deployment = self.machine.deployment.as_str();
-        let mut gone = Vec::new();
+        let mut kept = Vec::new();
         for change in changes {
             match change {
-                Change::Remove { secrets_of: Some(name), .. } => gone.push(name.as_str()),
+                Change::Put(put) => kept.extend(put.secrets.as_ref().map(Secrets::kept)),
+                Change::Remove { secrets_of: Some(name), .. } => kept.push(name.to_string()),
+                Change::Remove { secrets_of: None, .. } => {}
                 // The folder of all.
-                Change::Leave => gone.push("."),
-                Change::Remove { .. } | Change::Put(_) => {}
+                Change::Leave => kept.push(".".to_owned()),
             }
         }
-        if gone.is_empty() {
+        if kept.is_empty() {
             return Ok(());
         }
-        let remove = script(FORGET, "forget", &[compile::SECRETS, deployment]);
-        self.run("remove secrets", remove.args(gone)).await.map(drop)
+        let forget = change::forget(&self.machine.deployment, kept);
+        self.run("remove secrets", forget).await.map(drop)
     }
 
     /// Builds the new version.
@@ -269,6 +261,7 @@ impl Switch<'_> {
         let system = before.map_err(BackendError::as_it_was)?;
         let system = String::from_utf8_lossy(&system).trim().to_owned();
         if system.is_empty() {
+            self.drop_version().await;
             return Ok(Ended::Kept);
         }
         self.activate("-", &base.version, &Built { system, within: CONFIRM_WITHIN }).await
@@ -283,41 +276,19 @@ impl Switch<'_> {
         let seconds = within.as_secs().to_string();
         let run = self.version.as_str();
         (self.tell)(&format!("switching to {system}"));
-        let start = script(START, "start", &[run, version, base, system, &seconds]);
-        self.run("activate", start.stdin(ACTIVATE)).await?;
-        self.follow(run, *within).await
-    }
-
-    /// Waits until an activation is over, and confirms it over a connection of its own.
-    async fn follow(&self, run: &str, within: Duration) -> Result<Ended, BackendError> {
-        let mut log = Log::default();
-        let mut answered = Instant::now();
-        let mut confirmed = false;
+        let arguments = [version, base, system, &seconds];
+        let patience = *within + PATIENCE;
+        let mut activation =
+            Detached::start(self.host, run, ACTIVATE, &arguments, patience, self.tell).await?;
+        let (mut confirmed, mut held) = (false, false);
         loop {
-            let offset = log.bytes.to_string();
-            let look = script(LOOK, "look", &[run, &offset]).limit(Duration::from_secs(20));
-            let told = match self.host.transport.run(&look).await {
-                Ok(output) => output.stdout,
-                // What is being switched may be the network itself.
-                Err(_) if answered.elapsed() < within + PATIENCE => {
-                    let _ = self.host.transport.reconnect().await;
-                    sleep(Duration::from_secs(1)).await;
-                    continue;
+            let (phase, why) = activation.look().await?;
+            match phase.as_str() {
+                "held" if !held => {
+                    held = true;
+                    (self.tell)(&format!("waiting for another switch of the machine: {why}"));
                 }
-                Err(cause) => return Err(self.lost(cause, within)),
-            };
-            answered = Instant::now();
-            let (phase, more) = split(&told);
-            log.add(more, self.tell);
-            let (phase, why) = phase.split_once(' ').unwrap_or((&phase, ""));
-            match phase {
-                "activated" if !confirmed => {
-                    let touch = Command::new("touch")
-                        .arg(format!("/run/deployix-switch/{run}/confirmed"))
-                        .limit(Duration::from_secs(20));
-                    let _ = self.host.transport.reconnect().await;
-                    confirmed = self.host.transport.run(&touch).await.is_ok();
-                }
+                "activated" if !confirmed => confirmed = self.confirm(run).await,
                 "kept" => return Ok(Ended::Kept),
                 "moved" => return Ok(Ended::Moved),
                 "reverted" => {
@@ -325,7 +296,7 @@ impl Switch<'_> {
                         "{}: the new system did not come up, and the one before runs again: \
                          {why}{}",
                         self.name(),
-                        log.last()
+                        activation.last_words()
                     );
                     let error = BackendError::permanent(ErrorKind::Invalid, "activate", message);
                     return Err(error.as_it_was());
@@ -335,83 +306,21 @@ impl Switch<'_> {
                         "{}: the new system did not come up, and the one before did not wholly \
                          either: {why}; look at the machine{}",
                         self.name(),
-                        log.last()
+                        activation.last_words()
                     );
-                    return Err(BackendError::permanent(
-                        ErrorKind::Unexpected,
-                        "activate",
-                        message,
-                    ));
+                    let kind = ErrorKind::Unexpected;
+                    return Err(BackendError::permanent(kind, "activate", message));
                 }
-                "gone" => {
-                    let message = format!(
-                        "{}: the activation is gone, as after a restart of the machine, which \
-                         starts the system before it{}",
-                        self.name(),
-                        log.last()
-                    );
-                    return Err(BackendError::temporary(
-                        ErrorKind::Unavailable,
-                        "activate",
-                        message,
-                    ));
-                }
-                _ => sleep(LOOK_AGAIN).await,
+                _ => {}
             }
         }
     }
 
-    fn lost(&self, cause: deployix_transport::TransportError, within: Duration) -> BackendError {
-        let message = format!(
-            "{}: since the switch the machine cannot be reached ({cause}); unless it was confirmed \
-             before, it goes back to the system that ran within {within:?}",
-            self.name()
-        );
-        BackendError::temporary(ErrorKind::Unavailable, "activate", message)
-    }
-}
-
-/// The first line, and what comes after it.
-fn split(told: &[u8]) -> (String, &[u8]) {
-    let end = told.iter().position(|byte| *byte == b'\n').unwrap_or(told.len());
-    let phase = String::from_utf8_lossy(&told[..end]).trim().to_owned();
-    (phase, told.get(end + 1..).unwrap_or_default())
-}
-
-/// The log of an activation, as far as it was read.
-#[derive(Default)]
-struct Log {
-    bytes: usize,
-    /// A line that has not ended yet.
-    rest: Vec<u8>,
-    last: std::collections::VecDeque<String>,
-}
-
-/// How many lines of a log an error holds.
-const LAST_LINES: usize = 20;
-
-impl Log {
-    fn add(&mut self, more: &[u8], tell: &(dyn Fn(&str) + Sync)) {
-        self.bytes += more.len();
-        self.rest.extend_from_slice(more);
-        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-            tell(&line);
-            if self.last.len() == LAST_LINES {
-                self.last.pop_front();
-            }
-            self.last.push_back(line);
-        }
-    }
-
-    /// Its last lines, to be put behind an error.
-    fn last(&self) -> String {
-        let lines: Vec<&str> = self.last.iter().map(String::as_str).collect();
-        if lines.is_empty() {
-            String::new()
-        } else {
-            format!("; it said last:\n{}", lines.join("\n"))
-        }
+    /// Confirms over a connection of its own that the machine can be reached.
+    async fn confirm(&self, run: &str) -> bool {
+        let confirmed = format!("{}/confirmed", detached::folder(run));
+        let touch = Command::new("touch").arg(confirmed).limit(Duration::from_secs(20));
+        let _ = self.host.transport.reconnect().await;
+        self.host.transport.run(&touch).await.is_ok_and(|output| output.status.success())
     }
 }
