@@ -223,17 +223,21 @@ fn what_stands_where_a_file_is_to_be_survives_and_the_service_does_not_start() {
 #[test]
 fn a_program_that_ends_before_it_is_ready_has_failed_at_once() {
     let within = deployix_core::spec::Span::seconds(30);
-    let brief = || ServiceSpec::builder(["sleep", "0.5"]).ready_within(within);
-    let functionalities = [
+    let brief = |seconds: &str| ServiceSpec::builder(["sleep", seconds]);
+    let services = [
         // With a capability, as the port needs one.
-        functionality("tcp", brief().endpoint("low", 81).ready_over_tcp("low")),
-        functionality("http", brief().endpoint("http", 3000).ready_over_http("http", "/")),
-        functionality("command", brief().ready_by_command(["false"])),
+        ("tcp", brief("0.5").endpoint("low", 81).ready_over_tcp("low")),
+        ("http", brief("0.5").endpoint("http", 3000).ready_over_http("http", "/")),
+        ("command", brief("0.5").ready_by_command(["false"])),
+        ("instant", brief("0").ready_by_command(["false"])),
     ];
+    let names = services.each_ref().map(|(name, _)| *name);
+    let functionalities =
+        services.map(|(name, service)| functionality(name, service.ready_within(within)));
     let files = support::files(deployment(functionalities, [machine("rack1", "10.0.0.1")]));
     let container = Container::start("brief");
     install(&Folder::new(&files), &container);
-    for name in ["tcp", "http", "command"] {
+    for name in names {
         let start = std::time::Instant::now();
         container.shell(&format!("! systemctl start {name}.service"));
         assert!(start.elapsed().as_secs() < 8, "{name}: {:?}", start.elapsed());
