@@ -12,7 +12,7 @@
 //! | secrets | systemd credentials from `/var/lib/deployix/secrets/<deployment>/<functionality>`, filled in when the service starts; trailing newlines are dropped |
 //! | `state` | directories that the user owns and the service may write to; everything else is read-only |
 //! | `user` | a user whose id follows from its name; the functionality's own where there is none |
-//! | `readiness` | `Type=notify`, or a probe that the start waits for |
+//! | `readiness` | `Type=notify`, or a probe that the start waits for until the program has ended |
 //! | `on-demand` | sockets handed over as in `sd_listen_fds(3)`, named after their endpoints; all of a machine listen before any service starts |
 //! | `schedule` | a timer that catches up once on what was missed |
 //! | `limits`, `stop` | `CPUQuota`, `MemoryMax`; `KillSignal`, `TimeoutStopSec` |
@@ -23,6 +23,15 @@
 //! Each service has a directory of its own, `/run/deployix/<unit>`, which its initializer shares and
 //! only its user may enter; programs find it in `$RUNTIME_DIRECTORY`. It is empty after a boot and
 //! stays while the service is stopped.
+//!
+//! # Files
+//!
+//! NixOS manages links in `/etc`. A file anywhere else is a link to one there, as in
+//! `/etc/deployix/<unit>/opt/x` for `/opt/x`, whose place never changes (`tmpfiles.d(5)`, `L`). Nothing
+//! that stands at its path is replaced or removed: where that is no link, the service and its
+//! initializer refuse to start (`AssertPathIsSymbolicLink`, `systemd.unit(5)`), and `systemctl status`
+//! names the path. A file that is described no more leaves its link outside of `/etc` behind, except
+//! in a profile.
 //!
 //! # Starting
 //!
@@ -69,7 +78,7 @@
 //! |---|---|
 //! | units | linked from `/etc/systemd/system.attached`, which systemd reads after `/etc/systemd/system` (`systemd.unit(5)`) and no NixOS configuration manages; a name that somebody else has is refused |
 //! | users, directories, links | `sysusers.d(5)` and `tmpfiles.d(5)`, applied before each start and after each switch of the system |
-//! | `environment.etc` | links; a file of somebody else's is refused |
+//! | files, `environment.etc` | links; a path where something of somebody else's stands is refused |
 //! | names of upstreams | the units' own `/etc/hosts`: these names, then the machine's |
 //! | firewall openings | a chain of its own in NixOS's table `inet nixos-fw`, opened again whenever that is loaded anew; on a machine without that table nothing, said in the journal |
 //!

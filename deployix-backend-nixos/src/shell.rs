@@ -51,6 +51,17 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
+/// Ends a script that waits for a program which is there no more.
+///
+/// Of the service that a script runs for, systemd tells the main process (systemd.exec(5),
+/// "Environment variables set or propagated by the service manager"). Signal 0 asks for it: under
+/// `ProtectProc` the process may be hidden in `/proc`, and one that may not be signalled is there all
+/// the same.
+const UNLESS_ENDED: &str = "case $(LC_ALL=C; kill -0 \"${MAINPID-$$}\" 2>&1) in
+    *'No such process'*) echo 'the program has ended' >&2; exit 1 ;;
+esac
+";
+
 /// A script, line by line.
 #[derive(Clone, Debug)]
 pub(crate) struct Script(Vec<Part>);
@@ -95,22 +106,27 @@ impl Script {
         self
     }
 
-    /// Adds the repetition of a command, five times a second, until it succeeds.
+    /// Adds the repetition of a command, five times a second, until it succeeds or the service's
+    /// program has ended.
     pub(crate) fn until(mut self, words: impl IntoIterator<Item = Word>, sleep: Word) -> Self {
         self.0.push("until ".into());
-        self = self.command(words);
-        self.0.push("do ".into());
-        self.0.extend(sleep.0);
-        self.0.push(" 0.2; done\n".into());
-        self
+        self.command(words).wait(sleep)
     }
 
-    /// Adds attempts to connect to a port of this machine, five times a second, until one succeeds.
+    /// Adds attempts to connect to a port of this machine, five times a second, until one succeeds
+    /// or the service's program has ended.
     pub(crate) fn until_connected(mut self, port: u16, sleep: Word) -> Self {
         // A file name of bash, which opens a connection for it.
-        self.0.push(format!("until (exec 3<> /dev/tcp/127.0.0.1/{port}) 2> /dev/null\ndo ").into());
+        self.0.push(format!("until (exec 3<> /dev/tcp/127.0.0.1/{port}) 2> /dev/null\n").into());
+        self.wait(sleep)
+    }
+
+    /// Adds what a loop does between two attempts.
+    fn wait(mut self, sleep: Word) -> Self {
+        self.0.push("do\n".into());
+        self.0.push(UNLESS_ENDED.into());
         self.0.extend(sleep.0);
-        self.0.push(" 0.2; done\n".into());
+        self.0.push(" 0.2\ndone\n".into());
         self
     }
 

@@ -5,6 +5,8 @@
 //! are expanded when it runs. All three are undone here, in this one place. What systemd cannot
 //! carry at all is refused.
 
+use deployix_core::AbsolutePath;
+
 use crate::syntax::{Expr, Part};
 
 /// A word of a command line or list: text that is meant literally, and store paths known when Nix
@@ -38,6 +40,12 @@ pub(crate) enum UnitError {
          file"
     )]
     Line(usize),
+    /// The end of a path where systemd drops it or goes on with the next line.
+    #[error(
+        "on NixOS the path of a file outside of /etc cannot end in a space or a backslash; choose \
+         another path"
+    )]
+    Path,
 }
 
 /// Prints a command line as the value of `ExecStart` and the like; the first word is the program.
@@ -73,6 +81,17 @@ pub(crate) fn line(length: usize) -> Result<(), UnitError> {
 pub(crate) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<String, UnitError> {
     let words: Result<Vec<String>, UnitError> = words.into_iter().map(text_word).collect();
     Ok(words?.join(" "))
+}
+
+/// Prints a path as the value of `AssertPathIsSymbolicLink` and its kin, which know specifiers and
+/// no escapes (systemd.unit(5), "Conditions and Asserts").
+pub(crate) fn assertion(path: &AbsolutePath) -> Result<String, UnitError> {
+    let path = path.as_str();
+    check(path)?;
+    if path.ends_with([' ', '\\']) {
+        return Err(UnitError::Path);
+    }
+    Ok(path.replace('%', "%%"))
 }
 
 /// Prints the value of a variable for `systemd.services.<name>.environment`.
@@ -135,7 +154,8 @@ fn is_plain(c: char) -> bool {
         || matches!(c, '-' | '_' | '.' | ',' | '/' | ':' | '=' | '+' | '@' | '%' | '$')
 }
 
-fn escape(text: &str) -> Result<String, UnitError> {
+/// Escapes text as in quotes.
+pub(crate) fn escape(text: &str) -> Result<String, UnitError> {
     use std::fmt::Write as _;
     check(text)?;
     let mut escaped = String::with_capacity(text.len() + 2);
@@ -209,6 +229,15 @@ mod tests {
             &command(&[program, vec![Expr::var("pkgs").into()]]).expect("passes"),
         );
         assert_eq!(printed.expect("prints"), "\"${pkgs}/bin/x ${pkgs}\"\n");
+    }
+
+    #[test]
+    fn an_asserted_path_has_specifiers_and_no_escapes() {
+        let printed = |path: &str| assertion(&AbsolutePath::new(path).expect("a path"));
+        assert_eq!(printed(r#"/a b/"c"\d/100%"#).as_deref(), Ok(r#"/a b/"c"\d/100%%"#));
+        for bad in ["/a ", "/a\\"] {
+            assert_eq!(printed(bad), Err(UnitError::Path), "{bad:?}");
+        }
     }
 
     #[test]

@@ -231,7 +231,8 @@ fn a_version_that_does_not_start_leaves_the_one_before_running() {
 fn what_belongs_to_somebody_else_is_not_replaced() {
     let host = host("foreign");
     let sleeper = || ServiceSpec::builder(["sleep", "infinity"]);
-    let path = built(&host, &alone("web", sleeper().file("/etc/web.conf", "x\n")), "web");
+    let web = sleeper().file("/etc/web.conf", "x\n").file("/opt/web.d", "y\n");
+    let path = built(&host, &alone("web", web), "web");
     let refused = |why: &str| {
         let (status, told) = change(&host, &format!("deploy zalora web {path}"));
         assert_eq!(status, Some(1), "{told}");
@@ -248,6 +249,13 @@ fn what_belongs_to_somebody_else_is_not_replaced() {
     );
     refused("the machine has a unit web.service already: /etc/systemd/system/web.service\n");
     host.shell("rm /etc/systemd/system/web.service && systemctl daemon-reload");
+    // Outside of /etc as well.
+    host.shell("mkdir -p /opt/web.d && echo kept > /opt/web.d/data");
+    refused("/opt/web.d belongs to somebody else\n");
+    assert_eq!(host.shell("cat /opt/web.d/data"), "kept\n");
+    host.shell("mv /opt/web.d /opt/theirs; ln -s theirs /opt/web.d");
+    refused("/opt/web.d belongs to somebody else: it leads to theirs\n");
+    host.shell("rm /opt/web.d");
     done(&host, &format!("deploy zalora web {path}"));
 
     // Another deployment's functionality of the same name.
@@ -259,6 +267,31 @@ fn what_belongs_to_somebody_else_is_not_replaced() {
     let place = "/nix/var/nix/profiles/deployix/zalora/web/units/web.service";
     assert!(told.contains(&format!("belongs to somebody else: it leads to {place}\n")), "{told}");
     host.shell("systemctl is-active web.service");
+}
+
+#[test]
+fn a_link_outside_of_etc_leads_to_each_version_of_its_file_and_goes_with_it() {
+    let host = host("outside");
+    let web = |files: &[(&str, &str)]| {
+        let start = || ServiceSpec::builder(["sleep", "infinity"]);
+        let web = files.iter().fold(start(), |web, (path, text)| web.file(path, text));
+        done(&host, &format!("deploy zalora web {}", built(&host, &alone("web", web), "web")))
+    };
+    web(&[("/opt/web/a b%", "1\n"), ("/srv/gone", "1\n"), ("/srv/theirs", "1\n")]);
+    assert_eq!(host.shell("cat '/opt/web/a b%' /srv/gone"), "1\n1\n");
+    // Whoever put something else there keeps it.
+    host.shell("rm /srv/theirs && echo kept > /srv/theirs");
+    let told = web(&[("/opt/first", "2\n"), ("/opt/web/a b%", "3\n")]);
+    assert_eq!(host.shell("cat /opt/first '/opt/web/a b%' /srv/theirs"), "2\n3\nkept\n");
+    host.shell("! test -L /srv/gone");
+    assert!(!told.contains("ignoring"), "{told}");
+
+    done(&host, "rollback zalora web 2");
+    host.shell("rm /opt/first && ln -s theirs /opt/first");
+    done(&host, "remove zalora web");
+    host.shell("! test -L '/opt/web/a b%' && ! test -e /etc/deployix");
+    assert_eq!(host.shell("readlink /opt/first; cat /srv/theirs"), "theirs\nkept\n");
+    assert_eq!(traces(&host, "web"), "");
 }
 
 #[test]

@@ -178,6 +178,74 @@ fn assert_started_as_described(what: &str, in_style: fn(Spec) -> Spec) {
     container.shell("! ps axww -o args | grep -v grep | grep -F s3cr3t");
 }
 
+#[test]
+fn what_stands_where_a_file_is_to_be_survives_and_the_service_does_not_start() {
+    let reader =
+        |path: &str| ServiceSpec::builder(["sh", "-c", &format!("cat '{path}'; sleep 1000")]);
+    let functionalities = [
+        functionality(
+            "web",
+            reader("/opt/a b/100%").initializer(["true"]).file("/opt/a b/100%", "for web\n"),
+        ),
+        functionality(
+            "job",
+            reader("/srv/theirs").file_bytes("/srv/theirs", FileContent::plain("for job\n"), 0o600),
+        ),
+        functionality("other", reader("/opt/free").file("/opt/free", "for other\n")),
+    ];
+    let files = support::files(deployment(functionalities, [machine("rack1", "10.0.0.1")]));
+    let container = Container::start("taken");
+    container.shell(
+        "mkdir -p '/opt/a b/100%/data' && echo 1 > '/opt/a b/100%/data/kept' && echo 2 > /srv/theirs",
+    );
+    install(&Folder::new(&files), &container);
+    container.shell("systemctl start other.service");
+    for (unit, path) in
+        [("web-initializer", "/opt/a b/100%"), ("web", "/opt/a b/100%"), ("job", "/srv/theirs")]
+    {
+        container.shell(&format!("! systemctl start {unit}.service"));
+        container.shell(&format!("! systemctl is-active {unit}.service"));
+        if unit != "web" {
+            let told = container.shell(&format!("systemctl status {unit}.service; true"));
+            let reason = format!("AssertPathIsSymbolicLink={path} was not met");
+            assert!(told.contains(&reason), "{told}");
+        }
+    }
+    assert_eq!(container.shell("cat '/opt/a b/100%/data/kept' /srv/theirs"), "1\n2\n");
+
+    // Once it is out of the way, the file is there.
+    container.shell("rm -r '/opt/a b/100%' /srv/theirs && systemd-tmpfiles --create deployix.conf");
+    container.shell("systemctl start web.service job.service");
+    container.wait_for("journalctl --output=cat | grep -x 'for web'");
+    container.wait_for("journalctl --output=cat | grep -x 'for job'");
+}
+
+#[test]
+fn a_program_that_ends_before_it_is_ready_has_failed_at_once() {
+    let within = deployix_core::spec::Span::seconds(30);
+    let brief = |seconds: &str| ServiceSpec::builder(["sleep", seconds]);
+    let services = [
+        // With a capability, as the port needs one.
+        ("tcp", brief("0.5").endpoint("low", 81).ready_over_tcp("low")),
+        ("http", brief("0.5").endpoint("http", 3000).ready_over_http("http", "/")),
+        ("command", brief("0.5").ready_by_command(["false"])),
+        ("instant", brief("0").ready_by_command(["false"])),
+    ];
+    let names = services.each_ref().map(|(name, _)| *name);
+    let functionalities =
+        services.map(|(name, service)| functionality(name, service.ready_within(within)));
+    let files = support::files(deployment(functionalities, [machine("rack1", "10.0.0.1")]));
+    let container = Container::start("brief");
+    install(&Folder::new(&files), &container);
+    for name in names {
+        let start = std::time::Instant::now();
+        container.shell(&format!("! systemctl start {name}.service"));
+        assert!(start.elapsed().as_secs() < 8, "{name}: {:?}", start.elapsed());
+        container
+            .shell(&format!("journalctl --unit={name}.service | grep 'the program has ended'"));
+    }
+}
+
 /// A number that systemd knows of a unit.
 fn shown(container: &Container, unit: &str, property: &str) -> u64 {
     let text = container.shell(&format!("systemctl show --value --property {property} {unit}"));

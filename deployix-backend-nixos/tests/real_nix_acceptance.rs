@@ -246,6 +246,7 @@ impl<'a> Asked<'a> {
             assert_eq!(unit["serviceConfig"][same], *self.config(same), "{same}");
         }
         assert_eq!(unit["environment"], self.service["environment"]);
+        assert_eq!(unit["unitConfig"], self.service["unitConfig"]);
     }
 
     fn assert_env(&self) {
@@ -328,6 +329,11 @@ impl<'a> Asked<'a> {
             assert_eq!(std::fs::read(found).expect("a file"), expected, "{path}");
         }
         assert_eq!(*self.config("RuntimeDirectory"), format!("deployix/{}", self.unit));
+        let outside = self.spec.files.keys().map(|path| path.as_str());
+        let outside: Vec<&str> = outside.filter(|path| !path.starts_with("/etc/")).collect();
+        let asserted = &self.service["unitConfig"]["AssertPathIsSymbolicLink"];
+        let asserted = asserted.as_array().cloned().unwrap_or_default();
+        assert!(asserted.iter().eq(&outside), "{asserted:?}");
     }
 
     /// Where a path leads.
@@ -336,8 +342,13 @@ impl<'a> Asked<'a> {
             let source = &self.settings["environment"]["etc"][below]["source"];
             return source.as_str().expect("a path").to_owned();
         }
-        let rule = self.rules().into_iter().find(|rule| rule[0] == "L+" && rule[1] == path);
-        rule.unwrap_or_else(|| panic!("nothing leads to {path}")).swap_remove(6)
+        let link = format!("/etc/deployix/{}{path}", self.unit);
+        let mut rules = self.rules().into_iter();
+        let rule = rules.find(|rule| rule[0] == "L" && rule[1] == path);
+        // Where a link leads is the rest of the line.
+        let rule = rule.unwrap_or_else(|| panic!("nothing leads to {path}"));
+        assert_eq!(rule[6..].join(" "), link);
+        self.linked(&link)
     }
 
     fn rules(&self) -> Vec<Vec<String>> {

@@ -413,11 +413,10 @@ fn assert_hostile_texts_arrive(in_style: fn(Spec) -> Spec, texts: &[String]) -> 
         };
         let source = etc[format!("text/{index}")]["source"].as_str().expect("a path");
         assert_eq!(String::from_utf8(stored(source)).as_deref(), Ok(text.as_str()));
-        let link = rules
-            .iter()
-            .filter_map(Value::as_str)
-            .find(|rule| rule.starts_with(&format!("L+ /srv/bytes/{index} ")));
-        let source = link.expect("a rule").rsplit(' ').next().expect("a path");
+        let fixed = format!("deployix/web/srv/bytes/{index}");
+        let link = format!("L /srv/bytes/{index} - - - - /etc/{fixed}");
+        assert!(rules.contains(&link.into()), "{rules:?}");
+        let source = etc[fixed]["source"].as_str().expect("a path");
         assert_eq!(String::from_utf8(stored(source)).as_deref(), Ok(text.as_str()));
     }
     settings

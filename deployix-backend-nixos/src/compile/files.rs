@@ -22,6 +22,8 @@ pub(super) struct Placed {
     pub(super) bindings: Attrs,
     /// `systemd.tmpfiles.rules`.
     pub(super) rules: Vec<Expr>,
+    /// `AssertPathIsSymbolicLink`: the paths that have to be links before anything starts.
+    pub(super) links: Vec<Expr>,
     /// Shell text that writes the files that not everybody may read.
     pub(super) script: Option<Script>,
     /// Store paths whose change restarts the service.
@@ -32,8 +34,14 @@ pub(super) struct Placed {
     pub(super) files: BTreeMap<RelativePath, FileContent>,
 }
 
-/// Folders that hold nothing of ours: the kernel's, Nix's, and those that the sandbox replaces.
-const NOT_OURS: [&str; 7] = ["/dev", "/nix", "/proc", "/sys", "/tmp", "/var/tmp", "/run/deployix"];
+/// Folders that no file of a service can be in: the kernel's, Nix's, those that the sandbox
+/// replaces, and Deployix's own.
+const NOT_OURS: [&str; 8] =
+    ["/dev", "/nix", "/proc", "/sys", "/tmp", "/var/tmp", "/run/deployix", LINKS];
+
+/// The folder with a link for each file outside of `/etc`, at the file's own path below the
+/// service's name.
+const LINKS: &str = "/etc/deployix";
 
 /// Places the files and the state of one member.
 pub(super) fn place(member: &Member<'_>, form: Form<'_>, reasons: &mut Vec<Remark>) -> Placed {
@@ -184,6 +192,10 @@ fn store_file(
 }
 
 /// Links a path to where its content is.
+///
+/// NixOS replaces links in `/etc` and nothing else. A link somewhere else therefore leads to one in
+/// [`LINKS`], which is the same for every content: the line of tmpfiles.d(5) makes it where nothing
+/// stands, and removes nothing, ever. Where something else stands, the service does not start.
 fn link(
     placed: &mut Placed,
     member: &Member<'_>,
@@ -194,9 +206,12 @@ fn link(
         placed.module.set(["environment", "etc", below, "source"], Expr::from(to));
         return Ok(());
     }
-    let line = rule("L+", path.as_str(), "-", "-", Some(to))
-        .map_err(|error| member.remark(["files", path.as_str()], error.to_string()))?;
-    placed.rules.push(line);
+    let wrong = |error: unit::UnitError| member.remark(["files", path.as_str()], error.to_string());
+    let fixed = format!("{LINKS}/{}/{}", member.unit, path.relative());
+    placed.links.push(unit::assertion(path).map_err(wrong)?.into());
+    placed.rules.push(rule("L", path.as_str(), "-", "-", Some(&fixed)).map_err(wrong)?);
+    let below = fixed.trim_start_matches("/etc/");
+    placed.module.set(["environment", "etc", below, "source"], Expr::from(to));
     Ok(())
 }
 
@@ -206,13 +221,15 @@ fn rule(
     path: &str,
     mode: &str,
     user: &str,
-    argument: Option<Part>,
+    argument: Option<&str>,
 ) -> Result<Expr, unit::UnitError> {
-    let head = format!("{kind} {} {mode} {user} {user} -", unit::text_word(path)?);
-    Ok(match argument {
-        None => head.into(),
-        Some(argument) => Expr::concat([format!("{head} ").into(), argument]),
-    })
+    let mut line = format!("{kind} {} {mode} {user} {user} -", unit::text_word(path)?);
+    if let Some(argument) = argument {
+        // It is the rest of the line, spaces and quotes among it.
+        line.push(' ');
+        line.push_str(&unit::escape(argument)?);
+    }
+    Ok(line.into())
 }
 
 /// The last part of a path, in characters that a store path's name can have.

@@ -18,8 +18,8 @@ pub(super) fn limit(span: Span) -> String {
 /// Adds what a member's readiness comes to.
 ///
 /// A probe runs as `ExecStartPost`, again and again until it succeeds; until then the unit is
-/// "activating". The time limit of the start ends both the probe and the service that does not get
-/// there.
+/// "activating". It fails, and the start with it, once the program has ended; the time limit of the
+/// start ends both the probe and the service that does not get there.
 pub(super) fn add(
     config: &mut Attrs,
     bindings: &mut Attrs,

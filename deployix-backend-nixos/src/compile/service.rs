@@ -187,6 +187,10 @@ fn common(
         service.set(["environment", "PATH"], force);
         config.set(["ExecSearchPath"], path);
     }
+    if !placed.links.is_empty() {
+        let links = Expr::List(placed.links.clone());
+        service.set(["unitConfig", "AssertPathIsSymbolicLink"], links);
+    }
     if !placed.triggers.is_empty() {
         service.set(["restartTriggers"], Expr::List(placed.triggers.clone()));
     }

@@ -31,6 +31,8 @@ at() {
     *) printf '/%s\n' "$1" ;;
     esac
 }
+# The place outside of /etc that has a link to one of these: etc/deployix/UNIT/opt/x is for /opt/x.
+outside() { case $1 in etc/deployix/*/*) printf '/%s\n' "${1#etc/deployix/*/}" ;; esac }
 
 fragment() { systemctl show --property=FragmentPath --value -- "$1"; }
 is_ours() { [ "$(readlink "$directory/$1")" = "$profile/units/$1" ] && [ "$(fragment "$1")" = "$directory/$1" ]; }
@@ -51,6 +53,15 @@ sockets_of() {
     done
 }
 
+# Tells of what stands at a place instead of the link to TARGET.
+foreign() {
+    if [ -L "$1" ]; then
+        [ "$(readlink "$1")" = "$2" ] || echo "$1 belongs to somebody else: it leads to $(readlink "$1")"
+    elif [ -e "$1" ]; then
+        echo "$1 belongs to somebody else"
+    fi
+}
+
 check() {
     wrong=0
     case " $(systemctl show --property=UnitPath --value) " in
@@ -63,12 +74,9 @@ check() {
     # A subshell's variables are lost, so what it finds is told by its output.
     foreign=$(links "$self" | while IFS= read -r path; do
         place=$(at "$path")
-        if [ -L "$place" ] && [ "$(readlink "$place")" = "$profile/$path" ]; then continue; fi
-        if [ -L "$place" ]; then
-            echo "$place belongs to somebody else: it leads to $(readlink "$place")"
-        elif [ -e "$place" ]; then
-            echo "$place belongs to somebody else"
-        fi
+        foreign "$place" "$profile/$path"
+        outside=$(outside "$path")
+        if [ -n "$outside" ]; then foreign "$outside" "$place"; fi
     done)
     taken=$(units "$self" | while read -r unit; do
         place=$(fragment "$unit")
@@ -87,21 +95,20 @@ check() {
 # The links of this functionality on the machine, of whichever generation.
 placed() { find /etc -lname "$profile/*"; }
 
-# Removes those that a profile does not have; without one, all of them. Links outside of /etc are rules of
-# tmpfiles.d(5): those of the profile in the first argument.
-unlink_from() {
+# Removes those that a profile does not have, and the links outside of /etc that lead to them; without one, all of them.
+unlink_except() {
     placed | while IFS= read -r place; do
         path=$(readlink "$place")
         path=${path#"$profile/"}
-        if [ -n "${2-}" ] && { [ -e "$2/$path" ] || [ -L "$2/$path" ]; }; then continue; fi
+        if [ -n "${1-}" ] && { [ -e "$1/$path" ] || [ -L "$1/$path" ]; }; then continue; fi
+        outside=$(outside "$path")
+        if [ -n "$outside" ] && [ "$(readlink "$outside")" = "$place" ]; then rm -f "$outside"; fi
         rm -f "$place"
-        case $path in units/*/*) rmdir "$(dirname "$place")" 2>/dev/null || true ;; esac
+        case $path in
+        units/*/*) rmdir "$(dirname "$place")" 2>/dev/null || true ;;
+        etc/deployix/*) (cd /etc && rmdir -p "$(dirname "${path#etc/}")" 2>/dev/null) || true ;;
+        esac
     done
-    [ -e "$1/preparation/tmpfiles.conf" ] || return 0
-    sed -n '/^L+ /p' "$1/preparation/tmpfiles.conf" | while IFS= read -r rule; do
-        if [ -n "${2-}" ] && grep -qxF -e "$rule" "$2/preparation/tmpfiles.conf"; then continue; fi
-        printf 'r %s\n' "${rule#L+ }"
-    done | systemd-tmpfiles --remove -
 }
 
 link_to() {
@@ -158,7 +165,7 @@ activate() {
         say "stopping$gone$stopped"
         systemctl stop -- $gone $stopped
     fi
-    unlink_from "$old" "$self"
+    unlink_except "$self"
     link_to
     systemctl daemon-reload
     # shellcheck disable=SC2086
@@ -205,7 +212,7 @@ deactivate() {
         systemctl stop -- $ours || true
         systemctl reset-failed -- $ours 2>/dev/null || true
     fi
-    unlink_from "$self"
+    unlink_except
     systemctl daemon-reload
     rm -f "$marker" "$marker.changing" "/run/deployix-hosts/${name#*/}"
     say "runs no more"
