@@ -140,7 +140,7 @@ pub(crate) async fn ready(
         if looks.settle {
             journal.settle(registry).await?;
         }
-        let heads = journal.heads().await?;
+        let heads = journal.heads().await?.described_by(&deployment.infrastructure);
         Ok::<_, Diagnostic>((journal, heads))
     };
     let (journal, heads) = match read.await {
@@ -153,7 +153,7 @@ pub(crate) async fn ready(
         .then(|connected| compile(connected, registry, None));
     found.extend(diagnostics);
     let (heads, drift) = if looks.refresh {
-        let sites = sites(&heads, Some(&compiled));
+        let sites = sites(&heads, &compiled);
         journal.look(&heads, sites, registry, &mut found).await
     } else {
         (heads, Vec::new())
@@ -163,9 +163,9 @@ pub(crate) async fn ready(
 }
 
 /// The targets where something stands or is to stand, each as it is described now, else as it was.
-pub(crate) fn sites(heads: &Heads, compiled: Option<&Compiled>) -> Vec<OwnedSite> {
+fn sites(heads: &Heads, compiled: &Compiled) -> Vec<OwnedSite> {
     let mut sites = heads.sites.clone();
-    for site in compiled.iter().flat_map(|compiled| compiled.connected().sites()) {
+    for site in compiled.connected().sites() {
         sites.insert(site.target.name.clone(), site.into());
     }
     sites.into_values().collect()

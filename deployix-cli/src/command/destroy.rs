@@ -10,7 +10,7 @@ use deployix::core::{
 use super::carry_out::Work;
 use crate::{
     arguments::Destroy,
-    journal::{self, Journal, sites},
+    journal::{self, Journal},
     pipeline,
     session::{Exit, Session},
 };
@@ -45,9 +45,9 @@ async fn planned(
     let mut found = Diagnostics::new();
     let journal = Journal::open(deployment).await?;
     journal.settle(registry).await?;
-    let heads = journal.heads().await?;
+    let heads = journal.heads().await?.described_by(&deployment.infrastructure);
     // So that what was made and then forgotten goes as well.
-    let sites = sites(&heads, None);
+    let sites = heads.sites.values().cloned();
     let (heads, drift) = journal.look(&heads, sites, registry, &mut found).await;
     let only = match arguments.only.as_slice() {
         [] => Only::All,

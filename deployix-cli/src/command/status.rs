@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::{
     arguments::Status,
-    journal::{self, Journal, sites},
+    journal::{self, Journal},
     pipeline,
     plain::plain,
     plan_text,
@@ -105,7 +105,7 @@ impl Document {
         registry: &Registry,
     ) -> Result<Self, Diagnostics> {
         let journal = Journal::open(deployment).await?;
-        let heads = journal.heads().await?;
+        let heads = journal.heads().await?.described_by(&deployment.infrastructure);
         // What was before the oldest thing that stands says nothing about what does.
         let oldest = heads.resources.values().map(|standing| standing.since).min();
         let story = match oldest {
@@ -122,7 +122,8 @@ impl Document {
         };
         let mut diagnostics = Diagnostics::new();
         let (seen, drift) = if refresh {
-            journal.look(&heads, sites(&heads, None), registry, &mut diagnostics).await
+            let sites = heads.sites.values().cloned();
+            journal.look(&heads, sites, registry, &mut diagnostics).await
         } else {
             (heads.clone(), Vec::new())
         };

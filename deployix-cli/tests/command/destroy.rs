@@ -40,6 +40,32 @@ fn everything_is_planned_away_dependents_first_and_asked_about() {
 }
 
 #[test]
+fn what_stands_is_sought_where_the_file_says_now_whatever_else_is_wrong_in_it() {
+    let folder = Folder::with(RACK);
+    stands(&folder);
+    let elsewhere = RACK.replace("rack.invalid", "elsewhere.invalid");
+    folder.write("deployment.toml", &elsewhere.replace("service.start = [\"db\"]", "strat = 1"));
+    let (document, code) = folder.json("destroy --yes");
+    assert_eq!((codes(&document), code), (vec!["target-unseen"], Some(1)));
+    let unseen = document["diagnostics"][0]["message"].as_str().unwrap();
+    assert!(unseen.contains("elsewhere.invalid") && !unseen.contains("rack.invalid"), "{unseen}");
+    let told = document["report"].to_string();
+    assert!(told.contains("elsewhere.invalid") && !told.contains("rack.invalid"), "{told}");
+    let address = || folder.heads("shop").sites["rack"].target.address.clone().unwrap();
+    assert_eq!(address(), "elsewhere.invalid");
+    // An address that did not work is put right the same way.
+    folder.write("deployment.toml", RACK);
+    let ran = folder.run("destroy --yes").failed();
+    assert!(!(ran.stdout + &ran.stderr).contains("elsewhere.invalid"));
+    assert_eq!(address(), "rack.invalid");
+    // Of what is described no more, the history tells where it was.
+    let gone = RACK.replace("rack]", "shelf]").replace("rack.invalid", "elsewhere.invalid");
+    folder.write("deployment.toml", &gone);
+    let ran = folder.run("destroy --yes").failed();
+    assert!(ran.stderr.contains("rack.invalid") && !ran.stderr.contains("elsewhere"), "{ran:?}");
+}
+
+#[test]
 fn a_name_of_which_nothing_stands_is_told_with_the_nearest() {
     let folder = Folder::with(RACK);
     stands(&folder);

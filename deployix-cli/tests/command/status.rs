@@ -39,6 +39,31 @@ fn what_stands_is_told_with_where_since_when_and_by_whom() {
 }
 
 #[test]
+fn providers_are_asked_where_the_file_says_now_that_they_are() {
+    let folder = Folder::with(RACK);
+    folder.run("plan --out plan.json").done();
+    let plan = Plan::from_saved(&fs::read(folder.path().join("plan.json")).unwrap()).unwrap();
+    folder.pretend(&plan, "anna", |_| true);
+    let elsewhere = RACK.replace("rack.invalid", "elsewhere.invalid");
+    // One target that is wrong in itself is where it is said to be all the same.
+    let unusable = elsewhere.clone() + "\nextensions.nixos.modules = 1\n";
+    for (text, command) in [
+        (&elsewhere, "status --refresh"),
+        (&elsewhere, "plan --refresh"),
+        (&unusable, "status --refresh"),
+        (&unusable, "plan --refresh"),
+    ] {
+        folder.write("deployment.toml", text);
+        let (document, _) = folder.json(command);
+        let found = document["diagnostics"].as_array().unwrap();
+        let unseen = found.iter().find(|finding| finding["code"] == "target-unseen");
+        let unseen = unseen.unwrap_or_else(|| panic!("{document:#}"))["message"].to_string();
+        let now = unseen.contains("elsewhere.invalid") && !unseen.contains("rack.invalid");
+        assert!(now, "{command}: {unseen}");
+    }
+}
+
+#[test]
 fn a_plan_against_what_stands_is_about_what_differs_and_asks_nobody() {
     let folder = Folder::with(RACK);
     folder.run("plan --out plan.json").done();

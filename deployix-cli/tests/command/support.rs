@@ -65,7 +65,7 @@ upstream-hosts = ["db.example.com"]
 fqdn = "page.example.com"
 "#;
 
-/// A page and its database on a machine whose backend only compiles.
+/// A page and its database on a machine that nobody reaches.
 pub(crate) const RACK: &str = r#"
 version = 1
 name = "shop"

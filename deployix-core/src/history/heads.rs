@@ -9,6 +9,7 @@ use super::record::{Entry, Holder, IntentAction, Record, RunId, StepResult};
 use crate::{
     backend::{OwnedSite, Owner, Resource},
     name::{Name, ResourceId},
+    spec::Infrastructure,
     topology::Assignments,
 };
 
@@ -108,6 +109,22 @@ impl Open {
 }
 
 impl Heads {
+    /// The same, with every target as it is described now; those that are described no more stay
+    /// as they were when something was last done there.
+    ///
+    /// For what looks at targets or removes something without compiling anything, such as
+    /// [`observe`](crate::execute::observe) and [`destroy`](crate::plan::destroy): an address is
+    /// written down before it was ever reached, and is put right where targets are described.
+    #[must_use]
+    pub fn described_by(mut self, infrastructure: &Infrastructure) -> Self {
+        for site in infrastructure.sites() {
+            if let Some(before) = self.sites.get_mut(&site.target.name) {
+                *before = site.into();
+            }
+        }
+        self
+    }
+
     /// Adds what an entry says.
     pub(crate) fn replay(&mut self, entry: &Entry) {
         self.generation = entry.position;

@@ -15,8 +15,9 @@ use crate::{
 
 /// Plans to remove what stands, dependents first; what holds data only where it is asked for.
 ///
-/// Nothing but the history is needed: what is not described any more can be removed all the same. A
-/// functionality that others need, which are to stay, is left and told.
+/// Nothing but the history is needed: what is not described any more can be removed all the same.
+/// Where targets still are described, [`Heads::described_by`] has it go by what is said of them now.
+/// A functionality that others need, which are to stay, is left and told.
 pub fn destroy(deployment: &Name, heads: &Heads, only: &Only, data: bool) -> Staged<Plan> {
     let mut found = Diagnostics::new();
     let about = |resource: &Resource| match (only, resource.owner()) {

@@ -76,11 +76,7 @@ impl Placed {
 impl Ties {
     /// A target with its network and location.
     pub(super) fn site<'a>(&'a self, target: &'a Target) -> Site<'a> {
-        let network = target.network.as_ref();
-        let network = network.and_then(|n| self.infrastructure.networks.get_key_value(n));
-        let location = target.location.as_ref().or(network.and_then(|(_, n)| n.location.as_ref()));
-        let location = location.and_then(|l| self.infrastructure.locations.get_key_value(l));
-        Site { target, network, location }
+        self.infrastructure.site(target)
     }
 }
 

@@ -6,8 +6,8 @@ use deployix_core::{
     ResourceId,
     backend::{MemoryBackend, Owner, Registry, Resource},
     history::{Heads, Standing},
-    plan::{Compiled, Only, Plan, PlannedAction, compile, plan},
-    spec::{Deployment, FunctionalitySpec, ServiceSpec},
+    plan::{Compiled, Only, Plan, PlannedAction, compile, destroy, plan},
+    spec::{Deployment, FunctionalitySpec, Infrastructure, ServiceSpec, Target},
     topology::{Assignments, connect, place, resolve},
 };
 
@@ -140,6 +140,35 @@ fn what_is_wanted_no_more_is_removed_dependents_first() {
             "remove memory/functionality/db",
         ]
     );
+}
+
+#[test]
+fn what_is_removed_is_removed_where_the_specs_say_now_that_it_is() {
+    let registry = Registry::new().with(MemoryBackend::new());
+    let stands = deployment(specs()).machine("box", None).machine("shed", None);
+    let mut recorded = heads(&compiled(stands, &registry, None));
+    let wrong = |target: &mut Target| target.address = Some("wrong.example.com".to_owned());
+    recorded.sites.values_mut().for_each(|site| wrong(&mut site.target));
+    let address = |plan: &Plan, target: &str| plan.sites[target].target.address.clone();
+    let all = |heads: &Heads| destroy(&name("test"), heads, &Only::All, false).value;
+
+    let mut now = usual();
+    let right = "right.example.com".to_owned();
+    now.infrastructure.targets.get_mut("box").unwrap().address = Some(right.clone());
+    let described = recorded.clone().described_by(&now.infrastructure);
+    assert_eq!(address(&all(&described), "box"), Some(right.clone()));
+    now.catalogs.clear();
+    let nothing = compiled(now.clone(), &registry, None);
+    assert_eq!(address(&plan(&nothing, &recorded, &registry, &Only::All), "box"), Some(right));
+
+    // What is described no more, or in part, is where it was.
+    let was = Some("wrong.example.com".to_owned());
+    let nowhere = recorded.clone().described_by(&Infrastructure::default());
+    assert_eq!(nowhere, recorded);
+    now.infrastructure.targets.get_mut("box").unwrap().network = Some(name("unheard-of"));
+    let in_part = recorded.clone().described_by(&now.infrastructure);
+    assert_eq!(address(&all(&in_part), "box"), was);
+    assert_eq!(in_part, recorded);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{
     env,
     ffi::OsStr,
     fs, io,
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::{Path, PathBuf},
     process::Stdio,
     sync::{
@@ -214,7 +214,13 @@ pub(super) fn shell<'w>(
 
 /// A folder of the user's alone, in which the path of a socket is short enough.
 fn folder() -> io::Result<TempDir> {
-    let make = |parent: &Path| tempfile::Builder::new().prefix("deployix-").tempdir_in(parent);
+    let only_user = fs::Permissions::from_mode(0o700);
+    let make = |parent: &Path| {
+        tempfile::Builder::new()
+            .prefix("deployix-")
+            .permissions(only_user.clone())
+            .tempdir_in(parent)
+    };
     let folder = make(&env::temp_dir())?;
     if socket(folder.path()).as_os_str().len() <= SOCKET_PATH {
         Ok(folder)
@@ -225,4 +231,16 @@ fn folder() -> io::Result<TempDir> {
 
 fn socket(folder: &Path) -> PathBuf {
     folder.join("s")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_connection_is_the_users_alone() {
+        let folder = folder().unwrap();
+        let mode = fs::metadata(folder.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o700);
+    }
 }

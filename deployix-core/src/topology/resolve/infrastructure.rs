@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Ties;
 use crate::{
-    backend::Registry,
+    backend::{Registry, Site},
     diagnostic::{Code, Diagnostic, Diagnostics, Place},
     name::{BackendId, Name},
     source::Source,
@@ -16,6 +16,25 @@ use crate::{
 const MOST_MACHINES: u32 = 10_000;
 
 impl Infrastructure {
+    /// The targets with their networks and locations, in the order of their names; without those
+    /// whose network or location is not described.
+    pub fn sites(&self) -> impl Iterator<Item = Site<'_>> {
+        self.targets.values().map(|target| self.site(target)).filter(|site| {
+            let network = site.target.network.is_some() == site.network.is_some();
+            let location = site.target.location.as_ref();
+            let location = location.or(site.network.and_then(|(_, n)| n.location.as_ref()));
+            network && location.is_some() == site.location.is_some()
+        })
+    }
+
+    /// One of its targets with its network and location, as far as those are described.
+    pub(in crate::topology) fn site<'a>(&'a self, target: &'a Target) -> Site<'a> {
+        let network = target.network.as_ref().and_then(|n| self.networks.get_key_value(n));
+        let location = target.location.as_ref().or(network.and_then(|(_, n)| n.location.as_ref()));
+        let location = location.and_then(|l| self.locations.get_key_value(l));
+        Site { target, network, location }
+    }
+
     /// The file in which something is described.
     pub(in crate::topology) fn source_of(&self, kind: &str, name: &Name) -> Option<Arc<Source>> {
         let described = |source: &&Arc<Source>| {
