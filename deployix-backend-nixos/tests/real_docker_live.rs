@@ -294,6 +294,41 @@ async fn several_who_deploy_different_functionalities_to_one_machine_at_once_all
     assert!(plan.steps.is_empty(), "{plan:#?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_is_changed_to_the_end_whatever_becomes_of_the_connection() {
+    let host = installed("cut");
+    let mended = Arc::new(AtomicBool::new(false));
+    let config = host.ssh_config();
+    let connect = {
+        let mended = Arc::clone(&mended);
+        move |address: &str| {
+            let inner = Ssh::new(address)?.with_config(&config);
+            let (cut, mended) = (Arc::default(), Arc::clone(&mended));
+            Ok(Arc::new(Cut { inner, cut, mended }) as Arc<dyn Transport>)
+        }
+    };
+    let deployer = Deployer::new("zalora", connect);
+    let mut wanted = on([], [as_profile(functionality("web", sleeper()))]);
+    let mut target = rack("rack1", &host);
+    let (nixpkgs, deploy) = (NIXPKGS.to_owned(), NixosDeploy::Profile);
+    let settings = NixosTarget { nixpkgs, deploy, ..NixosTarget::default() };
+    target.extensions.insert(&settings).expect("JSON");
+    wanted.infrastructure.targets.insert(target.name.clone(), target);
+    let deploying = tokio::spawn({
+        let (deployer, wanted) = (deployer.clone(), wanted.clone());
+        async move { deployer.deploy(wanted).await }
+    });
+    tokio::task::block_in_place(|| {
+        host.wait_for("test -e /var/lib/deployix/profiles/zalora/*web.json");
+        host.shell("systemctl is-active web.service");
+        mended.store(true, Ordering::SeqCst);
+    });
+    let report = deploying.await.expect("deploys");
+    assert!(report.is_good(), "{report:#?}");
+    let again = deployer.plan(wanted, &Only::All).await;
+    assert!(again.steps.is_empty(), "{again:#?}");
+}
+
 /// The same, deployed as a profile of its own.
 fn as_profile(
     mut functionality: FunctionalitySpec<Arc<dyn Service>>,
@@ -347,6 +382,12 @@ async fn a_profile_is_deployed_to_a_machine_whose_system_is_somebody_elses() {
     host.shell("systemctl is-active other.service");
     assert_ne!(pid(&host, "web.service"), web);
 
+    host.shell("nix-env --profile /nix/var/nix/profiles/deployix/visitor/web --rollback");
+    let drift = deployer.drift("rack1", wanted("3", sleeper())).await.join("\n");
+    assert!(drift.contains("another generation of it was activated by hand"), "{drift}");
+    host.shell(
+        "nix-env --profile /nix/var/nix/profiles/deployix/visitor/web --switch-generation 3",
+    );
     host.shell("systemctl stop web.service");
     let drift = deployer.drift("rack1", wanted("3", sleeper())).await;
     assert!(drift[0].starts_with("web.service is inactive on root@"), "{drift:?}");
@@ -367,7 +408,13 @@ async fn a_functionality_moves_from_the_system_to_a_profile_and_back() {
     let web = || functionality("web", sleeper());
     deployer.deployed(on([rack("rack1", &host)], [web(), other()])).await;
     let kept = pid(&host, "other.service");
-    for web in [as_profile(web()), web()] {
+    // What does not start as the other is what it was before.
+    let broken = || functionality("web", ServiceSpec::builder(["sh", "-c", "sleep 0.2; exit 3"]));
+    for (failing, web) in [(as_profile(broken()), as_profile(web())), (broken(), web())] {
+        let report = deployer.deploy(on([rack("rack1", &host)], [failing, other()])).await;
+        let told = format!("{report:#?}");
+        assert!(matches!(fate(&report, "web"), Fate::Failed { .. }), "{told}");
+        host.shell("systemctl is-active web.service other.service");
         let wanted = on([rack("rack1", &host)], [web, other()]);
         deployer.deployed(wanted.clone()).await;
         host.shell("systemctl is-active web.service other.service");

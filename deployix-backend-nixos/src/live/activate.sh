@@ -84,7 +84,17 @@ try() {
     done
     status=0
     wait "$switching" || status=$?
-    [ "$status" -eq 4 ] || return "$status"
+    [ "$status" -eq 0 ] || [ "$status" -eq 4 ] || return "$status"
+    # A program that ends right after its start has not failed yet when systemd says that it is started.
+    changed=$(grep -xE '.+[.]service' "$version/changed-units" 2>/dev/null)
+    [ -z "$changed" ] || sleep 2
+    for unit in $changed; do
+        case $(systemctl show --property=ActiveState,SubState --value -- "$unit") in
+        *failed* | *auto-restart*) return 4 ;;
+        esac
+        [ "$(systemctl show --property=NRestarts --value -- "$unit")" = 0 ] || return 4
+    done
+    [ "$status" -eq 4 ] || return 0
     for unit in $(systemctl list-units --all --plain --no-legend --state=failed,auto-restart | cut -d ' ' -f 1); do
         if grep -qxF -e "$unit" "$version/changed-units" 2>/dev/null; then return 4; fi
         printf '%s\n' "$before" | grep -qxF -e "$unit" || return 4
