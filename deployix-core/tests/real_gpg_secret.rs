@@ -1,5 +1,4 @@
 //! Secrets that the real GnuPG decrypts.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{env, fs, os::unix::fs::PermissionsExt, process::Command};
 
