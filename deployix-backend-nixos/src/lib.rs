@@ -27,7 +27,7 @@
 //! # Files
 //!
 //! NixOS manages links in `/etc`. A file anywhere else is a link to one there, as in
-//! `/etc/deployix/<unit>/opt/x` for `/opt/x`, whose place never changes (`tmpfiles.d(5)`, `L`). Nothing
+//! `/etc/deployix/files/opt/x` for `/opt/x`, whose place never changes (`tmpfiles.d(5)`, `L`). Nothing
 //! that stands at its path is replaced or removed: where that is no link, the service and its
 //! initializer refuse to start (`AssertPathIsSymbolicLink`, `systemd.unit(5)`), and `systemctl status`
 //! names the path. A file that is described no more leaves its link outside of `/etc` behind, except

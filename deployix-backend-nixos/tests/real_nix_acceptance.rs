@@ -342,7 +342,7 @@ impl<'a> Asked<'a> {
             let source = &self.settings["environment"]["etc"][below]["source"];
             return source.as_str().expect("a path").to_owned();
         }
-        let link = format!("/etc/deployix/{}{path}", self.unit);
+        let link = format!("/etc/deployix/files{path}");
         let mut rules = self.rules().into_iter();
         let rule = rules.find(|rule| rule[0] == "L" && rule[1] == path);
         // Where a link leads is the rest of the line.

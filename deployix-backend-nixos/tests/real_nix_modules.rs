@@ -413,7 +413,7 @@ fn assert_hostile_texts_arrive(in_style: fn(Spec) -> Spec, texts: &[String]) -> 
         };
         let source = etc[format!("text/{index}")]["source"].as_str().expect("a path");
         assert_eq!(String::from_utf8(stored(source)).as_deref(), Ok(text.as_str()));
-        let fixed = format!("deployix/web/srv/bytes/{index}");
+        let fixed = format!("deployix/files/srv/bytes/{index}");
         let link = format!("L /srv/bytes/{index} - - - - /etc/{fixed}");
         assert!(rules.contains(&link.into()), "{rules:?}");
         let source = etc[fixed]["source"].as_str().expect("a path");

@@ -100,6 +100,17 @@ fn what_cannot_stand_side_by_side_is_told() {
 }
 
 #[test]
+fn files_that_cannot_be_linked_to_are_refused() {
+    let told = |path: &str| support::refusal_of(service().file(path, "x\n"));
+    let deployix = told("/etc/deployix/files/opt/x");
+    assert!(deployix.contains("no file can be put there on NixOS"), "{deployix}");
+    for path in ["/opt/x ", "/opt/x\\"] {
+        let end = told(path);
+        assert!(end.contains("cannot end in a space or a backslash"), "{end}");
+    }
+}
+
+#[test]
 fn names_of_units_that_nixos_has_are_refused() {
     for taken in ["sshd", "nftables", "systemd-networkd"] {
         let (_, errors) = try_compile(deployment(

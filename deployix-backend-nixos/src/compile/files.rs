@@ -37,11 +37,10 @@ pub(super) struct Placed {
 /// Folders that no file of a service can be in: the kernel's, Nix's, those that the sandbox
 /// replaces, and Deployix's own.
 const NOT_OURS: [&str; 8] =
-    ["/dev", "/nix", "/proc", "/sys", "/tmp", "/var/tmp", "/run/deployix", LINKS];
+    ["/dev", "/nix", "/proc", "/sys", "/tmp", "/var/tmp", "/run/deployix", "/etc/deployix"];
 
-/// The folder with a link for each file outside of `/etc`, at the file's own path below the
-/// service's name.
-const LINKS: &str = "/etc/deployix";
+/// The folder with a link for each file outside of `/etc`, at the file's own path.
+const LINKS: &str = "/etc/deployix/files";
 
 /// Places the files and the state of one member.
 pub(super) fn place(member: &Member<'_>, form: Form<'_>, reasons: &mut Vec<Remark>) -> Placed {
@@ -175,7 +174,8 @@ fn store_file(
             }
         },
     };
-    let name = format!("{}-{}", member.unit, plain_name(path));
+    // The same for every service: several may have the same file at one path.
+    let name = format!("file-{}", plain_name(path));
     if let Some(text) = content.as_text().filter(|text| !text.contains('\0')) {
         return Ok(software::write_text(&name, text, executable));
     }
@@ -194,7 +194,7 @@ fn store_file(
 /// Links a path to where its content is.
 ///
 /// NixOS replaces links in `/etc` and nothing else. A link somewhere else therefore leads to one in
-/// [`LINKS`], which is the same for every content: the line of tmpfiles.d(5) makes it where nothing
+/// [`LINKS`], which is the same whoever has what file there: the line of tmpfiles.d(5) makes it where nothing
 /// stands, and removes nothing, ever. Where something else stands, the service does not start.
 fn link(
     placed: &mut Placed,
@@ -207,7 +207,7 @@ fn link(
         return Ok(());
     }
     let wrong = |error: unit::UnitError| member.remark(["files", path.as_str()], error.to_string());
-    let fixed = format!("{LINKS}/{}/{}", member.unit, path.relative());
+    let fixed = format!("{LINKS}/{}", path.relative());
     placed.links.push(unit::assertion(path).map_err(wrong)?.into());
     placed.rules.push(rule("L", path.as_str(), "-", "-", Some(&fixed)).map_err(wrong)?);
     let below = fixed.trim_start_matches("/etc/");

@@ -31,8 +31,8 @@ at() {
     *) printf '/%s\n' "$1" ;;
     esac
 }
-# The place outside of /etc that has a link to one of these: etc/deployix/UNIT/opt/x is for /opt/x.
-outside() { case $1 in etc/deployix/*/*) printf '/%s\n' "${1#etc/deployix/*/}" ;; esac }
+# The place outside of /etc that has a link to one of these: etc/deployix/files/opt/x is for /opt/x.
+outside() { case $1 in etc/deployix/files/*) printf '/%s\n' "${1#etc/deployix/files/}" ;; esac }
 
 fragment() { systemctl show --property=FragmentPath --value -- "$1"; }
 is_ours() { [ "$(readlink "$directory/$1")" = "$profile/units/$1" ] && [ "$(fragment "$1")" = "$directory/$1" ]; }
