@@ -45,7 +45,7 @@ pub(super) fn is_not_found(error: &CallError) -> bool {
         ["InvalidAssociationID.NotFound", "Gateway.NotAttached", "InvalidInstanceID.Malformed"];
     // An autoscaling group that is not there is a wrong value to its API.
     let no_group = error.code == "ValidationError" && error.message.contains("not found");
-    error.code.ends_with("NotFound") || CODES.contains(&error.code.as_str()) || no_group
+    error.code.contains("NotFound") || CODES.contains(&error.code.as_str()) || no_group
 }
 
 /// It stands already: `InvalidGroup.Duplicate`, `DuplicateLoadBalancerName`.

@@ -1,0 +1,80 @@
+//! Calls that are throttled, fail, hang or are cut off: what stands is what is wanted, once.
+
+use deployix_backend_ec2::extension::LocationSettings;
+use deployix_core::spec::Deployment;
+use futures_util::future::join_all;
+
+use crate::{
+    site::{Hand, Site, hydra},
+    strict::Death,
+    support::{With, deployment, functionality},
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_deploy_of_which_a_third_of_the_calls_fail_ends_with_exactly_what_is_wanted() {
+    let calm = Site::new(&hydra(), 20);
+    calm.deploy(hydra()).await;
+    for seed in 21..24 {
+        let site = Site::new(&hydra(), seed);
+        site.aws.mood(|mood| mood.faults = 30);
+        site.deploy(hydra()).await;
+        assert_eq!(site.aws.inventory(), calm.aws.inventory(), "seed {seed}");
+        site.destroy().await;
+        assert_eq!(site.aws.inventory(), [""; 0], "seed {seed}");
+    }
+}
+
+/// One of everything: a machine with state, an autoscaling group, a load balancer.
+fn everything() -> Deployment {
+    let location =
+        LocationSettings { region: Some("eu-central-1".into()), ..LocationSettings::default() };
+    let service = deployix_core::spec::ServiceSpec::builder(["db"])
+        .ship("bin/db", deployix_core::spec::FileContent::program("#!/bin/sh\n"))
+        .endpoint("main", 5432)
+        .state("/var/lib/db")
+        .build()
+        .unwrap();
+    let db = deployix_core::spec::FunctionalitySpec::new("db", service).unwrap();
+    deployment(vec![db.fqdn("db.example.com").unwrap(), functionality("web", 8080, &["db"])])
+        .machine("one", Some("n"))
+        .autoscaling("fleet", 1, 2, "n")
+        .placed("db", "one")
+        .placed("web", "fleet")
+        .located("n", &location)
+        .balancer("front", "web.example.com", (443, 8080), &["0.0.0.0/0"])
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_cut_off_at_any_call_and_begins_again_makes_nothing_twice() {
+    let calm = Site::new(&everything(), 30);
+    let mut hand = Hand::new(&calm, everything());
+    hand.make().await;
+    let (wanted, making) = (calm.aws.inventory(), calm.aws.calls());
+    hand.remove().await;
+    let all = calm.aws.calls();
+    assert_eq!(calm.aws.inventory(), [""; 0]);
+    assert!(making > 100 && all > making, "{making} {all}");
+
+    let deaths = (0..all).flat_map(|at| [(at, Death::Before), (at, Death::After)]);
+    let runs = deaths.map(|(at, death)| {
+        let wanted = &wanted;
+        async move {
+            let site = Site::new(&everything(), 30);
+            site.aws.mood(|mood| mood.dies_at = Some((at, death)));
+            let mut hand = Hand::new(&site, everything());
+            tokio::select! {
+                () = hand.make() => {}
+                () = site.aws.died() => {}
+            }
+            hand.make().await;
+            assert_eq!(site.aws.inventory(), *wanted, "made, cut off at {at}, {death:?}");
+            tokio::select! {
+                () = hand.remove() => {}
+                () = site.aws.died() => {}
+            }
+            hand.remove().await;
+            assert_eq!(site.aws.inventory(), [""; 0], "removed, cut off at {at}, {death:?}");
+        }
+    });
+    join_all(runs).await;
+}
