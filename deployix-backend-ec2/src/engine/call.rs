@@ -131,11 +131,10 @@ writes! {
     DeleteSecurityGroup: Ec2 { group_id: GroupId }
     RevokeSecurityGroupIngress: Ec2 { group_id: GroupId, security_group_rule_ids: Vec<String> }
     RevokeSecurityGroupEgress: Ec2 { group_id: GroupId, security_group_rule_ids: Vec<String> }
-    ModifyNetworkInterfaceDescription: Ec2 {
+    ModifyNetworkInterfaceAttribute: Ec2 {
         network_interface_id: InterfaceId,
-        description: String,
+        attribute: InterfaceAttribute,
     }
-    ModifyNetworkInterfaceGroups: Ec2 { network_interface_id: InterfaceId, groups: Vec<GroupId> }
     DeleteNetworkInterface: Ec2 { network_interface_id: InterfaceId }
     DisassociateAddress: Ec2 { association_id: String }
     ReleaseAddress: Ec2 { allocation_id: AddressId }
@@ -143,7 +142,7 @@ writes! {
     DetachVolume: Ec2 { volume_id: VolumeId }
     DeleteVolume: Ec2 { volume_id: VolumeId }
     DeleteLaunchTemplate: Ec2 { launch_template_id: String }
-    ModifyInstanceApiTermination: Ec2 { instance_id: InstanceId, disabled: bool }
+    ModifyInstanceAttribute: Ec2 { instance_id: InstanceId, disable_api_termination: bool }
     StopInstances: Ec2 { instance_ids: Vec<InstanceId> }
     StartInstances: Ec2 { instance_ids: Vec<InstanceId> }
     TerminateInstances: Ec2 { instance_ids: Vec<InstanceId> }
@@ -179,6 +178,15 @@ writes! {
         target_group_arn: String,
         targets: Vec<TargetDescription>,
     }
+}
+
+/// What is changed about a network interface: one thing with each call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InterfaceAttribute {
+    /// What it is for.
+    Description(String),
+    /// Its security groups.
+    Groups(Vec<GroupId>),
 }
 
 /// Which things to tell of. Filters are those of the operation's own `Filters`. Elastic Load

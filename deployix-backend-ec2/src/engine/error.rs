@@ -192,15 +192,7 @@ fn action(call: &Call, message: &str) -> String {
         Service::AutoScaling => "autoscaling",
         Service::ElasticLoadBalancing => "elasticloadbalancing",
     };
-    // Two of our writes stand for one operation with different parameters.
-    let operation = match call.operation() {
-        "ModifyNetworkInterfaceDescription" | "ModifyNetworkInterfaceGroups" => {
-            "ModifyNetworkInterfaceAttribute"
-        }
-        "ModifyInstanceApiTermination" => "ModifyInstanceAttribute",
-        other => other,
-    };
-    format!("{service}:{operation}")
+    format!("{service}:{}", call.operation())
 }
 
 #[cfg(test)]
@@ -214,7 +206,7 @@ mod tests {
 
     fn call() -> Call {
         let id = InstanceId::new("i-0123456789abcdef0").unwrap();
-        Write::ModifyInstanceApiTermination { instance_id: id, disabled: true }.into()
+        Write::ModifyInstanceAttribute { instance_id: id, disable_api_termination: true }.into()
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use deployix_core::backend::{BackendError, ErrorKind};
 
 use super::{
-    call::Write,
+    call::{InterfaceAttribute, Write},
     caller::{Waiting, too_long},
     job::{DIGEST, Job, MADE_AS, Outputs, all_known, by_tags, tag},
     kind::{Kind, Once, State, remove_made_as, value},
@@ -57,26 +57,23 @@ impl Kind for NetworkInterface {
         job: &Job<'_>,
         request: &CreateNetworkInterface,
     ) -> Result<bool, BackendError> {
-        let id = || self.network_interface_id.clone();
         let (mut wanted, mut groups) = (all_known(&request.groups)?, self.groups.clone());
         wanted.sort();
         groups.sort();
-        let other_groups = wanted != groups;
-        if other_groups {
-            let write =
-                Write::ModifyNetworkInterfaceGroups { network_interface_id: id(), groups: wanted };
+        let mut changes = Vec::new();
+        if wanted != groups {
+            changes.push(InterfaceAttribute::Groups(wanted));
+        }
+        if self.description != request.description {
+            changes.push(InterfaceAttribute::Description(request.description.clone()));
+        }
+        let changed = !changes.is_empty();
+        for attribute in changes {
+            let network_interface_id = self.network_interface_id.clone();
+            let write = Write::ModifyNetworkInterfaceAttribute { network_interface_id, attribute };
             job.aws.write(write).await?;
         }
-        let other_text = self.description != request.description;
-        if other_text {
-            let description = request.description.clone();
-            let write = Write::ModifyNetworkInterfaceDescription {
-                network_interface_id: id(),
-                description,
-            };
-            job.aws.write(write).await?;
-        }
-        Ok(other_groups || other_text)
+        Ok(changed)
     }
 
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
@@ -294,7 +291,7 @@ impl Kind for Instance {
             leave(job, &group.target_group_arn, |target| target.id == self.instance_id).await?;
         }
         let instance_id = self.instance_id.clone();
-        let write = Write::ModifyInstanceApiTermination { instance_id, disabled: false };
+        let write = Write::ModifyInstanceAttribute { instance_id, disable_api_termination: false };
         job.aws.remove(write).await?;
         let instance_ids = vec![self.instance_id.clone()];
         job.aws.remove(Write::TerminateInstances { instance_ids }).await

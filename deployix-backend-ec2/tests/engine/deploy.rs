@@ -1,10 +1,16 @@
 //! Deploying, changing, removing.
 
-use deployix_backend_ec2::extension::{LocationSettings, TargetSettings};
-use deployix_core::{plan::PlannedAction, spec::Deployment};
+use deployix_backend_ec2::{
+    engine::{call::Write, shape::Volume},
+    extension::{LocationSettings, TargetSettings},
+};
+use deployix_core::{
+    plan::PlannedAction,
+    spec::{Deployment, FileContent, FunctionalitySpec, ServiceSpec},
+};
 
 use crate::{
-    site::{Site, hydra},
+    site::{Site, ends, hydra},
     support::{With, deployment, functionality},
 };
 
@@ -26,11 +32,16 @@ async fn hydra_deploys_deploys_again_with_no_call_that_writes_and_leaves_an_empt
     let stands = site.aws.inventory();
     assert!(stands.iter().any(|line| line.contains("instance running")), "{stands:#?}");
     assert!(stands.iter().any(|line| line.contains("balancer active")), "{stands:#?}");
-    site.aws.take_writes();
+    let (calls, writes) = (site.aws.calls(), site.aws.take_writes());
+    let made = site.heads().await.resources.len();
+    assert!(writes.len() < 2 * made, "{} calls write {made} resources", writes.len());
 
     let again = site.plan(hydra()).await;
     assert_eq!(again.steps.len(), 0);
+    assert_eq!(site.aws.calls(), calls, "the history knows");
     let (again, drifts) = site.plan_refreshed(hydra()).await;
+    let looks = site.aws.calls() - calls;
+    assert!(looks < 40, "{looks} calls to look at {made} resources, four to a page");
     assert_eq!(drifts, [""; 0]);
     assert_eq!(again.steps.len(), 0);
     assert_eq!(site.aws.take_writes(), [""; 0]);
@@ -161,4 +172,105 @@ async fn an_autoscaling_group_behind_a_load_balancer_comes_grows_is_refreshed_an
 
     site.destroy().await;
     assert_eq!(site.aws.inventory(), [""; 0]);
+}
+
+fn disk(gib: u64, kind: &str) -> Deployment {
+    let settings = TargetSettings {
+        instance_type: Some(kind.to_owned()),
+        state_disk: deployix_core::spec::Bytes(gib << 30),
+        ..TargetSettings::default()
+    };
+    keeper().target_settings("one", &settings)
+}
+
+/// A machine that keeps state.
+fn keeper() -> Deployment {
+    let service = ServiceSpec::builder(["db"])
+        .ship("bin/db", FileContent::program("#!/bin/sh\n"))
+        .endpoint("main", 5432)
+        .state("/var/lib/db")
+        .build()
+        .unwrap();
+    let db = FunctionalitySpec::new("db", service).unwrap().fqdn("db.example.com").unwrap();
+    deployment(vec![db]).machine("one", Some("n")).placed("db", "one").located("n", &location())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_with_state_grows_never_shrinks_and_outlives_its_machine() {
+    let site = Site::new(&keeper(), 7);
+    site.deploy(disk(20, "m3.medium")).await;
+    let volume = || {
+        site.aws.by_hand("eu-central-1", |world| {
+            let with_state = |it: &&Volume| it.tags.iter().any(|tag| tag.key == "deployix:digest");
+            world.volumes.all().find(with_state).unwrap().clone()
+        })
+    };
+    let first = volume();
+    assert_eq!((first.size, first.encrypted), (20, true));
+
+    site.deploy(disk(40, "m5.large")).await;
+    let grown = volume();
+    assert_eq!((&grown.volume_id, grown.size), (&first.volume_id, 40));
+    assert_ne!(grown.attachments[0].instance_id, first.attachments[0].instance_id);
+    assert_eq!(grown.attachments[0].state, "attached");
+
+    let plan = site.plan(disk(30, "m5.large")).await;
+    let told = ends(&site.carry_out(&plan).await);
+    assert!(told.contains("a disk cannot shrink from 40 GiB to 30"), "{told}");
+    assert_eq!(volume().size, 40);
+
+    site.destroy_but_data().await;
+    let left = site.aws.inventory();
+    assert!(left.len() == 1 && left[0].contains(" volume available "), "{left:?}");
+    assert_eq!(volume().volume_id, first.volume_id);
+    site.deploy(disk(40, "m5.large")).await;
+    assert_eq!(volume().volume_id, first.volume_id, "it is taken again");
+    site.destroy().await;
+    assert_eq!(site.aws.inventory(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_with_state_cannot_be_ended_by_mistake() {
+    let site = Site::new(&keeper(), 8);
+    site.deploy(keeper()).await;
+    let ends = site.aws.by_hand("eu-central-1", |world| {
+        let instance_ids = world.instances.all().map(|it| it.instance_id.clone()).collect();
+        world.call(&Write::TerminateInstances { instance_ids }.into())
+    });
+    assert_eq!(ends.unwrap_err().code, "OperationNotPermitted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_may_become_again_what_it_was_though_its_token_was_used() {
+    let site = Site::new(&keeper(), 9);
+    for kind in ["m3.medium", "m5.large", "m3.medium"] {
+        site.deploy(disk(20, kind)).await;
+        let running = site.aws.by_hand("eu-central-1", |world| {
+            let live = world.instances.all().filter(|it| it.state == "running");
+            live.map(|it| it.instance_type.clone()).collect::<Vec<_>>()
+        });
+        assert_eq!(running, [kind]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_balancer_that_is_opened_to_everybody_is_made_before_the_old_one_goes() {
+    let balanced = |open_to: &[&str]| {
+        deployment(vec![functionality("web", 8080, &[])])
+            .machine("one", Some("n"))
+            .placed("web", "one")
+            .located("n", &location())
+            .balancer("front", "web.example.com", (443, 8080), open_to)
+    };
+    let site = Site::new(&balanced(&[]), 10);
+    site.deploy(balanced(&["10.0.0.0/8"])).await;
+    site.aws.take_writes();
+    site.deploy(balanced(&["0.0.0.0/0"])).await;
+    let writes = site.aws.take_writes();
+    let at = |operation: &str| writes.iter().position(|it| it == operation).unwrap();
+    assert!(at("CreateLoadBalancer") < at("CreateListener"), "{writes:?}");
+    assert!(at("CreateListener") < at("DeleteLoadBalancer"), "{writes:?}");
+    let fresh = Site::new(&balanced(&[]), 10);
+    fresh.deploy(balanced(&["0.0.0.0/0"])).await;
+    assert_eq!(site.aws.inventory(), fresh.aws.inventory());
 }

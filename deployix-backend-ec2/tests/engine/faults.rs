@@ -45,15 +45,15 @@ fn everything() -> Deployment {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_cut_off_at_any_call_and_begins_again_makes_nothing_twice() {
+async fn whoever_is_cut_off_at_any_call_that_writes_and_begins_again_makes_nothing_twice() {
     let calm = Site::new(&everything(), 30);
     let mut hand = Hand::new(&calm, everything());
     hand.make().await;
-    let (wanted, making) = (calm.aws.inventory(), calm.aws.calls());
+    let (wanted, making) = (calm.aws.inventory(), calm.aws.write_calls());
     hand.remove().await;
-    let all = calm.aws.calls();
+    let all = calm.aws.write_calls();
     assert_eq!(calm.aws.inventory(), [""; 0]);
-    assert!(making > 100 && all > making, "{making} {all}");
+    assert!(making > 50 && all > making + 30, "{making} {all}");
 
     let deaths = (0..all).flat_map(|at| [(at, Death::Before), (at, Death::After)]);
     let runs = deaths.map(|(at, death)| {

@@ -108,8 +108,17 @@ impl Site {
 
     /// Removes everything, data as well.
     pub(crate) async fn destroy(&self) {
+        self.remove(true).await;
+    }
+
+    /// Removes everything but what holds data.
+    pub(crate) async fn destroy_but_data(&self) {
+        self.remove(false).await;
+    }
+
+    async fn remove(&self, data: bool) {
         let heads = self.heads().await;
-        let planned = destroy(&self.name, &heads, &Only::All, true);
+        let planned = destroy(&self.name, &heads, &Only::All, data);
         let report = self.carry_out(&planned.value).await;
         assert!(report.is_good(), "{}", ends(&report));
     }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use base64::Engine;
 use deployix_backend_ec2::{
     engine::{
-        call::Write,
+        call::{InterfaceAttribute, Write},
         shape::{Address, Instance, LaunchTemplate, NetworkInterface, Volume, VolumeAttachment},
     },
     request::{
@@ -330,17 +330,19 @@ impl World {
 
     pub(super) fn write_machine(&mut self, write: &Write) -> Result<()> {
         match write {
-            Write::ModifyNetworkInterfaceDescription { network_interface_id, description } => {
+            Write::ModifyNetworkInterfaceAttribute { network_interface_id, attribute } => {
                 let id = network_interface_id.as_str();
-                let entry = self.interfaces.get(id, "InvalidNetworkInterfaceID.NotFound")?;
-                entry.it.description.clone_from(description);
-            }
-            Write::ModifyNetworkInterfaceGroups { network_interface_id, groups } => {
-                let id = network_interface_id.as_str();
-                let subnet = self.interfaces.get(id, "InvalidNetworkInterfaceID.NotFound")?;
-                let subnet = subnet.it.subnet_id.clone();
-                self.check_groups(groups, &subnet)?;
-                self.interfaces.entry(id).unwrap().it.groups.clone_from(groups);
+                let interface = &self.interfaces.get(id, "InvalidNetworkInterfaceID.NotFound")?.it;
+                let subnet = interface.subnet_id.clone();
+                match attribute {
+                    InterfaceAttribute::Description(text) => {
+                        self.interfaces.entry(id).unwrap().it.description.clone_from(text);
+                    }
+                    InterfaceAttribute::Groups(groups) => {
+                        self.check_groups(groups, &subnet)?;
+                        self.interfaces.entry(id).unwrap().it.groups.clone_from(groups);
+                    }
+                }
             }
             Write::DeleteNetworkInterface { network_interface_id } => {
                 let id = network_interface_id.as_str();
@@ -404,10 +406,10 @@ impl World {
                 self.templates.get(launch_template_id, "InvalidLaunchTemplateId.NotFound")?;
                 self.templates.remove(launch_template_id);
             }
-            Write::ModifyInstanceApiTermination { instance_id, disabled } => {
+            Write::ModifyInstanceAttribute { instance_id, disable_api_termination } => {
                 let id = instance_id.as_str();
                 self.instances.get(id, "InvalidInstanceID.NotFound")?;
-                if *disabled {
+                if *disable_api_termination {
                     self.protected.insert(id.to_owned());
                 } else {
                     self.protected.remove(id);

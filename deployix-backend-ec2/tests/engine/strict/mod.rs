@@ -27,7 +27,8 @@ pub(crate) use world::World;
 pub(crate) struct Mood {
     /// Of so many calls in a hundred something goes wrong.
     pub(crate) faults: u64,
-    /// At this call, counted from 0, whoever calls is cut off: before it is carried out, or after.
+    /// At this call that writes, counted from 0, whoever calls is cut off: before it is carried out,
+    /// or after.
     pub(crate) dies_at: Option<(u64, Death)>,
     /// Operations that are refused, `any` for all, and with which code and message.
     pub(crate) refuses: BTreeMap<&'static str, (&'static str, &'static str)>,
@@ -47,6 +48,7 @@ struct Account {
     mood: Mood,
     random: u64,
     calls: u64,
+    write_calls: u64,
     writes: Vec<String>,
 }
 
@@ -90,11 +92,17 @@ impl Strict {
         change(world)
     }
 
-    /// The calls so far, and those that wrote something since this was last asked.
+    /// How often it was called so far.
     pub(crate) fn calls(&self) -> u64 {
         self.lock().calls
     }
 
+    /// How often it was asked to write something so far.
+    pub(crate) fn write_calls(&self) -> u64 {
+        self.lock().write_calls
+    }
+
+    /// The operations that wrote something since this was last asked.
     pub(crate) fn take_writes(&self) -> Vec<String> {
         std::mem::take(&mut self.lock().writes)
     }
@@ -118,13 +126,15 @@ impl Strict {
 
     fn fault(&self, call: &Call) -> Fault {
         let mut account = self.lock();
-        let number = account.calls;
         account.calls += 1;
+        let number = account.write_calls;
+        account.write_calls += u64::from(!matches!(call, Call::Read(_)));
         let refuses = &account.mood.refuses;
         if let Some((code, message)) = refuses.get(call.operation()).or(refuses.get("any")) {
             return Fault::Before(CallError::refused(*code, *message));
         }
         if let Some((at, death)) = account.mood.dies_at
+            && at + 1 == account.write_calls
             && at == number
         {
             account.mood.dies_at = None;

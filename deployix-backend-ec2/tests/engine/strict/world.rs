@@ -137,7 +137,7 @@ impl World {
         self.check_targets();
     }
 
-    pub(super) fn call(&mut self, call: &Call) -> Result<Answer> {
+    pub(crate) fn call(&mut self, call: &Call) -> Result<Answer> {
         match call {
             Call::Create { request, client_token } => self.make(request, client_token.as_deref()),
             Call::Write(write) => self.write(write).map(|()| Answer::Done),
