@@ -58,6 +58,7 @@ const IN_PLACE: &[(&str, &[&str])] = &[
             "HealthCheckPath",
             "HealthCheckPort",
             "HealthCheckProtocol",
+            "HealthCheckTimeoutSeconds",
             "HealthyThresholdCount",
             "Matcher",
             "Tags",

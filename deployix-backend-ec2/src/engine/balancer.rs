@@ -7,13 +7,13 @@ use deployix_core::backend::BackendError;
 use super::{
     call::{Filter, Write},
     caller::{Caller, TaggedApart},
-    job::{DIGEST, Job, Outputs, all_known, by_tags, tag},
+    job::{Job, Outputs, all_known, by_tags, tag},
     kind::{Kind, Once, State, remove_made_as},
     network::output,
-    shape::{Listener, LoadBalancer, NetworkInterface, TargetGroup},
+    shape::{AutoScalingGroup, Listener, LoadBalancer, NetworkInterface, TargetGroup},
 };
 use crate::{
-    naming::{DEPLOYMENT, RESOURCE},
+    naming::DEPLOYMENT,
     request::{
         CreateListener, CreateLoadBalancer, CreateTargetGroup, LoadBalancerArn, PrivateIp, Service,
         Tag, TargetGroupArn,
@@ -194,6 +194,7 @@ fn health_check(settings: &CreateTargetGroup) -> impl PartialEq + use<> {
         settings.health_check_path.clone(),
         settings.matcher.clone(),
         settings.health_check_interval_seconds,
+        settings.health_check_timeout_seconds,
         (settings.healthy_threshold_count, settings.unhealthy_threshold_count),
     )
 }
@@ -222,11 +223,12 @@ impl Kind for TargetGroup {
     fn settings(&self) -> String {
         let it = &self.settings;
         format!(
-            "{} {} {} every {} s, {} and {}",
+            "{} {} {} every {} s within {} s, {} and {}",
             it.health_check_protocol,
             it.health_check_port,
             it.health_check_path.as_deref().unwrap_or_default(),
             it.health_check_interval_seconds,
+            it.health_check_timeout_seconds.unwrap_or_default(),
             it.healthy_threshold_count,
             it.unhealthy_threshold_count
         )
@@ -241,7 +243,12 @@ impl Kind for TargetGroup {
         job: &Job<'_>,
         request: &CreateTargetGroup,
     ) -> Result<bool, BackendError> {
-        if health_check(&self.settings) == health_check(request) {
+        let mut has = self.settings.clone();
+        // AWS chooses one where none is wanted.
+        if request.health_check_timeout_seconds.is_none() {
+            has.health_check_timeout_seconds = None;
+        }
+        if health_check(&has) == health_check(request) {
             return Ok(false);
         }
         let target_group_arn = self.target_group_arn.clone();
@@ -251,6 +258,7 @@ impl Kind for TargetGroup {
     }
 
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        leave_groups(job, &self.target_group_arn, |_| true).await?;
         let target_group_arn = self.target_group_arn.clone();
         job.aws.remove(Write::DeleteTargetGroup { target_group_arn }).await
     }
@@ -348,14 +356,23 @@ pub(super) async fn remove_balancers(
     interfaces_gone(job, &going).await
 }
 
-/// Target groups that were made as a resource, or the tags of which are unknown by now.
-pub(super) async fn versions_of(
+/// Takes a target group from the autoscaling groups of the deployment that are behind it.
+pub(super) async fn leave_groups(
     job: &Job<'_>,
-    resource: &str,
-) -> Result<Vec<TargetGroup>, BackendError> {
-    let all: Vec<TargetGroup> = find(&job.aws, by_tags(job.deployment().as_str(), None)).await?;
-    let of = |it: &TargetGroup| tag(&it.tags, RESOURCE) == Some(resource);
-    Ok(all.into_iter().filter(|it| of(it) && tag(&it.tags, DIGEST).is_some()).collect())
+    arn: &str,
+    leaves: impl Fn(&AutoScalingGroup) -> bool + Send,
+) -> Result<(), BackendError> {
+    let mine = by_tags(job.deployment().as_str(), None);
+    for group in job.aws.all::<AutoScalingGroup>(mine).await? {
+        if leaves(&group) && group.target_group_arns.iter().any(|it| it == arn) {
+            let write = Write::DetachLoadBalancerTargetGroups {
+                auto_scaling_group_name: group.auto_scaling_group_name,
+                target_group_arns: vec![arn.to_owned()],
+            };
+            job.aws.remove(write).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The outputs of a load balancer once its interfaces are there.

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     call::{Answer, Aws, Call, CallError, Described, Filter, Query, Read, Write},
-    error::{is_in_use, is_not_found, is_passing, is_throttled, meaning},
+    error::{is_in_use, is_late, is_not_found, is_passing, is_throttled, meaning},
 };
 use crate::request::{Request, Tag};
 
@@ -157,10 +157,18 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Changes something.
+    /// Changes something. What was just made may not be known everywhere yet, so it is waited for
+    /// (Amazon EC2 Developer Guide, "Eventual consistency").
     pub(super) async fn write(&self, write: Write) -> Result<(), BackendError> {
         let call = Call::from(write);
-        self.call(&call).await.map(|_| ()).map_err(|error| meaning(&call, error))
+        let mut wait = Waiting::new(Duration::from_secs(60));
+        loop {
+            match self.call(&call).await {
+                Ok(_) => return Ok(()),
+                Err(error) if is_late(&error) && wait.go_on().await => {}
+                Err(error) => return Err(meaning(&call, error)),
+            }
+        }
     }
 
     /// Removes something; what is gone already is gone. What still uses it may be on its way out,
@@ -175,6 +183,17 @@ impl<'a> Caller<'a> {
                 Err(error) if is_in_use(&error) && wait.go_on().await => {}
                 Err(error) => return Err(meaning(&call, error)),
             }
+        }
+    }
+
+    /// Asks for something that has to be looked at again afterwards, whatever comes of it: where it
+    /// is under way already, or not possible yet, AWS refuses.
+    pub(super) async fn ask(&self, write: Write) -> Result<(), BackendError> {
+        let call = Call::from(write);
+        match self.call(&call).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_in_use(&error) || is_not_found(&error) => Ok(()),
+            Err(error) => Err(meaning(&call, error)),
         }
     }
 

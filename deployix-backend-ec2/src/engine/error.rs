@@ -43,8 +43,9 @@ pub(super) fn is_passing(error: &CallError) -> bool {
 pub(super) fn is_not_found(error: &CallError) -> bool {
     const CODES: [&str; 3] =
         ["InvalidAssociationID.NotFound", "Gateway.NotAttached", "InvalidInstanceID.Malformed"];
-    // An autoscaling group that is not there is a wrong value to its API.
-    let no_group = error.code == "ValidationError" && error.message.contains("not found");
+    // Auto Scaling and Elastic Load Balancing call it a wrong value.
+    let says = |words: &str| error.message.contains(words);
+    let no_group = error.code == "ValidationError" && (says("not found") || says("does not exist"));
     error.code.contains("NotFound") || CODES.contains(&error.code.as_str()) || no_group
 }
 
@@ -74,6 +75,14 @@ pub(super) fn is_in_use(error: &CallError) -> bool {
         "ResourceInUse",
     ];
     CODES.contains(&error.code.as_str()) || matches!(&*error.code, "VolumeInUse" | "IncorrectState")
+}
+
+/// What was just made may not be known everywhere yet, or not free yet (Amazon EC2 Developer Guide,
+/// "Eventual consistency"); what people name themselves is there or not.
+pub(super) fn is_late(error: &CallError) -> bool {
+    let named = ["InvalidAMIID.", "InvalidKeyPair.", "InvalidZone"];
+    let by_people = named.iter().any(|code| error.code.starts_with(code));
+    (is_not_found(error) && !by_people) || is_in_use(error)
 }
 
 /// What an error means to whoever deploys.

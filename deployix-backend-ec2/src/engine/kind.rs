@@ -20,7 +20,7 @@ use tokio::time::sleep;
 use super::{
     call::{Described, Filter},
     caller::{Caller, Waiting, too_long},
-    error::{is_not_found, is_there_already},
+    error::{is_late, is_there_already},
     job::{DIGEST, Job, MADE_AS, Outputs, by_tags, tag},
 };
 use crate::request::{Request, Service, Tag};
@@ -93,6 +93,11 @@ pub(super) trait Kind: Described + Clone {
 
     fn state(&self) -> State {
         State::Ready
+    }
+
+    /// Why it is as it is, where AWS says.
+    fn reason(&self) -> Option<&str> {
+        None
     }
 
     fn outputs(&self) -> Outputs;
@@ -243,18 +248,11 @@ async fn make<K: Kind>(job: &Job<'_>, request: &K::Request) -> Result<K, Backend
     }
 }
 
-/// What was just made may not be known everywhere yet (Amazon EC2 Developer Guide, "Eventual
-/// consistency"); what people name themselves is there or not.
-pub(super) fn is_late(error: &super::call::CallError) -> bool {
-    let named = ["InvalidAMIID.", "InvalidKeyPair.", "InvalidZone"];
-    let by_people = named.iter().any(|code| error.code.starts_with(code));
-    (is_not_found(error) && !by_people) || super::error::is_in_use(error)
-}
-
 /// One thing once it is ready; nothing where it is gone, or never shown.
 async fn ready<K: Kind>(job: &Job<'_>, id: &str) -> Result<Option<K>, BackendError> {
     let mut visible = Waiting::new(VISIBLE);
     let mut pending = Waiting::new(K::READY_WITHIN);
+    let mut began = false;
     let operation = super::call::Call::from(K::read(super::call::Query::default())).operation();
     loop {
         let found = K::find(&job.aws, vec![Filter::new(K::ID_FILTER, [id])]).await?;
@@ -266,6 +264,11 @@ async fn ready<K: Kind>(job: &Job<'_>, id: &str) -> Result<Option<K>, BackendErr
         };
         let why = match thing.state() {
             State::Ready => return Ok(Some(thing)),
+            State::Going | State::Gone if began => {
+                let why = thing.reason().unwrap_or("AWS does not say why");
+                let message = format!("{id} began and ended again before it was ready: {why}");
+                return Err(BackendError::permanent(ErrorKind::Unexpected, operation, message));
+            }
             State::Going | State::Gone => return Ok(None),
             State::Failed(why) => {
                 let message = format!("{id} does not get ready: {why}");
@@ -277,6 +280,7 @@ async fn ready<K: Kind>(job: &Job<'_>, id: &str) -> Result<Option<K>, BackendErr
             }
             State::Pending(why) => why,
         };
+        began = true;
         if !pending.go_on().await {
             let within = K::READY_WITHIN.as_secs();
             let message = format!("{id} is not ready after {within} seconds: {why}");
@@ -301,22 +305,21 @@ pub(super) async fn remove_made_as<K: Kind>(
     remove_all(job, &all).await
 }
 
-/// Removes things and waits until they are gone.
+/// Removes things and waits until they are gone. What is not known everywhere yet may be taken for
+/// gone where it is to be removed, so whatever is still shown is removed again.
 async fn remove_all<K: Kind>(job: &Job<'_>, all: &[K]) -> Result<(), BackendError> {
-    for thing in all.iter().filter(|thing| is_standing(*thing)) {
-        thing.remove(job).await?;
-    }
-    let mut left: Vec<String> = all.iter().map(Kind::id).collect();
+    let ids: Vec<String> = all.iter().map(Kind::id).collect();
+    let mut left = all.to_vec();
     let mut wait = Waiting::new(Duration::from_secs(600));
     while !left.is_empty() {
-        let found: Vec<K> =
-            K::find(&job.aws, vec![Filter::new(K::ID_FILTER, left.clone())]).await?;
-        let still = |id: &String| {
-            found.iter().any(|thing| thing.id() == *id && thing.state() != State::Gone)
-        };
-        left.retain(still);
+        for thing in left.iter().filter(|thing| is_standing(*thing)) {
+            thing.remove(job).await?;
+        }
+        left = K::find(&job.aws, vec![Filter::new(K::ID_FILTER, ids.clone())]).await?;
+        left.retain(|thing| ids.contains(&thing.id()) && thing.state() != State::Gone);
         if !left.is_empty() && !wait.go_on().await {
-            return Err(too_long("remove", format!("{} does not go", left.join(", "))));
+            let ids: Vec<String> = left.iter().map(Kind::id).collect();
+            return Err(too_long("remove", format!("{} does not go", ids.join(", "))));
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ use super::{
     job::{DIGEST, Job, MADE_AS, Outputs, all_known, by_tags, tag},
     kind::{Kind, Once, State, remove_made_as, value},
     network::{output, tags_of_ec2_requests},
+    part::Whole,
     shape::{
         Address, Instance, LaunchTemplate, NetworkInterface, TargetGroup, TargetHealth, Volume,
     },
@@ -183,11 +184,8 @@ impl Kind for Volume {
     }
 
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
-        let volume_id = || self.volume_id.clone();
-        if !self.attachments.is_empty() {
-            job.aws.remove(Write::DetachVolume { volume_id: volume_id() }).await?;
-        }
-        job.aws.remove(Write::DeleteVolume { volume_id: volume_id() }).await
+        self.undo(job).await?;
+        job.aws.remove(Write::DeleteVolume { volume_id: self.volume_id.clone() }).await
     }
 }
 
@@ -270,6 +268,10 @@ impl Kind for Instance {
         }
     }
 
+    fn reason(&self) -> Option<&str> {
+        self.state_reason.as_deref()
+    }
+
     fn outputs(&self) -> Outputs {
         Outputs::from([output(&self.instance_id)])
     }
@@ -279,7 +281,7 @@ impl Kind for Instance {
     }
 
     async fn start(&self, job: &Job<'_>) -> Result<(), BackendError> {
-        job.aws.write(Write::StartInstances { instance_ids: vec![self.instance_id.clone()] }).await
+        job.aws.ask(Write::StartInstances { instance_ids: vec![self.instance_id.clone()] }).await
     }
 
     /// It leaves the groups behind load balancers first, and ends what it is at for others.

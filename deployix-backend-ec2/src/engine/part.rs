@@ -9,13 +9,14 @@ use std::{collections::BTreeSet, future::Future, time::Duration};
 use deployix_core::{Digest, backend::BackendError};
 
 use super::{
+    balancer,
     call::{CallError, Filter, Write},
     caller::{Caller, Waiting, too_long},
-    error::is_there_already,
+    error::{is_late, is_there_already},
     job::{Job, Outputs, by_tags, known, tag},
-    kind::{Kind, is_late},
+    kind::Kind,
     machine::leave,
-    rule::{is_default_egress, revoke, rules_of},
+    rule::{is_default_egress, revoke},
     shape::{
         Address, AutoScalingGroup, Instance, InternetGateway, LoadBalancer, RouteTable,
         SecurityGroup, Subnet, TargetGroup, TargetHealth, Volume,
@@ -204,17 +205,10 @@ pub(super) async fn close(
 ) -> Result<Outputs, BackendError> {
     let id = known(&request.group_id)?;
     let group: SecurityGroup = whole(job, id.as_str()).await?;
-    // A new group's rule may be shown later than the group; without it, taking it away by what it
-    // says tells whether it is there.
-    let mut open: Vec<_> = rules_of(job, id).await?.into_iter().filter(is_default_egress).collect();
+    // A new group's rule may be shown later than the group.
     let was_done = tag(&group.tags, &part_key(job.id)).is_some();
-    if open.is_empty() && !was_done {
-        let mut wait = Waiting::new(Duration::from_secs(5));
-        while open.is_empty() && wait.go_on().await {
-            open = rules_of(job, id).await?.into_iter().filter(is_default_egress).collect();
-        }
-    }
-    revoke(job, id, &open).await?;
+    let mut wait = Waiting::new(if was_done { Duration::ZERO } else { Duration::from_secs(8) });
+    while !revoke(job, id, is_default_egress).await? && wait.go_on().await {}
     done(job, &group).await
 }
 
@@ -285,13 +279,13 @@ impl Whole for Volume {
             match machine.as_ref().map(|it| it.state.as_str()) {
                 Some("running" | "pending") => {
                     let instance_ids = vec![attachment.instance_id.clone()];
-                    job.aws.remove(Write::StopInstances { instance_ids }).await?;
+                    job.aws.ask(Write::StopInstances { instance_ids }).await?;
                 }
                 Some("stopping" | "shutting-down") => {}
                 _ if attachment.state == "detaching" => {}
                 _ => {
                     let volume_id = self.volume_id.clone();
-                    job.aws.remove(Write::DetachVolume { volume_id }).await?;
+                    job.aws.ask(Write::DetachVolume { volume_id }).await?;
                 }
             }
             if !wait.go_on().await {
@@ -389,42 +383,23 @@ pub(super) async fn attach_scaling(
     let group: TargetGroup = whole(job, &arn.0).await?;
     let name = &request.auto_scaling_group_name;
     let mut wait = wait();
-    let scaling = loop {
+    loop {
         let scaling: AutoScalingGroup = whole(job, name).await?;
         if scaling.target_group_arns.contains(&arn.0) {
-            break scaling;
+            return done(job, &group).await;
         }
         attempt(job, request.clone(), &mut wait).await?;
-    };
-    // Earlier versions of the same target group take part no longer.
-    let resource = tag(&group.tags, RESOURCE).unwrap_or_default().to_owned();
-    let old = super::balancer::versions_of(job, &resource).await?;
-    let old = old.iter().map(|it| &it.target_group_arn).filter(|it| **it != arn.0);
-    let old: Vec<_> = old.filter(|it| scaling.target_group_arns.contains(it)).cloned().collect();
-    if !old.is_empty() {
-        let (auto_scaling_group_name, target_group_arns) = (name.clone(), old);
-        let write =
-            Write::DetachLoadBalancerTargetGroups { auto_scaling_group_name, target_group_arns };
-        job.aws.remove(write).await?;
     }
-    done(job, &group).await
 }
 
 impl Whole for TargetGroup {
     async fn undo(&self, job: &Job<'_>) -> Result<(), BackendError> {
-        let mine = by_tags(job.deployment().as_str(), None);
         let target = job.id.as_str().rsplit('/').next().unwrap_or_default();
         let own = format!("{}/target/{target}/", crate::ID);
-        for group in job.aws.all::<AutoScalingGroup>(mine).await? {
-            let is_own = tag(&group.tags, RESOURCE).is_some_and(|id| id.starts_with(&own));
-            if is_own && group.target_group_arns.contains(&self.target_group_arn) {
-                let write = Write::DetachLoadBalancerTargetGroups {
-                    auto_scaling_group_name: group.auto_scaling_group_name,
-                    target_group_arns: vec![self.target_group_arn.clone()],
-                };
-                job.aws.remove(write).await?;
-            }
-        }
+        let is_own = |group: &AutoScalingGroup| {
+            tag(&group.tags, RESOURCE).is_some_and(|id| id.starts_with(&own))
+        };
+        balancer::leave_groups(job, &self.target_group_arn, is_own).await?;
         let others = of_other_targets(job).await?;
         leave(job, &self.target_group_arn, |target| !others.contains(&target.id)).await
     }

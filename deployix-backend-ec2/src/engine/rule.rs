@@ -1,9 +1,12 @@
 //! Security groups and their rules.
 
+use std::time::Duration;
+
 use deployix_core::backend::BackendError;
 
 use super::{
     call::{Filter, Write},
+    caller::{Waiting, too_long},
     job::{Job, Outputs, tag},
     kind::{Kind, Once},
     network::{output, tags_of_ec2_requests},
@@ -40,10 +43,7 @@ impl Kind for SecurityGroup {
 
     /// Takes away what somebody opened by hand.
     async fn adjust(&self, job: &Job<'_>, _: &CreateSecurityGroup) -> Result<bool, BackendError> {
-        let foreign: Vec<_> =
-            rules_of(job, &self.group_id).await?.into_iter().filter(is_by_hand).collect();
-        revoke(job, &self.group_id, &foreign).await?;
-        Ok(!foreign.is_empty())
+        revoke(job, &self.group_id, is_by_hand).await
     }
 
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
@@ -59,27 +59,44 @@ pub(super) async fn rules_of(
     job.aws.all(vec![Filter::new("group-id", [group.as_str()])]).await
 }
 
-/// Takes rules away.
+/// Takes rules away, and looks until they are no longer there: what AWS shows already, it may not
+/// know yet where it is to be taken away.
 pub(super) async fn revoke(
     job: &Job<'_>,
     group_id: &GroupId,
-    rules: &[SecurityGroupRule],
-) -> Result<(), BackendError> {
-    for egress in [false, true] {
-        let some = rules.iter().filter(|rule| rule.is_egress == egress);
-        let ids: Vec<_> = some.map(|rule| rule.security_group_rule_id.clone()).collect();
-        let (group_id, security_group_rule_ids) = (group_id.clone(), ids);
-        if security_group_rule_ids.is_empty() {
-            continue;
+    goes: impl Fn(&SecurityGroupRule) -> bool + Send + Sync,
+) -> Result<bool, BackendError> {
+    let mut wait = Waiting::new(Duration::from_secs(120));
+    let mut any = false;
+    loop {
+        let rules: Vec<_> = rules_of(job, group_id).await?.into_iter().filter(&goes).collect();
+        if rules.is_empty() {
+            return Ok(any);
         }
-        let write = if egress {
-            Write::RevokeSecurityGroupEgress { group_id, security_group_rule_ids }
-        } else {
-            Write::RevokeSecurityGroupIngress { group_id, security_group_rule_ids }
-        };
-        job.aws.remove(write).await?;
+        any = true;
+        for egress in [false, true] {
+            let some = rules.iter().filter(|rule| rule.is_egress == egress);
+            let ids: Vec<_> = some.map(|rule| rule.security_group_rule_id.clone()).collect();
+            let (group_id, security_group_rule_ids) = (group_id.clone(), ids);
+            match (security_group_rule_ids.is_empty(), egress) {
+                (true, _) => continue,
+                (false, true) => {
+                    let write =
+                        Write::RevokeSecurityGroupEgress { group_id, security_group_rule_ids };
+                    job.aws.ask(write).await?;
+                }
+                (false, false) => {
+                    let write =
+                        Write::RevokeSecurityGroupIngress { group_id, security_group_rule_ids };
+                    job.aws.ask(write).await?;
+                }
+            }
+        }
+        if !wait.go_on().await {
+            let message = format!("rules of {group_id} are still there");
+            return Err(too_long("RevokeSecurityGroupIngress", message));
+        }
     }
-    Ok(())
 }
 
 /// Whether a rule is none that Deployix made, nor the one that AWS gives to every new group.
@@ -193,6 +210,7 @@ impl Kind for SecurityGroupRule {
     }
 
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
-        revoke(job, &self.group_id, std::slice::from_ref(self)).await
+        let is_this = |rule: &Self| rule.security_group_rule_id == self.security_group_rule_id;
+        revoke(job, &self.group_id, is_this).await.map(|_| ())
     }
 }

@@ -274,3 +274,27 @@ async fn a_load_balancer_that_is_opened_to_everybody_is_made_before_the_old_one_
     fresh.deploy(balanced(&["0.0.0.0/0"])).await;
     assert_eq!(site.aws.inventory(), fresh.aws.inventory());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_ends_what_it_is_at_before_it_goes() {
+    let balanced = |kind: &str| {
+        let settings =
+            TargetSettings { instance_type: Some(kind.to_owned()), ..TargetSettings::default() };
+        deployment(vec![functionality("web", 8080, &[])])
+            .machine("one", Some("n"))
+            .placed("web", "one")
+            .located("n", &location())
+            .target_settings("one", &settings)
+            .balancer("front", "web.example.com", (443, 8080), &["0.0.0.0/0"])
+    };
+    let site = Site::new(&balanced("m5.large"), 16);
+    site.deploy(balanced("m5.large")).await;
+    site.aws.take_writes();
+    site.deploy(balanced("m3.medium")).await;
+    let writes = site.aws.take_writes();
+    let at = |operation: &str| writes.iter().position(|it| it == operation).unwrap();
+    assert!(at("DeregisterTargets") < at("TerminateInstances"), "{writes:?}");
+    assert!(at("RunInstances") < at("RegisterTargets"), "{writes:?}");
+    let machines = site.aws.inventory();
+    assert!(machines.iter().any(|line| line.contains("target group 1 ")), "{machines:?}");
+}

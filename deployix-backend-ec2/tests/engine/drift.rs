@@ -60,6 +60,23 @@ async fn a_machine_of_another_size_is_told_and_made_as_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_second_one_of_a_thing_is_told_and_goes() {
+    let site = Site::new(&hydra(), 15);
+    site.deploy(hydra()).await;
+    let stands = site.aws.inventory();
+    site.aws.by_hand(REGION, |world| {
+        // As a run leaves it that was cut off, and shows it when all others have looked.
+        let gateway = world.gateways.all().next().unwrap().clone();
+        let tags = gateway.tags.iter().filter(|tag| !tag.key.contains("part:")).cloned();
+        world.second_gateway(tags.collect());
+    });
+    let (plan, drifts) = site.plan_refreshed(hydra()).await;
+    assert!(drifts.iter().any(|line| line.contains("there are two of it")), "{drifts:?}");
+    assert!(site.carry_out(&plan).await.is_good());
+    assert_eq!(site.aws.inventory(), stands);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_lost_history_knew_is_found_by_its_tags() {
     let wanted = || {
         let location =

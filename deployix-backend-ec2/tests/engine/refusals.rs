@@ -65,6 +65,16 @@ async fn each_refusal_names_what_to_do() {
     )
     .await;
     assert!(unknown.contains("set `extensions.ec2.image`"), "{unknown}");
+    let broken = told(
+        || one(&image, "eu-central-1"),
+        |site| {
+            site.aws.by_hand("eu-central-1", |world| {
+                world.broken.insert("ami-0123456789abcdef0".to_owned());
+            });
+        },
+    )
+    .await;
+    assert!(broken.contains("ended again before it was ready: Client.InternalError"), "{broken}");
     let key = TargetSettings { key_name: Some("lost".to_owned()), ..TargetSettings::default() };
     let unknown = told(|| one(&key, "eu-central-1"), |_| {}).await;
     assert!(unknown.contains("extensions.ec2.key-name"), "{unknown}");

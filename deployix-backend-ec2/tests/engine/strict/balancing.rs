@@ -140,6 +140,10 @@ impl World {
         let arn = self.arn(&format!("loadbalancer/net/{}", it.name));
         let name = arn.split_once("loadbalancer/").unwrap().1;
         for subnet in &subnets {
+            self.subnets.get(subnet.as_str(), "SubnetNotFound")?;
+            self.check_groups(&groups, subnet)?;
+        }
+        for subnet in &subnets {
             let description = format!("ELB {name}");
             let id = self.new_interface(subnet, &description, groups.clone(), Vec::new())?;
             self.interfaces.entry(&id).unwrap().instead().it.status = "in-use".to_owned();
@@ -179,7 +183,7 @@ impl World {
 
     pub(super) fn create_target_group(&mut self, it: &CreateTargetGroup) -> Result<String> {
         let vpc = known(&it.vpc_id);
-        self.vpcs.get(vpc.as_str(), "InvalidConfigurationRequest")?;
+        self.vpcs.get(vpc.as_str(), "ValidationError")?;
         if it.name.len() > 32 {
             return refuse("ValidationError", &it.name);
         }
@@ -315,7 +319,7 @@ impl World {
                 let interfaces: Vec<_> = self.interfaces.all().cloned().collect();
                 for it in interfaces.iter().filter(|it| it.description == description) {
                     let id = it.network_interface_id.as_str();
-                    self.interfaces.entry(id).unwrap().gone_after(25);
+                    self.interfaces.entry(id).unwrap().gone_after(240);
                 }
             }
             Write::ModifyTargetGroup { target_group_arn, health_check } => {

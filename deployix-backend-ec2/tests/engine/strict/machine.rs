@@ -65,7 +65,7 @@ impl World {
         Ok(id)
     }
 
-    fn check_groups(&mut self, groups: &[GroupId], subnet: &SubnetId) -> Result<()> {
+    pub(super) fn check_groups(&mut self, groups: &[GroupId], subnet: &SubnetId) -> Result<()> {
         if groups.len() > GROUPS {
             return refuse("SecurityGroupsPerInterfaceLimitExceeded", GROUPS);
         }
@@ -260,7 +260,15 @@ impl World {
             network_interfaces: vec![network_interface_id],
             tags: all,
         };
-        starts(self.instances.add(&id, instance, self.late));
+        let entry = self.instances.add(&id, instance, self.late);
+        if self.broken.contains(data.image_id.as_str()) {
+            entry.then(8, |it| {
+                it.state = "terminated".to_owned();
+                it.state_reason = Some("Client.InternalError: Client error on launch".to_owned());
+            });
+        } else {
+            starts(entry);
+        }
         if data.disable_api_termination {
             self.protected.insert(id.clone());
         }

@@ -103,6 +103,14 @@ impl World {
         Ok(id)
     }
 
+    /// A gateway that nobody asked for.
+    pub(crate) fn second_gateway(&mut self, tags: Vec<Tag>) {
+        let id = self.id("igw");
+        let internet_gateway_id = InternetGatewayId::new(&id).unwrap();
+        let gateway = InternetGateway { internet_gateway_id, attachments: Vec::new(), tags };
+        self.gateways.add(&id, gateway, std::time::Duration::ZERO);
+    }
+
     pub(super) fn attach_gateway(&mut self, it: &AttachInternetGateway) -> Result<String> {
         let vpc = known(&it.vpc_id);
         self.vpcs.get(vpc.as_str(), "InvalidVpcID.NotFound")?;

@@ -47,6 +47,9 @@ impl<T: fmt::Debug> fmt::Debug for Table<T> {
     }
 }
 
+/// How much later than it is shown a thing is known to what changes it.
+const KNOWN: Duration = Duration::from_millis(1500);
+
 /// Things to a page: few, so that pages are seen.
 const PAGE: usize = 4;
 
@@ -57,10 +60,10 @@ impl<T: Thing> Table<T> {
         self.0.entry(id.into()).insert_entry(entry).into_mut()
     }
 
-    /// One that callers can name: it has been shown.
+    /// One that callers can name: it was shown, and a moment later is known everywhere.
     pub(super) fn get(&mut self, id: &str, code: &str) -> Result<&mut Entry<T>> {
-        let shown = |entry: &&mut Entry<T>| entry.shown_from <= Instant::now();
-        let entry = self.0.get_mut(id).filter(shown);
+        let known = |entry: &&mut Entry<T>| entry.shown_from + KNOWN <= Instant::now();
+        let entry = self.0.get_mut(id).filter(known);
         entry.ok_or_else(|| CallError::refused(code, format!("{id} does not exist")))
     }
 

@@ -30,7 +30,7 @@ pub(crate) struct World {
     tokens: BTreeMap<String, (String, String)>,
     pub(super) vpcs: Table<Vpc>,
     pub(super) subnets: Table<Subnet>,
-    pub(super) gateways: Table<InternetGateway>,
+    pub(crate) gateways: Table<InternetGateway>,
     pub(super) tables: Table<RouteTable>,
     pub(super) groups: Table<SecurityGroup>,
     pub(crate) rules: Table<SecurityGroupRule>,
@@ -52,6 +52,8 @@ pub(crate) struct World {
     pub(super) target_groups: Table<TargetGroup>,
     pub(super) targets: BTreeMap<String, Table<TargetHealth>>,
     pub(super) listeners: Table<Listener>,
+    /// Images whose machines end while they begin.
+    pub(crate) broken: BTreeSet<String>,
     /// Images that are not there.
     pub(crate) images: BTreeSet<String>,
 }
