@@ -1,12 +1,12 @@
 //! Load balancers, target groups, listeners.
 
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
 
 use deployix_core::backend::BackendError;
 
 use super::{
     call::{Filter, Write},
-    caller::{Caller, TaggedApart},
+    caller::{Caller, TaggedApart, Waiting, too_long},
     job::{Job, Outputs, all_known, by_tags, tag},
     kind::{Kind, Once, State, remove_made_as},
     network::output,
@@ -160,26 +160,37 @@ impl Kind for LoadBalancer {
     }
 }
 
-/// What a load balancer gives to others, its address among it: that of its first zone's interface,
-/// which AWS describes as `ELB net/NAME/ID` (Elastic Load Balancing User Guide for Network Load
-/// Balancers, "Network interfaces").
+/// The addresses of a load balancer's interfaces, one for each zone, which AWS describes as
+/// `ELB net/NAME/ID` (Elastic Load Balancing User Guide for Network Load Balancers, "Network
+/// interfaces"); of all that ever had a name, where the id is `*`.
+async fn interfaces(aws: &Caller<'_>, name_and_id: &str) -> Result<Vec<Ipv4Addr>, BackendError> {
+    let filter = Filter::new("description", [format!("ELB {name_and_id}")]);
+    let interfaces: Vec<NetworkInterface> = aws.all(vec![filter]).await?;
+    let mut addresses: Vec<_> = interfaces.iter().map(|it| it.private_ip_address).collect();
+    addresses.sort();
+    Ok(addresses)
+}
+
+/// `net/NAME/ID`.
+fn name_and_id(arn: &str) -> &str {
+    arn.split_once("loadbalancer/").map_or(arn, |(_, name)| name)
+}
+
+/// What a load balancer gives to others, its first address among it.
 pub(super) async fn address(aws: &Caller<'_>, arn: &str) -> Result<Outputs, BackendError> {
-    let name = arn.split_once("loadbalancer/").map_or(arn, |(_, name)| name);
-    let filter = Filter::new("description", [format!("ELB {name}")]);
-    let mut interfaces: Vec<NetworkInterface> = aws.all(vec![filter]).await?;
-    interfaces.sort_by_key(|interface| interface.private_ip_address);
-    let first = interfaces.first().map(|it| output(&PrivateIp(it.private_ip_address)));
+    let first = interfaces(aws, name_and_id(arn)).await?.into_iter().next();
+    let first = first.map(|address| output(&PrivateIp(address)));
     Ok(first.into_iter().chain([output(&LoadBalancerArn(arn.to_owned()))]).collect())
 }
 
 /// The interfaces that a load balancer leaves go a while after it, and hold its subnets and groups.
-pub(super) async fn interfaces_gone(job: &Job<'_>, arns: &[String]) -> Result<(), BackendError> {
-    let mut wait = super::caller::Waiting::new(Duration::from_secs(600));
-    for arn in arns {
-        while address(&job.aws, arn).await?.contains_key("PrivateIpAddress") {
+async fn interfaces_gone(job: &Job<'_>, names: &[String]) -> Result<(), BackendError> {
+    let mut wait = Waiting::new(Duration::from_secs(900));
+    for name in names {
+        while !interfaces(&job.aws, name).await?.is_empty() {
             if !wait.go_on().await {
                 let message = "its network interfaces do not go";
-                return Err(super::caller::too_long("DeleteLoadBalancer", message));
+                return Err(too_long("DeleteLoadBalancer", message));
             }
         }
     }
@@ -342,16 +353,24 @@ pub(super) async fn remove_old(
     remove_made_as::<TargetGroup>(job, &job.sibling("target-group"), &groups).await
 }
 
-/// Removes the load balancers of a resource but for some, until nothing of them is left.
-pub(super) async fn remove_balancers(
+/// Removes a load balancer until nothing of it is left: its name, where it is known, tells of the
+/// interfaces of one that a step removed before it was cut off.
+pub(super) async fn remove(job: &Job<'_>, name: Option<&str>) -> Result<(), BackendError> {
+    remove_balancers(job, job.id.as_str(), &[]).await?;
+    let name = name.map(|name| format!("net/{name}/*"));
+    interfaces_gone(job, name.as_slice()).await
+}
+
+/// Removes the load balancers of a resource but for some.
+async fn remove_balancers(
     job: &Job<'_>,
     resource: &str,
     but: &[String],
 ) -> Result<(), BackendError> {
     let filters = by_tags(job.deployment().as_str(), Some(resource));
     let going: Vec<LoadBalancer> = find(&job.aws, filters).await?;
-    let going: Vec<_> = going.into_iter().map(|it| it.load_balancer_arn).collect();
-    let going: Vec<_> = going.into_iter().filter(|arn| !but.contains(arn)).collect();
+    let going = going.iter().map(|it| &it.load_balancer_arn).filter(|arn| !but.contains(arn));
+    let going: Vec<_> = going.map(|arn| name_and_id(arn).to_owned()).collect();
     remove_made_as::<LoadBalancer>(job, resource, but).await?;
     interfaces_gone(job, &going).await
 }
@@ -378,7 +397,7 @@ pub(super) async fn leave_groups(
 /// The outputs of a load balancer once its interfaces are there.
 pub(super) async fn outputs(job: &Job<'_>, outputs: Outputs) -> Result<Outputs, BackendError> {
     let Some(arn) = outputs.values().next() else { return Ok(outputs) };
-    let mut wait = super::caller::Waiting::new(Duration::from_secs(300));
+    let mut wait = Waiting::new(Duration::from_secs(300));
     loop {
         let outputs = address(&job.aws, arn).await?;
         if outputs.len() > 1 {
@@ -386,7 +405,7 @@ pub(super) async fn outputs(job: &Job<'_>, outputs: Outputs) -> Result<Outputs, 
         }
         if !wait.go_on().await {
             let message = "its network interfaces are not shown";
-            return Err(super::caller::too_long("CreateLoadBalancer", message));
+            return Err(too_long("CreateLoadBalancer", message));
         }
     }
 }

@@ -158,7 +158,10 @@ async fn take_away(job: &Job<'_>, step: &Step<'_>) -> Result<(), BackendError> {
         "CreateLaunchTemplate" => remove::<LaunchTemplate>(job).await,
         "RunInstances" => remove::<Instance>(job).await,
         "CreateAutoScalingGroup" => remove::<AutoScalingGroup>(job).await,
-        "CreateLoadBalancer" => balancer::remove_balancers(job, job.id.as_str(), &[]).await,
+        "CreateLoadBalancer" => match step.inputs.get("Name") {
+            Some(Input::Text(name)) => balancer::remove(job, Some(name)).await,
+            _ => balancer::remove(job, None).await,
+        },
         "ModifyLoadBalancerAttributes" => part::remove::<LoadBalancer>(job).await,
         "CreateTargetGroup" => remove::<TargetGroup>(job).await,
         "CreateListener" => remove::<Listener>(job).await,
@@ -181,7 +184,7 @@ async fn take_away_unknown(job: &Job<'_>) -> Result<(), BackendError> {
     part::remove::<InternetGateway>(job).await?;
     part::remove::<SecurityGroup>(job).await?;
     remove::<Listener>(job).await?;
-    balancer::remove_balancers(job, job.id.as_str(), &[]).await?;
+    balancer::remove(job, None).await?;
     remove::<TargetGroup>(job).await?;
     remove::<AutoScalingGroup>(job).await?;
     remove::<Instance>(job).await?;

@@ -134,7 +134,11 @@ fn matches<T: Thing>(thing: &T, query: &Query) -> Result<bool> {
                 None => return refuse("InvalidParameterValue", format!("filter {}", filter.name)),
             },
         };
-        if !filter.values.iter().any(|wanted| values.contains(wanted)) {
+        let is = |wanted: &str, value: &str| match wanted.strip_suffix('*') {
+            Some(start) => value.starts_with(start),
+            None => value == wanted,
+        };
+        if !filter.values.iter().any(|wanted| values.iter().any(|value| is(wanted, value))) {
             return Ok(false);
         }
     }
