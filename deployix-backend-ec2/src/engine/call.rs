@@ -189,7 +189,8 @@ pub enum InterfaceAttribute {
     Groups(Vec<GroupId>),
 }
 
-/// Which things to tell of. Filters are those of the operation's own `Filters`. Elastic Load
+/// Which things to tell of. Filters are those of the operation's own `Filters`, but for
+/// `launch-template-id`, which stands for the parameter `LaunchTemplateIds`. Elastic Load
 /// Balancing has none; there `load-balancer-arn` and `target-group-arn` stand for its parameters of
 /// these names, and so does `auto-scaling-group-name` in Auto Scaling. Of launch templates the default
 /// versions of all are told.

@@ -61,7 +61,8 @@ impl<'a> Caller<'a> {
         self.call(&call).await.map_err(|error| meaning(&call, error))
     }
 
-    /// Everything that matches, page by page. What is not there is none.
+    /// Everything that matches, page by page. What is not there is none. Where AWS refuses to tell of
+    /// several things because one of them is not there, each is asked for.
     pub(super) async fn all<T: Described>(
         &self,
         filters: Vec<Filter>,
@@ -71,7 +72,18 @@ impl<'a> Caller<'a> {
         loop {
             let call = Call::from(T::read(Query { filters: filters.clone(), next_token }));
             let answer = match self.call(&call).await {
-                Err(error) if is_not_found(&error) => return Ok(all),
+                Err(error) if is_not_found(&error) => {
+                    let Some(at) = filters.iter().position(|filter| filter.values.len() > 1) else {
+                        return Ok(all);
+                    };
+                    let mut all = Vec::new();
+                    for value in &filters[at].values {
+                        let mut filters = filters.clone();
+                        filters[at].values = vec![value.clone()];
+                        all.extend(Box::pin(self.all::<T>(filters)).await?);
+                    }
+                    return Ok(all);
+                }
                 other => other.map_err(|error| meaning(&call, error))?,
             };
             let page = T::page(answer).ok_or_else(|| unexpected(call.operation()))?;
@@ -242,4 +254,48 @@ pub(super) fn too_long(operation: &'static str, what: impl Into<String>) -> Back
 fn unexpected(operation: &'static str) -> BackendError {
     let message = "the client gave an answer to another question; this is an error in Deployix";
     BackendError::permanent(ErrorKind::Unexpected, operation, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::{
+        engine::{call::Page, shape::Vpc},
+        request::VpcId,
+    };
+
+    const GONE: &str = "vpc-00000000000000001";
+    const THERE: &str = "vpc-00000000000000002";
+
+    /// Refuses to tell of anything where one thing that was named is not there.
+    #[derive(Debug)]
+    struct OneIsGone;
+
+    #[async_trait]
+    impl Aws for OneIsGone {
+        async fn call(&self, _: Option<&str>, call: &Call) -> Result<Answer, CallError> {
+            let Call::Read(Read::DescribeVpcs(query)) = call else { panic!("{call:?}") };
+            if query.filters[0].values.iter().any(|id| id == GONE) {
+                return Err(CallError::refused("InvalidVpcID.NotFound", GONE));
+            }
+            let vpc = Vpc {
+                vpc_id: VpcId::new(THERE).unwrap(),
+                cidr_block: "10.0.0.0/16".parse().unwrap(),
+                state: "available".to_owned(),
+                tags: Vec::new(),
+            };
+            Ok(Answer::Vpc(Page { items: vec![vpc], next_token: None }))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_told_though_something_beside_it_is_not() {
+        let caller = Caller::new(&OneIsGone, None);
+        let named = |ids: &[&str]| vec![Filter::new("vpc-id", ids.iter().copied())];
+        let both: Vec<Vpc> = caller.all(named(&[GONE, THERE])).await.unwrap();
+        assert_eq!(both.iter().map(|vpc| vpc.vpc_id.as_str()).collect::<Vec<_>>(), [THERE]);
+        assert_eq!(caller.all::<Vpc>(named(&[GONE])).await.unwrap(), []);
+    }
 }

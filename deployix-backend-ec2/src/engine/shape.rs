@@ -66,7 +66,7 @@ shapes! {
         tags: Vec<Tag>,
     }
 
-    /// A rule of a security group.
+    /// A rule of a security group. One for all ports has none here, where AWS tells of -1.
     SecurityGroupRule {
         security_group_rule_id: String,
         group_id: GroupId,
@@ -121,7 +121,7 @@ shapes! {
     /// What a launch template says, as far as it is read.
     LaunchTemplateVersion { launch_template_id: String, user_data: Option<String> }
 
-    /// An instance. The status is that of `DescribeInstanceStatus`: `initializing`, `ok`,
+    /// An instance. The status is that of `DescribeInstanceStatus`, which a client asks as well: `initializing`, `ok`,
     /// `impaired`.
     Instance {
         instance_id: InstanceId,

@@ -5,7 +5,7 @@ use deployix_core::spec::Deployment;
 use futures_util::future::join_all;
 
 use crate::{
-    site::{Hand, Site, hydra},
+    site::{Hand, Site, beyond, hydra},
     strict::Death,
     support::{With, deployment, functionality},
 };
@@ -22,20 +22,6 @@ async fn a_deploy_of_which_a_third_of_the_calls_fail_ends_with_exactly_what_is_w
         site.destroy().await;
         assert_eq!(site.aws.inventory(), [""; 0], "seed {seed}");
     }
-}
-
-/// What is in one list and not in the other, in either direction.
-fn beyond(has: &[String], wanted: &[String]) -> Vec<String> {
-    let without = |all: &[String], others: &[String], sign: &str| {
-        let mut all = all.to_vec();
-        for other in others {
-            if let Some(at) = all.iter().position(|it| it == other) {
-                all.remove(at);
-            }
-        }
-        all.into_iter().map(|line| format!("{sign} {line}")).collect::<Vec<_>>()
-    };
-    [without(has, wanted, "too much:"), without(wanted, has, "missing:")].concat()
 }
 
 /// One of everything: a machine with state, an autoscaling group, a load balancer.

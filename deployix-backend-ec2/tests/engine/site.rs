@@ -124,6 +124,20 @@ impl Site {
     }
 }
 
+/// What is in one list and not in the other, in either direction.
+pub(crate) fn beyond(has: &[String], wanted: &[String]) -> Vec<String> {
+    let without = |all: &[String], others: &[String], sign: &str| {
+        let mut all = all.to_vec();
+        for other in others {
+            if let Some(at) = all.iter().position(|it| it == other) {
+                all.remove(at);
+            }
+        }
+        all.into_iter().map(|line| format!("{sign} {line}")).collect::<Vec<_>>()
+    };
+    [without(has, wanted, "too much:"), without(wanted, has, "missing:")].concat()
+}
+
 /// How steps ended that were not done.
 pub(crate) fn ends(report: &Report) -> String {
     let failed = report.steps.iter().map(|(id, end)| format!("{id}: {end:?}"));

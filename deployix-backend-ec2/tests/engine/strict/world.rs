@@ -219,6 +219,11 @@ impl World {
             Read::DescribeAddresses(query) => Answer::Address(self.addresses.page(query)?),
             Read::DescribeVolumes(query) => Answer::Volume(self.volumes.page(query)?),
             Read::DescribeLaunchTemplates(query) => {
+                // Those that are named have to be there.
+                let named = query.filters.iter().filter(|it| it.name == "launch-template-id");
+                for id in named.flat_map(|it| &it.values) {
+                    self.templates.get(id, "InvalidLaunchTemplateId.NotFound")?;
+                }
                 Answer::LaunchTemplate(self.templates.page(query)?)
             }
             Read::DescribeLaunchTemplateVersions(query) => {
