@@ -79,3 +79,26 @@ async fn whoever_is_cut_off_at_any_call_that_writes_and_begins_again_makes_nothi
     });
     join_all(runs).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_dies_is_settled_by_what_the_account_shows_and_taken_up() {
+    let calm = Site::new(&hydra(), 31);
+    calm.deploy(hydra()).await;
+    let (wanted, all) = (calm.aws.inventory(), calm.aws.write_calls());
+    assert!(all > 50, "{all}");
+    for at in (0..all - 10).step_by(5) {
+        for death in [Death::Before, Death::After] {
+            let site = Site::new(&hydra(), 31);
+            site.aws.mood(|mood| mood.dies_at = Some((at, death)));
+            let plan = site.plan(hydra()).await;
+            site.carry_out_and_die(&plan).await;
+            site.settle().await;
+            site.deploy(hydra()).await;
+            let beyond = beyond(&site.aws.inventory(), &wanted);
+            assert_eq!(beyond, [""; 0], "died at {at}, {death:?}");
+            let heads = site.heads().await;
+            assert!(heads.open.is_empty() && heads.runs.is_empty(), "died at {at}, {death:?}");
+            assert_eq!(site.plan_refreshed(hydra()).await.1, [""; 0], "died at {at}, {death:?}");
+        }
+    }
+}

@@ -9,8 +9,8 @@ use deployix_core::{
         Action, Backend, BackendError, ErrorStatus, Inputs, NoFiles, NoSecrets, Registry, Resource,
         Step, StepContext,
     },
-    execute::{ApplyOptions, Interrupt, Observation, Report, apply, observe},
-    history::{Heads, History},
+    execute::{ApplyOptions, Interrupt, Observation, Report, apply, observe, settle},
+    history::{Heads, History, Holder},
     load::load,
     plan::{Compiled, Only, Plan, compile, destroy, plan},
     spec::Deployment,
@@ -92,8 +92,31 @@ impl Site {
     }
 
     pub(crate) async fn carry_out(&self, plan: &Plan) -> Report {
+        self.carry_out_by(Holder::current(), plan).await
+    }
+
+    /// Carries a plan out as a process that is gone by now.
+    pub(crate) async fn carry_out_and_die(&self, plan: &Plan) {
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        let mut by = Holder::current();
+        by.process = gone.id();
+        tokio::select! {
+            // How often a late thing is asked for again differs from run to run.
+            report = self.carry_out_by(by, plan) => assert!(report.is_good(), "{}", ends(&report)),
+            () = self.aws.died() => {}
+        }
+    }
+
+    /// Finds out how the steps of runs that died ended.
+    pub(crate) async fn settle(&self) {
+        settle(&self.history().await, &self.registry(), &self.name).await.unwrap();
+    }
+
+    async fn carry_out_by(&self, by: Holder, plan: &Plan) -> Report {
         let (history, interrupt) = (self.history().await, Interrupt::default());
         let mut options = ApplyOptions::new();
+        options.by = by;
         options.retries = 30;
         apply(plan, &history, &self.registry(), &options, &interrupt, None).await
     }
