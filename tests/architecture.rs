@@ -58,6 +58,11 @@ impl Source {
     }
 }
 
+/// Whether a source is of a backend's other half, which makes things real.
+fn is_live(source: &Source) -> bool {
+    ["/src/live", "/src/engine/"].iter().any(|folder| source.path.contains(folder))
+}
+
 /// Whether a word stands in a line, and not as the end of a longer one.
 fn names(line: &str, word: &str) -> bool {
     let longer = |before: &str| before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
@@ -161,6 +166,13 @@ fn the_core_needs_no_backend_and_nothing_that_talks_to_the_outside() {
 fn ec2_compiles_and_plans_without_the_sdk() {
     let needed = needed_by("deployix-backend-ec2", &["--no-default-features"]);
     assert_eq!(live_ones(&needed), [""; 0]);
+    let engine = needed_by("deployix-backend-ec2", &["--no-default-features", "--features=engine"]);
+    assert!(engine.contains("backon"), "the tree is not what was asked for: {engine:?}");
+    assert_eq!(
+        live_ones(&engine),
+        [""; 0],
+        "steps are carried out through whatever client there is"
+    );
     let manifest = manifest("deployix-backend-ec2/Cargo.toml");
     let live = manifest["features"]["live"].as_array().unwrap();
     assert!(live.contains(&"dep:aws-sdk-ec2".into()), "the feature `live` brings it: {live:?}");
@@ -227,8 +239,7 @@ fn only_the_history_execution_observe_and_apply_and_what_tries_them_are_async() 
     for source in sources().iter().filter(|source| !rooms.iter().any(|path| source.is_in(path))) {
         for line in source.naming(&["async "]) {
             let fine = ["async fn observe(", "async fn apply("].iter().any(|f| line.contains(f));
-            let live = source.path.contains("/src/live");
-            assert!(fine || live, "{line}");
+            assert!(fine || is_live(source), "{line}");
             seen += 1;
         }
     }
@@ -258,8 +269,7 @@ fn only_loading_writing_the_history_and_execution_touch_the_outside() {
         "deployix-transport/",
     ];
     for source in sources() {
-        let live = source.path.contains("/src/live");
-        if live || allowed.iter().any(|folder| source.is_in(folder)) {
+        if is_live(&source) || allowed.iter().any(|folder| source.is_in(folder)) {
             continue;
         }
         assert_eq!(source.naming(&OUTSIDE).collect::<Vec<_>>(), [""; 0]);

@@ -12,7 +12,7 @@ use deployix_core::{
 
 use crate::{assemble, change, compile, extension};
 
-/// Compiles for Amazon EC2, without asking AWS anything.
+/// Compiles for Amazon EC2 without asking AWS anything; with a client it carries steps out as well.
 ///
 /// ```
 /// use deployix_backend_ec2::Ec2Backend;
@@ -25,6 +25,8 @@ use crate::{assemble, change, compile, extension};
 pub struct Ec2Backend {
     id: BackendId,
     declarations: Vec<ExtensionDecl>,
+    #[cfg(feature = "engine")]
+    aws: Option<std::sync::Arc<dyn crate::engine::Aws>>,
 }
 
 impl Default for Ec2Backend {
@@ -39,7 +41,20 @@ impl Ec2Backend {
     pub fn new() -> Self {
         #[expect(clippy::expect_used, reason = "a literal that is valid")]
         let id = BackendId::new(crate::ID).expect("valid");
-        Self { id, declarations: extension::declarations() }
+        Self {
+            id,
+            declarations: extension::declarations(),
+            #[cfg(feature = "engine")]
+            aws: None,
+        }
+    }
+
+    /// The same, carrying its steps out through a client.
+    #[cfg(feature = "engine")]
+    #[must_use]
+    pub fn through(mut self, aws: std::sync::Arc<dyn crate::engine::Aws>) -> Self {
+        self.aws = Some(aws);
+        self
     }
 }
 
@@ -56,6 +71,8 @@ impl Backend for Ec2Backend {
             ipsec: true,
             pools: true,
             autoscaling: true,
+            #[cfg(feature = "engine")]
+            live: self.aws.is_some(),
             ..Capabilities::NONE
         }
     }
@@ -76,11 +93,21 @@ impl Backend for Ec2Backend {
         change::change(from, to)
     }
 
-    async fn observe(&self, _scope: &Scope<'_>) -> Result<Vec<Observed>, BackendError> {
+    async fn observe(&self, scope: &Scope<'_>) -> Result<Vec<Observed>, BackendError> {
+        #[cfg(feature = "engine")]
+        if let Some(aws) = &self.aws {
+            return crate::engine::observe(&**aws, scope).await;
+        }
+        let _ = scope;
         Err(unsupported("observe"))
     }
 
-    async fn apply(&self, _step: &Step<'_>, _: &StepContext<'_>) -> Result<Outcome, BackendError> {
+    async fn apply(&self, step: &Step<'_>, _: &StepContext<'_>) -> Result<Outcome, BackendError> {
+        #[cfg(feature = "engine")]
+        if let Some(aws) = &self.aws {
+            return crate::engine::apply(&**aws, step).await;
+        }
+        let _ = step;
         Err(unsupported("apply"))
     }
 }

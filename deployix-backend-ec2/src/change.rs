@@ -58,6 +58,7 @@ const IN_PLACE: &[(&str, &[&str])] = &[
             "HealthCheckPath",
             "HealthCheckPort",
             "HealthCheckProtocol",
+            "HealthCheckTimeoutSeconds",
             "HealthyThresholdCount",
             "Matcher",
             "Tags",
@@ -85,6 +86,8 @@ pub(crate) fn change(from: &Resource, to: &Resource) -> Change {
     let mut different = keys.filter(|key| from.inputs().get(*key) != to.inputs().get(*key));
     if different.all(|key| in_place.contains(&key.as_ref())) {
         Change::Update
+    } else if operation == "RunInstances" {
+        Change::Recreate { why: "its address stays, and is one machine's at a time" }
     } else {
         Change::Replace
     }
@@ -136,6 +139,14 @@ mod tests {
         assert_eq!(change(&here, &resource(&[(OPERATION, "CreateVolume")])), Change::Replace);
         let other = resource(&[(OPERATION, "AllocateAddress"), ("region", "a")]);
         assert_eq!(change(&here, &other), Change::Replace);
+    }
+
+    #[test]
+    fn a_machine_goes_before_the_next_one_takes_its_address() {
+        let machine =
+            |name: &str| resource(&[(OPERATION, "RunInstances"), ("LaunchTemplate", name)]);
+        let change = change(&machine("a"), &machine("b"));
+        assert!(matches!(change, Change::Recreate { .. }), "{change:?}");
     }
 
     #[test]

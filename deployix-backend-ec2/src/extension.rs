@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use deployix_core::spec::{Bytes, Extension, ExtensionDecl, ExtensionSite, IfUnsupported};
+use deployix_core::spec::{Bytes, Extension, ExtensionDecl, ExtensionSite, IfUnsupported, Span};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +111,18 @@ pub struct LoadBalancerSettings {
     /// connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check_path: Option<String>,
+    /// How often to check: 5 to 300 seconds; 10 where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check_interval: Option<Span>,
+    /// How long a check may take: 2 to 120 seconds; as AWS chooses where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check_timeout: Option<Span>,
+    /// How many good checks in a row make a machine healthy: 2 to 10; 2 where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthy_threshold: Option<u32>,
+    /// How many bad checks in a row make it ill: 2 to 10; 2 where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unhealthy_threshold: Option<u32>,
 }
 
 macro_rules! extensions {

@@ -5,6 +5,8 @@ mod backend;
 mod change;
 pub mod cidr;
 mod compile;
+#[cfg(feature = "engine")]
+pub mod engine;
 pub mod extension;
 mod guest;
 #[cfg(feature = "live")]

@@ -7,6 +7,11 @@ use deployix_core::{
 
 use crate::request::{Tag, TagSpecification};
 
+/// The tag that says by which deployment something was made.
+pub(crate) const DEPLOYMENT: &str = "deployix:deployment";
+/// The tag that says as what it was made.
+pub(crate) const RESOURCE: &str = "deployix:resource";
+
 /// The id of a resource of this backend.
 ///
 /// # Errors
@@ -65,8 +70,8 @@ fn shorten(full: &str, limit: usize, identity: &str) -> String {
 pub(crate) fn tags(deployment: &Name, name: &str, id: &ResourceId) -> Vec<Tag> {
     let mut tags = vec![
         Tag::new("Name", value(name)),
-        Tag::new("deployix:deployment", deployment.as_str()),
-        Tag::new("deployix:resource", value(id.as_str())),
+        Tag::new(DEPLOYMENT, deployment.as_str()),
+        Tag::new(RESOURCE, value(id.as_str())),
     ];
     tags.sort();
     tags
@@ -75,6 +80,23 @@ pub(crate) fn tags(deployment: &Name, name: &str, id: &ResourceId) -> Vec<Tag> {
 /// Fits into a tag: at most 256 characters (Amazon EC2 User Guide, "Tag restrictions").
 fn value(text: &str) -> String {
     if text.len() <= 256 { text.to_owned() } else { shorten(text, 256, text) }
+}
+
+/// What the tags begin with that say what was done to a thing, and by which version: attachments,
+/// routes and the like have no tags of their own, so those of what they belong to tell of them.
+pub(crate) const PART: &str = "deployix:part:";
+
+/// The key of the tag that tells of a part. A key has at most 128 characters.
+pub(crate) fn part_key(id: &ResourceId) -> String {
+    let rest = id.as_str().strip_prefix("ec2/").unwrap_or(id.as_str());
+    let limit = 128 - PART.len();
+    let rest = if rest.len() <= limit { rest.to_owned() } else { shorten(rest, limit, rest) };
+    format!("{PART}{rest}")
+}
+
+/// The tag that tells of a part: by which version it was made, and as what.
+pub(crate) fn part(id: &ResourceId, digest: Digest) -> Tag {
+    Tag::new(part_key(id), value(&format!("{digest} {id}")))
 }
 
 /// Tags for what an EC2 request makes.

@@ -178,7 +178,11 @@ fn a_private_range_does_not_make_a_load_balancer_face_the_internet() {
     balancer.open_to = vec!["10.9.0.0/16".parse().unwrap()];
     balancer
         .extensions
-        .insert(&LoadBalancerSettings { health_check_path: Some("/healthz".into()) })
+        .insert(&LoadBalancerSettings {
+            health_check_path: Some("/healthz".into()),
+            health_check_interval: Some(deployix_core::spec::Span::seconds(30)),
+            ..LoadBalancerSettings::default()
+        })
         .unwrap();
     let resources = resources(deployment);
     let id = "ec2/functionality/load-balancer-hydra";

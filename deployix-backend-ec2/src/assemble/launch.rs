@@ -47,6 +47,7 @@ impl Job<'_> {
             )
         })?;
         self.make(user_data, render, [])?;
+        let rendered = self.artifact.resources.last().map(deployix_core::backend::Resource::digest);
 
         let data = LaunchTemplateData {
             image_id,
@@ -59,6 +60,7 @@ impl Job<'_> {
                 .map(|name| InstanceProfile { name }),
             block_device_mappings: vec![self.root_disk()],
             metadata_options: MetadataOptions::strict(),
+            disable_api_termination: place.has_state(),
             network_interfaces: self.new_interface(place)?,
             user_data: Value::output_of(user_data),
             tag_specifications: self.machine_tags(place, id),
@@ -79,13 +81,15 @@ impl Job<'_> {
         };
         let stem = naming::long(self.assembly.deployment, &stem, 128 - 1 - digest.len());
         let name = format!("{stem}/{digest}");
+        let mut tag_specifications =
+            naming::tagged("launch-template", self.assembly.deployment, &name, id);
+        for specification in &mut tag_specifications {
+            // It stands nowhere but in the template, whose tag tells which one it is.
+            specification.tags.extend(rendered.map(|digest| naming::part(user_data, digest)));
+            specification.tags.sort();
+        }
         let template = CreateLaunchTemplate {
-            tag_specifications: naming::tagged(
-                "launch-template",
-                self.assembly.deployment,
-                &name,
-                id,
-            ),
+            tag_specifications,
             launch_template_name: name,
             launch_template_data: data,
         };

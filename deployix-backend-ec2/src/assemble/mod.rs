@@ -225,7 +225,9 @@ impl<'a> Job<'a> {
                 encrypted: true,
                 tag_specifications: tagged("volume", &volume),
             };
-            self.make(&volume, create, [])?;
+            let (owner, region) = (self.owner(), self.net.region.as_deref());
+            let disk = resource(volume.clone(), owner, region, create, [])?.holding_data();
+            self.artifact.resources.push(disk);
             place.state_disk = Some(volume);
         } else if place.has_state() {
             let message = "the state of its services is on the disk that its machines boot from, \

@@ -1,8 +1,9 @@
 //! A load balancer as AWS's own: a network load balancer, its listener and the machines behind it.
 
 use deployix_core::{
+    ResourceId,
     backend::{CompileError, Owner, Remark, Resource, Unit},
-    spec::{LoadBalancer, Protocol},
+    spec::{LoadBalancer, Protocol, Span},
 };
 
 use super::{group_of, peer};
@@ -42,9 +43,12 @@ pub(super) fn compile(
     net: &Net<'_>,
 ) -> Result<Vec<Resource>, CompileError> {
     let parts = Parts { unit, balancer, net, protocol: protocol(unit, balancer)? };
-    let mut made = vec![parts.target_group()?, parts.load_balancer()?];
-    made.extend([parts.attributes()?, parts.listener()?]);
-    made.extend(parts.machines()?);
+    let mut made = vec![parts.target_group()?, parts.load_balancer()?, parts.attributes()?];
+    let machines = parts.machines()?;
+    // Whoever connects is led to machines that are there.
+    let before = machines.iter().map(|resource| resource.id().clone()).collect();
+    made.push(parts.listener(before)?);
+    made.extend(machines);
     Ok(made)
 }
 
@@ -59,12 +63,13 @@ impl Parts<'_, '_> {
     fn make(
         &self,
         rest: &[&str],
-        request: impl FnOnce(&deployix_core::ResourceId) -> Result<Request, CompileError>,
+        after: Vec<ResourceId>,
+        request: impl FnOnce(&ResourceId) -> Result<Request, CompileError>,
     ) -> Result<Resource, CompileError> {
         let id = naming::of_functionality(self.unit.name, rest)?;
         let request = request(&id)?;
         let owner = Owner::Functionality(self.unit.name.clone());
-        resource(id, owner, self.net.region.as_deref(), request, [])
+        resource(id, owner, self.net.region.as_deref(), request, after)
     }
 
     fn arn(&self) -> Result<Value<LoadBalancerArn>, CompileError> {
@@ -91,7 +96,7 @@ impl Parts<'_, '_> {
             BalancerScheme::InternetFacing => "internet-facing",
         };
         let deployment = self.unit.deployment;
-        self.make(&["load-balancer"], |id| {
+        self.make(&["load-balancer"], Vec::new(), |id| {
             let name = naming::short(deployment, self.balancer.name.as_str(), identity);
             Ok(CreateLoadBalancer {
                 tags: naming::tags(deployment, &name, id),
@@ -109,7 +114,7 @@ impl Parts<'_, '_> {
     /// Each zone's part of the load balancer passes connections to the machines of all zones.
     /// Otherwise those of a zone without machines would go nowhere.
     fn attributes(&self) -> Result<Resource, CompileError> {
-        self.make(&["load-balancer", "attributes"], |_| {
+        self.make(&["load-balancer", "attributes"], Vec::new(), |_| {
             let attributes = vec![Attribute {
                 key: "load_balancing.cross_zone.enabled".to_owned(),
                 value: "true".to_owned(),
@@ -121,10 +126,10 @@ impl Parts<'_, '_> {
 
     fn target_group(&self) -> Result<Resource, CompileError> {
         let wishes: LoadBalancerSettings = settings(&self.balancer.extensions)?;
-        let check = self.health_check(wishes.health_check_path)?;
+        let check = self.health_check(wishes)?;
         let port = self.balancer.target_port.get();
         let deployment = self.unit.deployment;
-        self.make(&["target-group"], |id| {
+        self.make(&["target-group"], Vec::new(), |id| {
             let vpc = serde_json::to_string(&self.net.vpc).unwrap_or_default();
             let identity = format!("{}/{port}/{vpc}", self.protocol);
             let name = naming::short(deployment, self.balancer.name.as_str(), &identity);
@@ -139,15 +144,16 @@ impl Parts<'_, '_> {
                 health_check_port: check.port.to_string(),
                 matcher: check.path.is_some().then(|| Matcher { http_code: "200-399".to_owned() }),
                 health_check_path: check.path,
-                health_check_interval_seconds: 10,
-                healthy_threshold_count: 2,
-                unhealthy_threshold_count: 2,
+                health_check_interval_seconds: check.interval,
+                health_check_timeout_seconds: check.timeout,
+                healthy_threshold_count: check.healthy,
+                unhealthy_threshold_count: check.unhealthy,
             }
             .into())
         })
     }
 
-    fn health_check(&self, path: Option<String>) -> Result<HealthCheck, CompileError> {
+    fn health_check(&self, wishes: LoadBalancerSettings) -> Result<HealthCheck, CompileError> {
         let port = self.balancer.target_port.get();
         if self.protocol == Protocol::Udp {
             let message = format!(
@@ -158,17 +164,42 @@ impl Parts<'_, '_> {
                 .remedy("balance over a TCP endpoint, or give the consumers a pool of machines")
                 .into());
         }
+        let mut reasons = Vec::new();
+        let mut within = |key: &str, value: u64, range: std::ops::RangeInclusive<u64>| {
+            if !range.contains(&value) {
+                let (first, last) = (range.start(), range.end());
+                let message = format!("{value} is not between {first} and {last}, as AWS takes it");
+                reasons.push(
+                    Remark::new(["extensions", "ec2", key], message)
+                        .remedy(format!("write one between {first} and {last}")),
+                );
+            }
+            u32::try_from(value).unwrap_or(u32::MAX)
+        };
+        let seconds = |span: Span| span.as_seconds();
+        let interval = wishes.health_check_interval.map_or(10, seconds);
+        let interval = within("health-check-interval", interval, 5..=300);
+        let timeout = wishes.health_check_timeout.map(seconds);
+        let timeout = timeout.map(|timeout| within("health-check-timeout", timeout, 2..=120));
+        let mut threshold =
+            |key: &str, value: Option<u32>| within(key, value.unwrap_or(2).into(), 2..=10);
+        let healthy = threshold("healthy-threshold", wishes.healthy_threshold);
+        let unhealthy = threshold("unhealthy-threshold", wishes.unhealthy_threshold);
+        if !reasons.is_empty() {
+            return Err(CompileError { reasons });
+        }
+        let path = wishes.health_check_path;
         if let Some(path) = path.as_deref().filter(|path| !is_path(path)) {
             let message = format!("{path:?} is no path of at most 1024 printable characters");
             return Err(Remark::new(["extensions", "ec2", "health-check-path"], message)
                 .remedy("write a path such as \"/healthz\"")
                 .into());
         }
-        Ok(HealthCheck { port, path })
+        Ok(HealthCheck { port, path, interval, timeout, healthy, unhealthy })
     }
 
-    fn listener(&self) -> Result<Resource, CompileError> {
-        self.make(&["listener"], |id| {
+    fn listener(&self, after: Vec<ResourceId>) -> Result<Resource, CompileError> {
+        self.make(&["listener"], after, |id| {
             Ok(CreateListener {
                 load_balancer_arn: self.arn()?,
                 protocol: self.transport(),
@@ -224,9 +255,15 @@ impl Parts<'_, '_> {
     }
 }
 
+/// Times are in seconds. What AWS takes: Elastic Load Balancing API Reference,
+/// `CreateTargetGroup`.
 struct HealthCheck {
     port: u16,
     path: Option<String>,
+    interval: u32,
+    timeout: Option<u32>,
+    healthy: u32,
+    unhealthy: u32,
 }
 
 fn is_path(path: &str) -> bool {

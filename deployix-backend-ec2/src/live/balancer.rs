@@ -52,6 +52,9 @@ impl ToSdk for CreateTargetGroup {
             .set_health_check_path(self.health_check_path.clone())
             .set_matcher(matcher)
             .health_check_interval_seconds(whole(self.health_check_interval_seconds)?)
+            .set_health_check_timeout_seconds(
+                self.health_check_timeout_seconds.map(whole).transpose()?,
+            )
             .healthy_threshold_count(whole(self.healthy_threshold_count)?)
             .unhealthy_threshold_count(whole(self.unhealthy_threshold_count)?)
             .set_tags(tags(&self.tags))

@@ -100,6 +100,7 @@ impl ToSdk for LaunchTemplateData {
             .set_iam_instance_profile(profile)
             .set_block_device_mappings(self.block_device_mappings.to_sdk()?)
             .metadata_options(self.metadata_options.to_sdk()?)
+            .set_disable_api_termination(self.disable_api_termination.then_some(true))
             .set_network_interfaces(Some(interfaces).filter(|list| !list.is_empty()))
             .user_data(self.user_data.to_sdk()?)
             .set_tag_specifications(Some(tags.collect::<Result<Vec<_>, _>>()?))

@@ -61,6 +61,9 @@ pub struct CreateTargetGroup {
     pub matcher: Option<Matcher>,
     /// How often to check, in seconds.
     pub health_check_interval_seconds: u32,
+    /// How long a check may take, in seconds; as AWS chooses where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check_timeout_seconds: Option<u32>,
     /// How many good checks in a row make a machine healthy.
     pub healthy_threshold_count: u32,
     /// How many bad checks in a row make it ill.

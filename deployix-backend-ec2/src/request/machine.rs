@@ -123,6 +123,9 @@ pub struct LaunchTemplateData {
     pub block_device_mappings: Vec<BlockDevice>,
     /// How its metadata may be read.
     pub metadata_options: MetadataOptions,
+    /// Whether nobody may remove it without saying first that this may be: where state is on it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disable_api_termination: bool,
     /// Its network interfaces, where it brings none of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub network_interfaces: Vec<InstanceInterface>,

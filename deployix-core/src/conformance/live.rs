@@ -1,9 +1,12 @@
 //! What `observe` and `apply` have to hold, where a backend has them.
 
+use std::collections::BTreeMap;
+
 use super::{Kit, sample};
 use crate::{
     backend::{
-        Action, BackendError, ErrorKind, NoSecrets, Outcome, Resource, Scope, Step, StepContext,
+        Action, BackendError, ErrorKind, Input, Inputs, NoSecrets, Outcome, OutputRef, Resource,
+        Scope, Step, StepContext,
     },
     name::ResourceId,
     plan::Compiled,
@@ -26,7 +29,7 @@ pub(super) async fn check(kit: &Kit, failures: &mut Vec<String>) {
 async fn unsupported(kit: &Kit, compiled: &Compiled, failures: &mut Vec<String>) {
     let deployment = compiled.connected().deployment();
     if let Some(resource) = compiled.resources().values().next() {
-        let refused = apply(kit, compiled, resource, Action::Create).await;
+        let refused = apply(kit, compiled, resource, Action::Create, &Made::new()).await;
         if !refused.is_err_and(|error| error.kind() == ErrorKind::Unsupported) {
             failures.push("`apply` is not live and does not answer `Unsupported`".to_owned());
         }
@@ -46,12 +49,14 @@ async fn there_and_back(
     failures: &mut Vec<String>,
 ) -> Result<(), BackendError> {
     let order = in_order(compiled);
+    let mut made = Made::new();
     for resource in &order {
-        let first = apply(kit, compiled, resource, Action::Create).await?;
-        let second = apply(kit, compiled, resource, Action::Create).await?;
+        let first = apply(kit, compiled, resource, Action::Create, &made).await?;
+        let second = apply(kit, compiled, resource, Action::Create, &made).await?;
         if first != second {
             failures.push(format!("{} made twice gives other outputs", resource.id()));
         }
+        made.insert(resource.id().clone(), first.outputs);
     }
     let seen = observe(kit, compiled).await?;
     for resource in &order {
@@ -60,8 +65,8 @@ async fn there_and_back(
         }
     }
     for resource in order.iter().rev() {
-        apply(kit, compiled, resource, Action::Remove).await?;
-        apply(kit, compiled, resource, Action::Remove).await?;
+        apply(kit, compiled, resource, Action::Remove, &made).await?;
+        apply(kit, compiled, resource, Action::Remove, &made).await?;
     }
     for id in observe(kit, compiled).await? {
         failures.push(format!("{id} was removed and is still observed"));
@@ -69,19 +74,29 @@ async fn there_and_back(
     Ok(())
 }
 
-/// One step, with the contents of its files and with no secrets.
+/// What was made, and what it gives to others.
+type Made = BTreeMap<ResourceId, BTreeMap<String, String>>;
+
+/// One step, with the outputs that it reads, the contents of its files and no secrets.
 async fn apply(
     kit: &Kit,
     compiled: &Compiled,
     resource: &Resource,
     action: Action<'_>,
+    made: &Made,
 ) -> Result<Outcome, BackendError> {
     let deployment = compiled.connected().deployment();
     let site = compiled.sited().find(|(other, _)| other.id() == resource.id());
     let Some((_, site)) = site else { return Ok(Outcome::default()) };
     let files = compiled.contents(&resource.files().map(|file| file.digest).collect());
     let context = StepContext::new(&files, &NoSecrets, &|_| {});
-    kit.backend.apply(&Step::new(deployment, site, resource, action), &context).await
+    let output = |it: &OutputRef| made.get(&it.resource)?.get(&it.output).cloned();
+    // What nobody gives stays as it is, and the backend says that it cannot do without.
+    let filled = |input: &Input| input.filled(&output).unwrap_or_else(|_| input.clone());
+    let inputs: Inputs =
+        resource.inputs().iter().map(|(key, input)| (key.clone(), filled(input))).collect();
+    let step = Step::new(deployment, site, resource, action).with_inputs(&inputs);
+    kit.backend.apply(&step, &context).await
 }
 
 async fn observe<'c>(

@@ -1,0 +1,411 @@
+//! Load balancers, target groups, listeners.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use deployix_core::backend::BackendError;
+
+use super::{
+    call::{Filter, Write},
+    caller::{Caller, TaggedApart, Waiting, too_long},
+    job::{Job, Outputs, all_known, by_tags, tag},
+    kind::{Kind, Once, State, remove_made_as},
+    network::output,
+    shape::{AutoScalingGroup, Listener, LoadBalancer, NetworkInterface, TargetGroup},
+};
+use crate::{
+    naming::DEPLOYMENT,
+    request::{
+        CreateListener, CreateLoadBalancer, CreateTargetGroup, LoadBalancerArn, PrivateIp, Service,
+        Tag, TargetGroupArn,
+    },
+};
+
+macro_rules! tagged_apart {
+    ($($type:ident: $arn:ident,)*) => {$(
+        impl TaggedApart for $type {
+            fn arn(&self) -> &str {
+                &self.$arn
+            }
+
+            fn tags_mut(&mut self) -> &mut Vec<Tag> {
+                &mut self.tags
+            }
+        }
+    )*};
+}
+
+tagged_apart! {
+    LoadBalancer: load_balancer_arn,
+    TargetGroup: target_group_arn,
+    Listener: listener_arn,
+}
+
+macro_rules! tags_of_balancing_requests {
+    () => {
+        const SERVICE: Service = Service::ElasticLoadBalancing;
+
+        fn tags(&self) -> &[Tag] {
+            &self.tags
+        }
+
+        fn add_tags(request: &mut Self::Request, tags: &[Tag]) {
+            request.tags.extend_from_slice(tags);
+            request.tags.sort();
+        }
+
+        fn compiled_tags(request: &Self::Request) -> Vec<Tag> {
+            request.tags.clone()
+        }
+    };
+}
+
+/// This API has no filters by tag, so all are asked for; those by id are its own.
+fn matching<T: TaggedApart>(all: Vec<T>, filters: &[Filter]) -> Vec<T> {
+    let has = |thing: &mut T, filter: &Filter| match filter.name.strip_prefix("tag:") {
+        Some(key) => {
+            let value = tag(thing.tags_mut(), key).unwrap_or_default();
+            filter.values.iter().any(|wanted| wanted == value)
+        }
+        None => true,
+    };
+    let mut all = all;
+    all.retain_mut(|thing| filters.iter().all(|filter| has(thing, filter)));
+    all
+}
+
+/// The filters that the API takes.
+fn for_api(filters: &[Filter]) -> Vec<Filter> {
+    filters.iter().filter(|filter| !filter.name.starts_with("tag:")).cloned().collect()
+}
+
+async fn find<T: super::call::Described + TaggedApart>(
+    aws: &Caller<'_>,
+    filters: Vec<Filter>,
+) -> Result<Vec<T>, BackendError> {
+    let all = aws.with_tags(for_api(&filters)).await?;
+    Ok(matching(all, &filters))
+}
+
+impl Kind for LoadBalancer {
+    type Request = CreateLoadBalancer;
+
+    const ONCE: Once = Once::Name;
+    const LINGERS: bool = true;
+    const READY_WITHIN: Duration = Duration::from_secs(900);
+
+    tags_of_balancing_requests!();
+
+    fn id(&self) -> String {
+        self.load_balancer_arn.clone()
+    }
+
+    /// Its name holds the digest of what cannot be changed.
+    fn fits(&self, _: &Job<'_>, request: &CreateLoadBalancer) -> bool {
+        self.load_balancer_name == request.name
+    }
+
+    fn state(&self) -> State {
+        match self.state.as_str() {
+            "active" | "active_impaired" => State::Ready,
+            "failed" => State::Failed("AWS could not make it".to_owned()),
+            other => State::Pending(format!("it is {other}")),
+        }
+    }
+
+    fn outputs(&self) -> Outputs {
+        Outputs::from([output(&LoadBalancerArn(self.load_balancer_arn.clone()))])
+    }
+
+    fn settings(&self) -> String {
+        let groups = self.security_groups.iter().map(ToString::to_string);
+        let mut all: Vec<_> = self.subnets.iter().map(ToString::to_string).chain(groups).collect();
+        all.sort();
+        all.join(" ")
+    }
+
+    async fn find(aws: &Caller<'_>, filters: Vec<Filter>) -> Result<Vec<Self>, BackendError> {
+        find(aws, filters).await
+    }
+
+    async fn adjust(
+        &self,
+        job: &Job<'_>,
+        request: &CreateLoadBalancer,
+    ) -> Result<bool, BackendError> {
+        let arn = || self.load_balancer_arn.clone();
+        let (mut wanted, mut subnets) = (all_known(&request.subnets)?, self.subnets.clone());
+        wanted.sort();
+        subnets.sort();
+        let other_subnets = wanted != subnets;
+        if other_subnets {
+            let write = Write::SetSubnets { load_balancer_arn: arn(), subnets: wanted };
+            job.aws.write(write).await?;
+        }
+        let (mut wanted, mut groups) =
+            (all_known(&request.security_groups)?, self.security_groups.clone());
+        wanted.sort();
+        groups.sort();
+        let other_groups = wanted != groups;
+        if other_groups {
+            let write =
+                Write::SetSecurityGroups { load_balancer_arn: arn(), security_groups: wanted };
+            job.aws.write(write).await?;
+        }
+        Ok(other_subnets || other_groups)
+    }
+
+    async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        let load_balancer_arn = self.load_balancer_arn.clone();
+        job.aws.remove(Write::DeleteLoadBalancer { load_balancer_arn }).await
+    }
+}
+
+/// The addresses of a load balancer's interfaces, one for each zone, which AWS describes as
+/// `ELB net/NAME/ID` (Elastic Load Balancing User Guide for Network Load Balancers, "Network
+/// interfaces"); of all that ever had a name, where the id is `*`.
+async fn interfaces(aws: &Caller<'_>, name_and_id: &str) -> Result<Vec<Ipv4Addr>, BackendError> {
+    let filter = Filter::new("description", [format!("ELB {name_and_id}")]);
+    let interfaces: Vec<NetworkInterface> = aws.all(vec![filter]).await?;
+    let mut addresses: Vec<_> = interfaces.iter().map(|it| it.private_ip_address).collect();
+    addresses.sort();
+    Ok(addresses)
+}
+
+/// `net/NAME/ID`.
+fn name_and_id(arn: &str) -> &str {
+    arn.split_once("loadbalancer/").map_or(arn, |(_, name)| name)
+}
+
+/// What a load balancer gives to others, its first address among it.
+pub(super) async fn address(aws: &Caller<'_>, arn: &str) -> Result<Outputs, BackendError> {
+    let first = interfaces(aws, name_and_id(arn)).await?.into_iter().next();
+    let first = first.map(|address| output(&PrivateIp(address)));
+    Ok(first.into_iter().chain([output(&LoadBalancerArn(arn.to_owned()))]).collect())
+}
+
+/// The interfaces that a load balancer leaves go a while after it, and hold its subnets and groups.
+async fn interfaces_gone(job: &Job<'_>, names: &[String]) -> Result<(), BackendError> {
+    let mut wait = Waiting::new(Duration::from_secs(900));
+    for name in names {
+        while !interfaces(&job.aws, name).await?.is_empty() {
+            if !wait.go_on().await {
+                let message = "its network interfaces do not go";
+                return Err(too_long("DeleteLoadBalancer", message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A target group's settings that can be changed.
+fn health_check(settings: &CreateTargetGroup) -> impl PartialEq + use<> {
+    (
+        settings.health_check_protocol.clone(),
+        settings.health_check_port.clone(),
+        settings.health_check_path.clone(),
+        settings.matcher.clone(),
+        settings.health_check_interval_seconds,
+        settings.health_check_timeout_seconds,
+        (settings.healthy_threshold_count, settings.unhealthy_threshold_count),
+    )
+}
+
+impl Kind for TargetGroup {
+    type Request = CreateTargetGroup;
+
+    const ONCE: Once = Once::Name;
+    const LINGERS: bool = true;
+
+    tags_of_balancing_requests!();
+
+    fn id(&self) -> String {
+        self.target_group_arn.clone()
+    }
+
+    /// Its name holds the digest of what cannot be changed.
+    fn fits(&self, _: &Job<'_>, request: &CreateTargetGroup) -> bool {
+        self.settings.name == request.name && self.settings.vpc_id == request.vpc_id
+    }
+
+    fn outputs(&self) -> Outputs {
+        Outputs::from([output(&TargetGroupArn(self.target_group_arn.clone()))])
+    }
+
+    fn settings(&self) -> String {
+        let it = &self.settings;
+        format!(
+            "{} {} {} every {} s within {} s, {} and {}",
+            it.health_check_protocol,
+            it.health_check_port,
+            it.health_check_path.as_deref().unwrap_or_default(),
+            it.health_check_interval_seconds,
+            it.health_check_timeout_seconds.unwrap_or_default(),
+            it.healthy_threshold_count,
+            it.unhealthy_threshold_count
+        )
+    }
+
+    async fn find(aws: &Caller<'_>, filters: Vec<Filter>) -> Result<Vec<Self>, BackendError> {
+        find(aws, filters).await
+    }
+
+    async fn adjust(
+        &self,
+        job: &Job<'_>,
+        request: &CreateTargetGroup,
+    ) -> Result<bool, BackendError> {
+        let mut has = self.settings.clone();
+        // AWS chooses one where none is wanted.
+        if request.health_check_timeout_seconds.is_none() {
+            has.health_check_timeout_seconds = None;
+        }
+        if health_check(&has) == health_check(request) {
+            return Ok(false);
+        }
+        let target_group_arn = self.target_group_arn.clone();
+        let health_check = Box::new(request.clone());
+        job.aws.write(Write::ModifyTargetGroup { target_group_arn, health_check }).await?;
+        Ok(true)
+    }
+
+    async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        leave_groups(job, &self.target_group_arn, |_| true).await?;
+        let target_group_arn = self.target_group_arn.clone();
+        job.aws.remove(Write::DeleteTargetGroup { target_group_arn }).await
+    }
+}
+
+impl Kind for Listener {
+    type Request = CreateListener;
+
+    const ONCE: Once = Once::Name;
+    // Two of one port cannot listen at once; a new port is a change in place.
+    const ALONE: bool = false;
+
+    tags_of_balancing_requests!();
+
+    fn id(&self) -> String {
+        self.listener_arn.clone()
+    }
+
+    fn fits(&self, _: &Job<'_>, request: &CreateListener) -> bool {
+        request.load_balancer_arn.known().is_some_and(|arn| arn.0 == self.load_balancer_arn)
+    }
+
+    fn outputs(&self) -> Outputs {
+        Outputs::new()
+    }
+
+    fn settings(&self) -> String {
+        let targets = self.default_actions.iter().filter_map(|it| it.target_group_arn.known());
+        let targets: Vec<_> = targets.map(ToString::to_string).collect();
+        format!("{} {} to {}", self.protocol, self.port, targets.join(" "))
+    }
+
+    /// Listeners are told for one load balancer at a time, so those of the deployment's are asked.
+    async fn find(aws: &Caller<'_>, filters: Vec<Filter>) -> Result<Vec<Self>, BackendError> {
+        if filters.iter().any(|filter| !filter.name.starts_with("tag:")) {
+            return find(aws, filters).await;
+        }
+        let of_deployment = format!("tag:{DEPLOYMENT}");
+        let balancers = filters.iter().filter(|filter| filter.name == of_deployment).cloned();
+        let balancers: Vec<LoadBalancer> = find(aws, balancers.collect()).await?;
+        let mut all = Vec::new();
+        for balancer in balancers {
+            let filter = Filter::new("load-balancer-arn", [balancer.load_balancer_arn]);
+            let some: Vec<Self> = find(aws, vec![filter]).await?;
+            all.extend(matching(some, &filters));
+        }
+        Ok(all)
+    }
+
+    async fn adjust(&self, job: &Job<'_>, request: &CreateListener) -> Result<bool, BackendError> {
+        let same = self.port == request.port
+            && self.protocol == request.protocol
+            && self.default_actions == request.default_actions;
+        if same {
+            return Ok(false);
+        }
+        let write = Write::ModifyListener {
+            listener_arn: self.listener_arn.clone(),
+            port: request.port,
+            protocol: request.protocol.clone(),
+            default_actions: request.default_actions.clone(),
+        };
+        job.aws.write(write).await?;
+        Ok(true)
+    }
+
+    async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        job.aws.remove(Write::DeleteListener { listener_arn: self.listener_arn.clone() }).await
+    }
+}
+
+/// Removes the load balancers and target groups that a listener led from and to before.
+pub(super) async fn remove_old(
+    job: &Job<'_>,
+    request: &CreateListener,
+) -> Result<(), BackendError> {
+    let balancer = super::job::known(&request.load_balancer_arn)?.0.clone();
+    remove_balancers(job, &job.sibling("load-balancer"), &[balancer]).await?;
+    let groups = request.default_actions.iter().filter_map(|it| it.target_group_arn.known());
+    let groups: Vec<_> = groups.map(|arn| arn.0.clone()).collect();
+    remove_made_as::<TargetGroup>(job, &job.sibling("target-group"), &groups).await
+}
+
+/// Removes a load balancer until nothing of it is left: its name, where it is known, tells of the
+/// interfaces of one that a step removed before it was cut off.
+pub(super) async fn remove(job: &Job<'_>, name: Option<&str>) -> Result<(), BackendError> {
+    remove_balancers(job, job.id.as_str(), &[]).await?;
+    let name = name.map(|name| format!("net/{name}/*"));
+    interfaces_gone(job, name.as_slice()).await
+}
+
+/// Removes the load balancers of a resource but for some.
+async fn remove_balancers(
+    job: &Job<'_>,
+    resource: &str,
+    but: &[String],
+) -> Result<(), BackendError> {
+    let filters = by_tags(job.deployment().as_str(), Some(resource));
+    let going: Vec<LoadBalancer> = find(&job.aws, filters).await?;
+    let going = going.iter().map(|it| &it.load_balancer_arn).filter(|arn| !but.contains(arn));
+    let going: Vec<_> = going.map(|arn| name_and_id(arn).to_owned()).collect();
+    remove_made_as::<LoadBalancer>(job, resource, but).await?;
+    interfaces_gone(job, &going).await
+}
+
+/// Takes a target group from the autoscaling groups of the deployment that are behind it.
+pub(super) async fn leave_groups(
+    job: &Job<'_>,
+    arn: &str,
+    leaves: impl Fn(&AutoScalingGroup) -> bool + Send,
+) -> Result<(), BackendError> {
+    let mine = by_tags(job.deployment().as_str(), None);
+    for group in job.aws.all::<AutoScalingGroup>(mine).await? {
+        if leaves(&group) && group.target_group_arns.iter().any(|it| it == arn) {
+            let write = Write::DetachLoadBalancerTargetGroups {
+                auto_scaling_group_name: group.auto_scaling_group_name,
+                target_group_arns: vec![arn.to_owned()],
+            };
+            job.aws.remove(write).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The outputs of a load balancer once its interfaces are there.
+pub(super) async fn outputs(job: &Job<'_>, outputs: Outputs) -> Result<Outputs, BackendError> {
+    let Some(arn) = outputs.values().next() else { return Ok(outputs) };
+    let mut wait = Waiting::new(Duration::from_secs(300));
+    loop {
+        let outputs = address(&job.aws, arn).await?;
+        if outputs.len() > 1 {
+            return Ok(outputs);
+        }
+        if !wait.go_on().await {
+            let message = "its network interfaces are not shown";
+            return Err(too_long("CreateLoadBalancer", message));
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! [`Caller`]: a client for one region that tries again, asks for every page and waits.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use deployix_core::backend::{BackendError, ErrorKind};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    call::{Answer, Aws, Call, CallError, Described, Filter, Query, Read, Write},
+    error::{is_in_use, is_late, is_not_found, is_passing, is_throttled, meaning},
+};
+use crate::request::{Request, Tag};
+
+/// Tries of one call, with waits from a quarter of a second to 8 seconds, about half a minute in all.
+const TRIES: usize = 8;
+
+/// Elastic Load Balancing tells the tags of so many things at once (API Reference, `DescribeTags`).
+const TAGGED_AT_ONCE: usize = 20;
+
+/// Calls in one region.
+#[derive(Debug, Clone)]
+pub(super) struct Caller<'a> {
+    aws: &'a dyn Aws,
+    region: Option<String>,
+}
+
+/// Something whose tags another call tells.
+pub(super) trait TaggedApart {
+    fn arn(&self) -> &str;
+    fn tags_mut(&mut self) -> &mut Vec<Tag>;
+}
+
+impl<'a> Caller<'a> {
+    pub(super) fn new(aws: &'a dyn Aws, region: Option<String>) -> Self {
+        Self { aws, region }
+    }
+
+    /// Carries a call out; again where AWS says that it did nothing for being asked too often, and
+    /// where it may have done something, if twice is the same as once.
+    pub(super) async fn call(&self, call: &Call) -> Result<Answer, CallError> {
+        let mut waits = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(250))
+            .with_max_delay(Duration::from_secs(8))
+            .with_max_times(TRIES)
+            .with_jitter()
+            .build();
+        loop {
+            let error = match self.aws.call(self.region.as_deref(), call).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let again = is_throttled(&error) || (is_passing(&error) && call.is_repeatable());
+            let Some(wait) = waits.next().filter(|_| again) else { return Err(error) };
+            sleep(wait).await;
+        }
+    }
+
+    async fn read(&self, read: Read) -> Result<Answer, BackendError> {
+        let call = Call::from(read);
+        self.call(&call).await.map_err(|error| meaning(&call, error))
+    }
+
+    /// Everything that matches, page by page. What is not there is none. Where AWS refuses to tell of
+    /// several things because one of them is not there, each is asked for.
+    pub(super) async fn all<T: Described>(
+        &self,
+        filters: Vec<Filter>,
+    ) -> Result<Vec<T>, BackendError> {
+        let mut all = Vec::new();
+        let mut next_token = None;
+        loop {
+            let call = Call::from(T::read(Query { filters: filters.clone(), next_token }));
+            let answer = match self.call(&call).await {
+                Err(error) if is_not_found(&error) => {
+                    let Some(at) = filters.iter().position(|filter| filter.values.len() > 1) else {
+                        return Ok(all);
+                    };
+                    let mut all = Vec::new();
+                    for value in &filters[at].values {
+                        let mut filters = filters.clone();
+                        filters[at].values = vec![value.clone()];
+                        all.extend(Box::pin(self.all::<T>(filters)).await?);
+                    }
+                    return Ok(all);
+                }
+                other => other.map_err(|error| meaning(&call, error))?,
+            };
+            let page = T::page(answer).ok_or_else(|| unexpected(call.operation()))?;
+            all.extend(page.items);
+            next_token = page.next_token;
+            if next_token.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// All things of a kind of which another call tells the tags, with their tags.
+    pub(super) async fn with_tags<T: Described + TaggedApart>(
+        &self,
+        filters: Vec<Filter>,
+    ) -> Result<Vec<T>, BackendError> {
+        let mut all: Vec<T> = self.all(filters).await?;
+        let mut tags: BTreeMap<String, Vec<Tag>> = BTreeMap::new();
+        for some in all.chunks(TAGGED_AT_ONCE) {
+            let resource_arns = some.iter().map(|thing| thing.arn().to_owned()).collect();
+            let call = Call::from(Read::DescribeTags { resource_arns });
+            match self.call(&call).await {
+                Ok(Answer::Tags(some)) => tags.extend(some),
+                Ok(_) => return Err(unexpected("DescribeTags")),
+                // One of them went meanwhile; so those of the others are asked for one by one.
+                Err(error) if is_not_found(&error) => {
+                    for thing in some {
+                        let resource_arns = vec![thing.arn().to_owned()];
+                        let call = Call::from(Read::DescribeTags { resource_arns });
+                        match self.call(&call).await {
+                            Ok(Answer::Tags(one)) => tags.extend(one),
+                            Ok(_) => return Err(unexpected("DescribeTags")),
+                            Err(error) if is_not_found(&error) => {}
+                            Err(error) => return Err(meaning(&call, error)),
+                        }
+                    }
+                }
+                Err(error) => return Err(meaning(&call, error)),
+            }
+        }
+        for thing in &mut all {
+            let own = tags.remove(thing.arn()).unwrap_or_default();
+            *thing.tags_mut() = own;
+        }
+        Ok(all)
+    }
+
+    /// Key and value of each attribute of a load balancer.
+    pub(super) async fn attributes(
+        &self,
+        load_balancer_arn: String,
+    ) -> Result<Vec<crate::request::Attribute>, BackendError> {
+        match self.read(Read::DescribeLoadBalancerAttributes { load_balancer_arn }).await? {
+            Answer::Attributes(attributes) => Ok(attributes),
+            _ => Err(unexpected("DescribeLoadBalancerAttributes")),
+        }
+    }
+
+    /// The state of an autoscaling group's newest refresh.
+    pub(super) async fn refresh(
+        &self,
+        auto_scaling_group_name: String,
+    ) -> Result<Option<String>, BackendError> {
+        match self.read(Read::DescribeInstanceRefreshes { auto_scaling_group_name }).await? {
+            Answer::State(state) => Ok(state),
+            _ => Err(unexpected("DescribeInstanceRefreshes")),
+        }
+    }
+
+    /// Makes something; the id of what was made. What AWS says on its own account comes back as it
+    /// is, for whoever knows whether that is an error.
+    pub(super) async fn create(
+        &self,
+        request: Request,
+        client_token: Option<String>,
+    ) -> Result<Result<String, CallError>, BackendError> {
+        let call = Call::Create { request: Box::new(request), client_token };
+        match self.call(&call).await {
+            Ok(Answer::Made(id)) => Ok(Ok(id)),
+            Ok(_) => Ok(Ok(String::new())),
+            Err(error) if is_passing(&error) => Err(meaning(&call, error)),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Changes something. What was just made may not be known everywhere yet, so it is waited for
+    /// (Amazon EC2 Developer Guide, "Eventual consistency").
+    pub(super) async fn write(&self, write: Write) -> Result<(), BackendError> {
+        let call = Call::from(write);
+        let mut wait = Waiting::new(Duration::from_secs(60));
+        loop {
+            match self.call(&call).await {
+                Ok(_) => return Ok(()),
+                Err(error) if is_late(&error) && wait.go_on().await => {}
+                Err(error) => return Err(meaning(&call, error)),
+            }
+        }
+    }
+
+    /// Removes something; what is gone already is gone. What still uses it may be on its way out,
+    /// so it is waited for.
+    pub(super) async fn remove(&self, write: Write) -> Result<(), BackendError> {
+        let call = Call::from(write);
+        let mut wait = Waiting::new(Duration::from_secs(180));
+        loop {
+            match self.call(&call).await {
+                Ok(_) => return Ok(()),
+                Err(error) if is_not_found(&error) => return Ok(()),
+                Err(error) if is_in_use(&error) && wait.go_on().await => {}
+                Err(error) => return Err(meaning(&call, error)),
+            }
+        }
+    }
+
+    /// Asks for something that has to be looked at again afterwards, whatever comes of it: where it
+    /// is under way already, or not possible yet, AWS refuses.
+    pub(super) async fn ask(&self, write: Write) -> Result<(), BackendError> {
+        let call = Call::from(write);
+        match self.call(&call).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_in_use(&error) || is_not_found(&error) => Ok(()),
+            Err(error) => Err(meaning(&call, error)),
+        }
+    }
+
+    /// What the error of a creation means.
+    pub(super) fn refused(request: Request, error: CallError) -> BackendError {
+        meaning(&Call::Create { request: Box::new(request), client_token: None }, error)
+    }
+}
+
+/// A wait that asks again and again, ever more seldom; with jitter, so that steps that began
+/// together do not all ask at once.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    until: Instant,
+    waits: ExponentialBackoff,
+}
+
+impl Waiting {
+    pub(super) fn new(limit: Duration) -> Self {
+        let waits = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_secs(1))
+            .with_max_delay(Duration::from_secs(15))
+            .with_factor(1.5)
+            .without_max_times()
+            .with_jitter()
+            .build();
+        Self { until: Instant::now() + limit, waits }
+    }
+
+    /// Waits a while; not, where the time is over.
+    pub(super) async fn go_on(&mut self) -> bool {
+        if Instant::now() >= self.until {
+            return false;
+        }
+        sleep(self.waits.next().unwrap_or(Duration::from_secs(15))).await;
+        true
+    }
+}
+
+/// Tells that something took too long.
+pub(super) fn too_long(operation: &'static str, what: impl Into<String>) -> BackendError {
+    BackendError::temporary(ErrorKind::Unavailable, operation, what)
+}
+
+/// An answer to another question.
+fn unexpected(operation: &'static str) -> BackendError {
+    let message = "the client gave an answer to another question; this is an error in Deployix";
+    BackendError::permanent(ErrorKind::Unexpected, operation, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::{
+        engine::{call::Page, shape::Vpc},
+        request::VpcId,
+    };
+
+    const GONE: &str = "vpc-00000000000000001";
+    const THERE: &str = "vpc-00000000000000002";
+
+    /// Refuses to tell of anything where one thing that was named is not there.
+    #[derive(Debug)]
+    struct OneIsGone;
+
+    #[async_trait]
+    impl Aws for OneIsGone {
+        async fn call(&self, _: Option<&str>, call: &Call) -> Result<Answer, CallError> {
+            let Call::Read(Read::DescribeVpcs(query)) = call else { panic!("{call:?}") };
+            if query.filters[0].values.iter().any(|id| id == GONE) {
+                return Err(CallError::refused("InvalidVpcID.NotFound", GONE));
+            }
+            let vpc = Vpc {
+                vpc_id: VpcId::new(THERE).unwrap(),
+                cidr_block: "10.0.0.0/16".parse().unwrap(),
+                state: "available".to_owned(),
+                tags: Vec::new(),
+            };
+            Ok(Answer::Vpc(Page { items: vec![vpc], next_token: None }))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_told_though_something_beside_it_is_not() {
+        let caller = Caller::new(&OneIsGone, None);
+        let named = |ids: &[&str]| vec![Filter::new("vpc-id", ids.iter().copied())];
+        let both: Vec<Vpc> = caller.all(named(&[GONE, THERE])).await.unwrap();
+        assert_eq!(both.iter().map(|vpc| vpc.vpc_id.as_str()).collect::<Vec<_>>(), [THERE]);
+        assert_eq!(caller.all::<Vpc>(named(&[GONE])).await.unwrap(), []);
+    }
+}

@@ -1,0 +1,257 @@
+//! What AWS's errors mean, and what to do about each.
+//!
+//! Codes are those of the Amazon EC2 API Reference, "Error codes", the Amazon EC2 Auto Scaling API
+//! Reference and the Elastic Load Balancing API Reference, "Common errors" and those of each
+//! operation.
+
+use deployix_core::backend::{BackendError, ErrorKind};
+
+use super::call::{Call, CallError};
+use crate::request::Service;
+
+/// AWS asks to be called less often; nothing was done.
+pub(super) fn is_throttled(error: &CallError) -> bool {
+    const CODES: [&str; 8] = [
+        "EC2ThrottledException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    ];
+    CODES.contains(&error.code.as_str())
+}
+
+/// AWS failed, or did not answer: the same call may do later.
+pub(super) fn is_passing(error: &CallError) -> bool {
+    const CODES: [&str; 8] = [
+        CallError::NO_ANSWER,
+        "InternalError",
+        "InternalFailure",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ScalingActivityInProgress",
+        "ServiceUnavailable",
+        "Unavailable",
+    ];
+    is_throttled(error) || error.maybe_done || CODES.contains(&error.code.as_str())
+}
+
+/// What was named is not there: `InvalidVpcID.NotFound`, `TargetGroupNotFound`.
+pub(super) fn is_not_found(error: &CallError) -> bool {
+    const CODES: [&str; 3] =
+        ["InvalidAssociationID.NotFound", "Gateway.NotAttached", "InvalidInstanceID.Malformed"];
+    // Auto Scaling and Elastic Load Balancing call it a wrong value.
+    let says = |words: &str| error.message.contains(words);
+    let no_group = error.code == "ValidationError" && (says("not found") || says("does not exist"));
+    error.code.contains("NotFound") || CODES.contains(&error.code.as_str()) || no_group
+}
+
+/// It stands already: `InvalidGroup.Duplicate`, `DuplicateLoadBalancerName`.
+pub(super) fn is_there_already(error: &CallError) -> bool {
+    const CODES: [&str; 6] = [
+        "AlreadyExists",
+        "InvalidLaunchTemplateName.AlreadyExistsException",
+        "InvalidSubnet.Conflict",
+        "Resource.AlreadyAssociated",
+        "RouteAlreadyExists",
+        "VolumeInUse",
+    ];
+    error.code.contains("Duplicate") || CODES.contains(&error.code.as_str())
+}
+
+/// Something else uses it still, which may be on its way out.
+pub(super) fn is_in_use(error: &CallError) -> bool {
+    const CODES: [&str; 8] = [
+        "CannotDelete",
+        "DependencyViolation",
+        "IncorrectInstanceState",
+        "InvalidIPAddress.InUse",
+        "InvalidNetworkInterface.InUse",
+        "InvalidParameterValue.InUse",
+        "OperationNotPermitted",
+        "ResourceInUse",
+    ];
+    CODES.contains(&error.code.as_str()) || matches!(&*error.code, "VolumeInUse" | "IncorrectState")
+}
+
+/// What was just made may not be known everywhere yet, or not free yet (Amazon EC2 Developer Guide,
+/// "Eventual consistency"); what people name themselves is there or not.
+pub(super) fn is_late(error: &CallError) -> bool {
+    let named = ["InvalidAMIID.", "InvalidKeyPair.", "InvalidZone"];
+    let by_people = named.iter().any(|code| error.code.starts_with(code));
+    (is_not_found(error) && !by_people) || is_in_use(error)
+}
+
+/// What an error means to whoever deploys.
+pub(super) fn meaning(call: &Call, error: CallError) -> BackendError {
+    let operation = call.operation();
+    let code = error.code.as_str();
+    if is_passing(&error) {
+        let message = if is_throttled(&error) {
+            "AWS takes no more calls for now, after several tries"
+        } else {
+            "AWS does not answer as it should, after several tries"
+        };
+        return BackendError::temporary(ErrorKind::Unavailable, operation, message)
+            .caused_by(error);
+    }
+    let permanent = |kind, message: String| BackendError::permanent(kind, operation, message);
+    let meaning = match code {
+        "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => {
+            let action = action(call, &error.message);
+            let message = format!(
+                "whoever deploys may not do this: allow the action `{action}` in its IAM policy"
+            );
+            permanent(ErrorKind::Denied, message)
+        }
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => permanent(
+            ErrorKind::Denied,
+            "the credentials for AWS have expired: sign in again (`aws sso login`, or new keys), and \
+             check this machine's clock"
+                .to_owned(),
+        ),
+        "AuthFailure"
+        | "IncompleteSignature"
+        | "InvalidClientTokenId"
+        | "MissingAuthenticationToken"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException" => permanent(
+            ErrorKind::Denied,
+            "AWS does not know the credentials: check those that `aws sts get-caller-identity` \
+             shows, and that the account uses this region"
+                .to_owned(),
+        ),
+        "OptInRequired" | "UnknownRegion" | "InvalidRegion" => permanent(
+            ErrorKind::Invalid,
+            "the account cannot use this region: correct `extensions.ec2.region` of the location, or \
+             enable the region for the account"
+                .to_owned(),
+        ),
+        "InvalidAMIID.Malformed" | "InvalidAMIID.NotFound" | "InvalidAMIID.Unavailable" => permanent(
+            ErrorKind::NotFound,
+            "there is no such image here: set `extensions.ec2.image` of the target to one of its \
+             region, since ids of images differ from region to region"
+                .to_owned(),
+        ),
+        "InvalidKeyPair.NotFound" => permanent(
+            ErrorKind::NotFound,
+            "there is no such key pair here: correct `extensions.ec2.key-name` of the target, or \
+             import the key into its region"
+                .to_owned(),
+        ),
+        "InsufficientInstanceCapacity" | "InsufficientHostCapacity" => BackendError::temporary(
+            ErrorKind::Unavailable,
+            operation,
+            "AWS has no such machine to give in this zone now: try later, another \
+             `extensions.ec2.instance-type`, or another zone",
+        ),
+        "Unsupported" => permanent(
+            ErrorKind::Invalid,
+            "this zone has no machines of that type: choose another \
+             `extensions.ec2.instance-type`, or another zone"
+                .to_owned(),
+        ),
+        _ if is_quota(code) => permanent(
+            ErrorKind::Conflict,
+            "the account has used up its quota: request an increase in AWS's console, \"Service \
+             Quotas\", for this region, or remove what is no longer needed"
+                .to_owned(),
+        ),
+        "IdempotentParameterMismatch" => permanent(
+            ErrorKind::Conflict,
+            "somebody else made another thing with the same token: deploy again".to_owned(),
+        ),
+        _ if is_in_use(&error) => permanent(
+            ErrorKind::Conflict,
+            "something that is none of this deployment uses it: remove that, and deploy again"
+                .to_owned(),
+        ),
+        _ if is_not_found(&error) => permanent(
+            ErrorKind::NotFound,
+            "what it needs is gone: run `plan --refresh`, and deploy again".to_owned(),
+        ),
+        _ => permanent(ErrorKind::Invalid, "AWS refuses it".to_owned()),
+    };
+    meaning.caused_by(error)
+}
+
+/// `VcpuLimitExceeded`, `RulesPerSecurityGroupLimitExceeded`, `TooManyLoadBalancers`.
+fn is_quota(code: &str) -> bool {
+    code.ends_with("LimitExceeded") || code.starts_with("TooMany") || code == "LimitExceeded"
+}
+
+/// The action that a policy has to allow: as AWS names it, else after the operation (Service
+/// Authorization Reference).
+fn action(call: &Call, message: &str) -> String {
+    let words = message.split_whitespace();
+    let named =
+        words.map(|word| word.trim_matches(|c: char| !c.is_ascii_alphanumeric())).find(|word| {
+            let prefixes =
+                ["ec2:", "autoscaling:", "elasticloadbalancing:", "iam:", "ssm:", "kms:"];
+            prefixes.iter().any(|prefix| word.starts_with(prefix))
+        });
+    if let Some(named) = named {
+        return named.to_owned();
+    }
+    let service = match call.service() {
+        Service::Ec2 | Service::Local => "ec2",
+        Service::AutoScaling => "autoscaling",
+        Service::ElasticLoadBalancing => "elasticloadbalancing",
+    };
+    format!("{service}:{}", call.operation())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use deployix_core::backend::ErrorStatus;
+
+    use super::*;
+    use crate::{engine::call::Write, request::InstanceId};
+
+    fn call() -> Call {
+        let id = InstanceId::new("i-0123456789abcdef0").unwrap();
+        Write::ModifyInstanceAttribute { instance_id: id, disable_api_termination: true }.into()
+    }
+
+    #[test]
+    fn each_refusal_says_what_to_do() {
+        for (code, kind, words) in [
+            ("UnauthorizedOperation", ErrorKind::Denied, "`ec2:ModifyInstanceAttribute`"),
+            ("RequestExpired", ErrorKind::Denied, "sign in again"),
+            ("AuthFailure", ErrorKind::Denied, "get-caller-identity"),
+            ("OptInRequired", ErrorKind::Invalid, "extensions.ec2.region"),
+            ("InvalidAMIID.NotFound", ErrorKind::NotFound, "extensions.ec2.image"),
+            ("InvalidKeyPair.NotFound", ErrorKind::NotFound, "extensions.ec2.key-name"),
+            ("VcpuLimitExceeded", ErrorKind::Conflict, "Service Quotas"),
+            ("TooManyLoadBalancers", ErrorKind::Conflict, "Service Quotas"),
+            ("DependencyViolation", ErrorKind::Conflict, "remove that"),
+            ("InvalidParameterValue", ErrorKind::Invalid, "AWS refuses it"),
+        ] {
+            let error = meaning(&call(), CallError::refused(code, "as AWS says"));
+            assert_eq!((error.kind(), error.status()), (kind, ErrorStatus::Permanent), "{code}");
+            assert!(error.to_string().contains(words), "{error}");
+            assert!(error.source().unwrap().to_string().contains("as AWS says"));
+        }
+    }
+
+    #[test]
+    fn what_passes_is_tried_again() {
+        for code in ["RequestLimitExceeded", "Throttling", "TooManyRequestsException"] {
+            let error = meaning(&call(), CallError::refused(code, ""));
+            assert_eq!(error.status(), ErrorStatus::Temporary, "{code}");
+        }
+        let cut = meaning(&call(), CallError::no_answer("the connection was cut"));
+        assert_eq!(cut.status(), ErrorStatus::Temporary);
+    }
+
+    #[test]
+    fn the_action_is_the_one_that_aws_names() {
+        let message = "You are not authorized to perform: ec2:CreateTags on it.";
+        assert_eq!(action(&call(), message), "ec2:CreateTags");
+    }
+}

@@ -1,0 +1,197 @@
+//! [`Job`]: one step, and the tags by which what it makes is found again.
+
+use std::collections::BTreeMap;
+
+use deployix_core::{
+    Digest, Name, ResourceId,
+    backend::{Action, BackendError, ErrorKind, Owner, Step},
+};
+
+use super::caller::Caller;
+use crate::{
+    naming::{DEPLOYMENT, RESOURCE},
+    request::{Request, Service, Tag, Value},
+};
+
+/// The digest of the settings that something was made from.
+pub(super) const DIGEST: &str = "deployix:digest";
+/// On whose account it stands.
+pub(super) const OWNER: &str = "deployix:owner";
+/// What its settings were when it was made, as AWS told them: what is other since is drift.
+pub(super) const MADE_AS: &str = "deployix:made-as";
+
+/// What a step gives to others.
+pub(super) type Outputs = BTreeMap<String, String>;
+
+/// One step.
+#[derive(Debug, Clone)]
+pub(super) struct Job<'a> {
+    pub(super) aws: Caller<'a>,
+    deployment: &'a Name,
+    pub(super) id: &'a ResourceId,
+    pub(super) digest: String,
+    owner: String,
+    /// The digest of what is changed in place.
+    before: Option<String>,
+}
+
+impl<'a> Job<'a> {
+    pub(super) fn new(aws: Caller<'a>, step: &Step<'a>) -> Self {
+        let before = match step.action {
+            Action::Update { from } => Some(from.digest().to_string()),
+            Action::Create | Action::Replace { .. } | Action::Remove => None,
+        };
+        Self {
+            aws,
+            deployment: step.deployment,
+            id: step.resource.id(),
+            digest: step.resource.digest().to_string(),
+            owner: owner_text(step.resource.owner()),
+            before,
+        }
+    }
+
+    pub(super) fn deployment(&self) -> &'a Name {
+        self.deployment
+    }
+
+    /// Whether what was made from a digest is kept: it is as wanted, or changed in place.
+    pub(super) fn keeps(&self, digest: Option<&str>) -> bool {
+        digest.is_some_and(|it| it == self.digest || self.before.as_deref() == Some(it))
+    }
+
+    /// The tags that AWS shows beside those that were compiled.
+    pub(super) fn own_tags(&self) -> [Tag; 2] {
+        [Tag::new(DIGEST, &self.digest), Tag::new(OWNER, &self.owner)]
+    }
+
+    /// A token that is the same for the same wish: of the deployment, the resource, the request
+    /// with all outputs in it, and how many before it were used up. At most 64 characters
+    /// (`RunInstances`, `ClientToken`).
+    pub(super) fn token(&self, request: &Request, used_up: usize) -> Result<String, BackendError> {
+        let json = request.parameters().map_err(|error| unreadable(&error.to_string()))?;
+        let wish = (self.deployment.as_str(), self.id.as_str(), json, used_up);
+        let digest = Digest::of(&wish).map_err(|error| unreadable(&error.to_string()))?;
+        Ok(digest.to_string().chars().take(64).collect())
+    }
+
+    /// The id of another resource that belongs to the same thing.
+    pub(super) fn sibling(&self, what: &str) -> String {
+        sibling(self.id, what)
+    }
+
+    /// Puts tags on something, as far as it has not got them.
+    pub(super) async fn tag(
+        &self,
+        service: Service,
+        id: &str,
+        has: &[Tag],
+        wanted: impl IntoIterator<Item = Tag>,
+    ) -> Result<(), BackendError> {
+        use super::call::Write;
+        let tags: Vec<Tag> = wanted.into_iter().filter(|tag| !has.contains(tag)).collect();
+        if tags.is_empty() {
+            return Ok(());
+        }
+        let ids = vec![id.to_owned()];
+        let write = match service {
+            Service::ElasticLoadBalancing => Write::AddTags { resource_arns: ids, tags },
+            Service::AutoScaling => Write::CreateOrUpdateTags {
+                auto_scaling_group_name: id.to_owned(),
+                tags: tags.into_iter().map(super::scaling::own_tag).collect(),
+            },
+            Service::Ec2 | Service::Local => Write::CreateTags { resources: ids, tags },
+        };
+        self.aws.write(write).await
+    }
+}
+
+/// The id with another last segment.
+pub(super) fn sibling(id: &ResourceId, what: &str) -> String {
+    let parent = id.as_str().rsplit_once('/').map_or("", |(parent, _)| parent);
+    format!("{parent}/{what}")
+}
+
+/// The value of a tag.
+pub(super) fn tag<'t>(tags: &'t [Tag], key: &str) -> Option<&'t str> {
+    tags.iter().find(|tag| tag.key == key).map(|tag| tag.value.as_str())
+}
+
+/// Filters for what was made as a resource of a deployment.
+pub(super) fn by_tags(deployment: &str, resource: Option<&str>) -> Vec<super::call::Filter> {
+    use super::call::Filter;
+    let mut filters = vec![Filter::new(format!("tag:{DEPLOYMENT}"), [deployment])];
+    filters.extend(resource.map(|id| Filter::new(format!("tag:{RESOURCE}"), [id])));
+    filters
+}
+
+/// An owner as it stands in a tag.
+fn owner_text(owner: &Owner) -> String {
+    match owner {
+        Owner::Functionality(name) => format!("functionality {name}"),
+        Owner::Edge { consumer, provider } => format!("edge {consumer} {provider}"),
+        Owner::Target(name) => format!("target {name}"),
+        Owner::Network(name) => format!("network {name}"),
+        _ => String::new(),
+    }
+}
+
+/// An owner as it was written into a tag.
+pub(super) fn owner(text: &str) -> Option<Owner> {
+    let mut words = text.split(' ');
+    let kind = words.next()?;
+    let mut name = || Name::new(words.next()?).ok();
+    Some(match kind {
+        "functionality" => Owner::Functionality(name()?),
+        "edge" => Owner::Edge { consumer: name()?, provider: name()? },
+        "target" => Owner::Target(name()?),
+        "network" => Owner::Network(name()?),
+        _ => return None,
+    })
+}
+
+/// A value of a request that was filled in.
+pub(super) fn known<T>(value: &Value<T>) -> Result<&T, BackendError> {
+    match value {
+        Value::Known(value) => Ok(value),
+        Value::Output(output) => {
+            let missing = format!("output {} of {} is missing", output.output, output.resource);
+            Err(unreadable(&missing))
+        }
+    }
+}
+
+/// Values of a request that were filled in.
+pub(super) fn all_known<T: Clone>(values: &[Value<T>]) -> Result<Vec<T>, BackendError> {
+    values.iter().map(|value| known(value).cloned()).collect()
+}
+
+/// Settings of another shape than this release writes.
+pub(super) fn unreadable(reason: &str) -> BackendError {
+    let message = format!(
+        "its settings are not as this release writes them: {reason}; make the plan anew, or carry \
+         it out with the release that made it"
+    );
+    BackendError::permanent(ErrorKind::Invalid, "settings", message).as_it_was()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_read_back_from_its_tag() {
+        let name = |text: &str| Name::new(text).unwrap();
+        for it in [
+            Owner::Functionality(name("web")),
+            Owner::Edge { consumer: name("web"), provider: name("db") },
+            Owner::Target(name("box")),
+            Owner::Network(name("sg")),
+        ] {
+            assert_eq!(owner(&owner_text(&it)), Some(it));
+        }
+        for bad in ["", "edge web", "robot web", "target Web!"] {
+            assert_eq!(owner(bad), None, "{bad}");
+        }
+    }
+}

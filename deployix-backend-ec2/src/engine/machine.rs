@@ -1,0 +1,329 @@
+//! Network interfaces, addresses, disks, launch templates, instances.
+
+use std::time::Duration;
+
+use deployix_core::backend::{BackendError, ErrorKind};
+
+use super::{
+    call::{InterfaceAttribute, Write},
+    caller::{Waiting, too_long},
+    job::{DIGEST, Job, MADE_AS, Outputs, all_known, by_tags, tag},
+    kind::{Kind, Once, State, remove_made_as, value},
+    network::{output, tags_of_ec2_requests},
+    part::Whole,
+    shape::{
+        Address, Instance, LaunchTemplate, NetworkInterface, TargetGroup, TargetHealth, Volume,
+    },
+};
+use crate::request::{
+    AllocateAddress, CreateLaunchTemplate, CreateNetworkInterface, CreateVolume, PrivateIp,
+    PublicCidr, PublicIp, RunInstances, Tag, TargetDescription,
+};
+
+impl Kind for NetworkInterface {
+    type Request = CreateNetworkInterface;
+
+    const ONCE: Once = Once::Token;
+
+    tags_of_ec2_requests!();
+
+    fn id(&self) -> String {
+        self.network_interface_id.to_string()
+    }
+
+    fn fits(&self, _: &Job<'_>, request: &CreateNetworkInterface) -> bool {
+        request.subnet_id.known() == Some(&self.subnet_id)
+    }
+
+    fn state(&self) -> State {
+        match self.status.as_str() {
+            "available" | "in-use" | "associated" => State::Ready,
+            other => State::Pending(format!("it is {other}")),
+        }
+    }
+
+    fn outputs(&self) -> Outputs {
+        let address = PrivateIp(self.private_ip_address);
+        Outputs::from([output(&self.network_interface_id), output(&address)])
+    }
+
+    fn settings(&self) -> String {
+        let mut groups: Vec<_> = self.groups.iter().map(ToString::to_string).collect();
+        groups.sort();
+        groups.join(" ")
+    }
+
+    async fn adjust(
+        &self,
+        job: &Job<'_>,
+        request: &CreateNetworkInterface,
+    ) -> Result<bool, BackendError> {
+        let (mut wanted, mut groups) = (all_known(&request.groups)?, self.groups.clone());
+        wanted.sort();
+        groups.sort();
+        let mut changes = Vec::new();
+        if wanted != groups {
+            changes.push(InterfaceAttribute::Groups(wanted));
+        }
+        if self.description != request.description {
+            changes.push(InterfaceAttribute::Description(request.description.clone()));
+        }
+        let changed = !changes.is_empty();
+        for attribute in changes {
+            let network_interface_id = self.network_interface_id.clone();
+            let write = Write::ModifyNetworkInterfaceAttribute { network_interface_id, attribute };
+            job.aws.write(write).await?;
+        }
+        Ok(changed)
+    }
+
+    async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        let network_interface_id = self.network_interface_id.clone();
+        job.aws.remove(Write::DeleteNetworkInterface { network_interface_id }).await
+    }
+}
+
+impl Kind for Address {
+    type Request = AllocateAddress;
+
+    const ONCE: Once = Once::Looking;
+
+    tags_of_ec2_requests!();
+
+    fn id(&self) -> String {
+        self.allocation_id.to_string()
+    }
+
+    fn fits(&self, _: &Job<'_>, _: &AllocateAddress) -> bool {
+        true
+    }
+
+    fn outputs(&self) -> Outputs {
+        let range = PublicCidr(ipnet::Ipv4Net::from(self.public_ip));
+        Outputs::from([
+            output(&self.allocation_id),
+            output(&PublicIp(self.public_ip)),
+            output(&range),
+        ])
+    }
+
+    async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        if let Some(association_id) = self.association_id.clone() {
+            job.aws.remove(Write::DisassociateAddress { association_id }).await?;
+        }
+        job.aws.remove(Write::ReleaseAddress { allocation_id: self.allocation_id.clone() }).await
+    }
+}
+
+impl Kind for Volume {
+    type Request = CreateVolume;
+
+    const ONCE: Once = Once::Token;
+    const READY_WITHIN: Duration = Duration::from_secs(300);
+
+    tags_of_ec2_requests!();
+
+    fn id(&self) -> String {
+        self.volume_id.to_string()
+    }
+
+    /// Always: what is on it has to survive. What cannot be changed is refused.
+    fn fits(&self, _: &Job<'_>, _: &CreateVolume) -> bool {
+        true
+    }
+
+    fn state(&self) -> State {
+        match self.state.as_str() {
+            "available" | "in-use" => State::Ready,
+            "deleting" => State::Going,
+            "deleted" => State::Gone,
+            "error" => State::Failed("AWS could not make it".to_owned()),
+            other => State::Pending(format!("it is {other}")),
+        }
+    }
+
+    fn outputs(&self) -> Outputs {
+        Outputs::from([output(&self.volume_id)])
+    }
+
+    fn settings(&self) -> String {
+        format!("{} GiB {}", self.size, self.volume_type)
+    }
+
+    async fn adjust(&self, job: &Job<'_>, request: &CreateVolume) -> Result<bool, BackendError> {
+        let refused = |what: String| {
+            let message = format!("{}: {what}; what is on it is kept as it is", self.volume_id);
+            BackendError::permanent(ErrorKind::Invalid, "ModifyVolume", message).as_it_was()
+        };
+        if request.availability_zone.known() != Some(&self.availability_zone) {
+            return Err(refused(format!(
+                "a disk cannot move out of its zone, {}: keep its machine there, or copy it by a \
+                 snapshot and remove it",
+                self.availability_zone
+            )));
+        }
+        if request.size < self.size {
+            return Err(refused(format!(
+                "a disk cannot shrink from {} GiB to {}: set `extensions.ec2.state-disk` to its size \
+                 or more",
+                self.size, request.size
+            )));
+        }
+        if !self.encrypted {
+            return Err(refused(
+                "it is not encrypted: copy it by an encrypted snapshot".to_owned(),
+            ));
+        }
+        if request.size == self.size && request.volume_type == self.volume_type {
+            return Ok(false);
+        }
+        let volume_id = self.volume_id.clone();
+        let (size, volume_type) = (request.size, request.volume_type.clone());
+        job.aws.write(Write::ModifyVolume { volume_id, size, volume_type }).await?;
+        Ok(true)
+    }
+
+    async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        self.undo(job).await?;
+        job.aws.remove(Write::DeleteVolume { volume_id: self.volume_id.clone() }).await
+    }
+}
+
+impl Kind for LaunchTemplate {
+    type Request = CreateLaunchTemplate;
+
+    const ONCE: Once = Once::Token;
+    const LINGERS: bool = true;
+
+    tags_of_ec2_requests!();
+
+    fn id(&self) -> String {
+        self.launch_template_id.clone()
+    }
+
+    /// Its name holds the digest of what is in it.
+    fn fits(&self, _: &Job<'_>, request: &CreateLaunchTemplate) -> bool {
+        self.launch_template_name == request.launch_template_name
+    }
+
+    fn outputs(&self) -> Outputs {
+        Outputs::new()
+    }
+
+    async fn alike(
+        job: &Job<'_>,
+        request: &CreateLaunchTemplate,
+    ) -> Result<Option<Self>, BackendError> {
+        let all: Vec<Self> = Self::find(&job.aws, by_tags(job.deployment().as_str(), None)).await?;
+        Ok(all.into_iter().find(|it| it.launch_template_name == request.launch_template_name))
+    }
+
+    async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        let launch_template_id = self.launch_template_id.clone();
+        job.aws.remove(Write::DeleteLaunchTemplate { launch_template_id }).await
+    }
+}
+
+/// Removes the templates that a machine or group was started from before.
+pub(super) async fn remove_old_templates(job: &Job<'_>, name: &str) -> Result<(), BackendError> {
+    let resource = job.sibling("launch-template");
+    let all: Vec<LaunchTemplate> =
+        job.aws.all(by_tags(job.deployment().as_str(), Some(&resource))).await?;
+    // Where the wanted one is not shown yet, nothing is known to be old.
+    let wanted = all.iter().find(|it| it.launch_template_name == name);
+    let Some(wanted) = wanted.map(|it| it.launch_template_id.clone()) else { return Ok(()) };
+    remove_made_as::<LaunchTemplate>(job, &resource, &[wanted]).await
+}
+
+impl Kind for Instance {
+    type Request = RunInstances;
+
+    const ONCE: Once = Once::Token;
+    // Its network interface stays, and is taken by one machine at a time.
+    const ALONE: bool = true;
+    const READY_WITHIN: Duration = Duration::from_secs(900);
+
+    tags_of_ec2_requests!();
+
+    fn id(&self) -> String {
+        self.instance_id.to_string()
+    }
+
+    fn fits(&self, job: &Job<'_>, _: &RunInstances) -> bool {
+        let as_made = tag(&self.tags, MADE_AS).is_none_or(|made| made == value(&self.settings()));
+        as_made && job.keeps(tag(&self.tags, DIGEST))
+    }
+
+    fn state(&self) -> State {
+        match (self.state.as_str(), self.status.as_str()) {
+            ("running", "ok") => State::Ready,
+            ("running", "impaired") => State::Failed(
+                "AWS's status checks of it fail: look at its console output".to_owned(),
+            ),
+            ("running", status) => State::Pending(format!("its status checks are {status}")),
+            ("stopped", _) => State::Stopped,
+            ("shutting-down", _) => State::Going,
+            ("terminated", _) => State::Gone,
+            (other, _) => State::Pending(format!("it is {other}")),
+        }
+    }
+
+    fn reason(&self) -> Option<&str> {
+        self.state_reason.as_deref()
+    }
+
+    fn outputs(&self) -> Outputs {
+        Outputs::from([output(&self.instance_id)])
+    }
+
+    fn settings(&self) -> String {
+        self.instance_type.clone()
+    }
+
+    async fn start(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        job.aws.ask(Write::StartInstances { instance_ids: vec![self.instance_id.clone()] }).await
+    }
+
+    /// It leaves the groups behind load balancers first, and ends what it is at for others.
+    async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        let groups: Vec<TargetGroup> = job.aws.with_tags(Vec::new()).await?;
+        let ours = crate::naming::DEPLOYMENT;
+        let ours = |group: &TargetGroup| tag(&group.tags, ours) == Some(job.deployment().as_str());
+        for group in groups.into_iter().filter(ours) {
+            leave(job, &group.target_group_arn, |target| target.id == self.instance_id).await?;
+        }
+        let instance_id = self.instance_id.clone();
+        let write = Write::ModifyInstanceAttribute { instance_id, disable_api_termination: false };
+        job.aws.remove(write).await?;
+        let instance_ids = vec![self.instance_id.clone()];
+        job.aws.remove(Write::TerminateInstances { instance_ids }).await
+    }
+}
+
+/// Takes machines out of a target group, and waits until they have ended what they were at.
+pub(super) async fn leave(
+    job: &Job<'_>,
+    target_group_arn: &str,
+    goes: impl Fn(&TargetHealth) -> bool + Send + Sync,
+) -> Result<(), BackendError> {
+    let mut wait = Waiting::new(Duration::from_secs(600));
+    loop {
+        let filter = super::call::Filter::new("target-group-arn", [target_group_arn]);
+        let all: Vec<TargetHealth> = job.aws.all(vec![filter]).await?;
+        let going: Vec<_> = all.into_iter().filter(|target| goes(target)).collect();
+        if going.is_empty() {
+            return Ok(());
+        }
+        let staying = going.iter().filter(|target| target.state != "draining");
+        let targets: Vec<_> = staying
+            .map(|target| TargetDescription { id: target.id.clone().into(), port: target.port })
+            .collect();
+        if !targets.is_empty() {
+            let target_group_arn = target_group_arn.to_owned();
+            job.aws.remove(Write::DeregisterTargets { target_group_arn, targets }).await?;
+        }
+        if !wait.go_on().await {
+            return Err(too_long("DeregisterTargets", "connections to its machines do not end"));
+        }
+    }
+}

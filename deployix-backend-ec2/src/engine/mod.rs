@@ -1,0 +1,208 @@
+//! The backend's other half: carries steps out on AWS and tells what stands there, through a narrow
+//! client ([`Aws`]), whoever it is that talks to AWS behind it.
+//!
+//! Everything made carries tags that say of which resource it is and by which digest, so that a step
+//! finds what stands whatever happened before, and a lost history can be read back. A step looks
+//! first and writes only what differs.
+//!
+//! * [`call`] and [`shape`]: the client, its calls, and what they tell;
+//! * `caller`: tries again, asks for every page, waits;
+//! * `error`: what AWS's errors mean;
+//! * `job`: one step and its tags;
+//! * `kind`: how whatever stands by itself is made what it should be; with `network`, `rule`,
+//!   `machine`, `scaling` and `balancer` for what differs from kind to kind;
+//! * `part`: what has no tags of its own;
+//! * `observe`: what stands.
+
+mod balancer;
+pub mod call;
+mod caller;
+mod error;
+mod job;
+mod kind;
+mod machine;
+mod network;
+mod observe;
+mod part;
+mod rule;
+mod scaling;
+pub mod shape;
+
+use std::collections::BTreeMap;
+
+pub use call::Aws;
+use deployix_core::backend::{Action, BackendError, Input, Observed, Outcome, Scope, Site, Step};
+
+use self::{
+    caller::Caller,
+    job::{Job, Outputs, unreadable},
+    kind::{converge, remove},
+    shape::{
+        Address, AutoScalingGroup, Instance, InternetGateway, LaunchTemplate, Listener,
+        LoadBalancer, NetworkInterface, RouteTable, SecurityGroup, SecurityGroupRule, Subnet,
+        TargetGroup, Volume, Vpc,
+    },
+};
+use crate::{
+    extension::LocationSettings,
+    request::{Output, RenderUserData, Request, UserDataText},
+    resource::{self, OPERATION, REGION},
+    user_data::pack,
+};
+
+/// Carries out one step.
+pub(crate) async fn apply(aws: &dyn Aws, step: &Step<'_>) -> Result<Outcome, BackendError> {
+    let region = match step.inputs.get(REGION) {
+        Some(Input::Text(region)) => Some(region.clone()),
+        // What was found and is not known here says nothing of itself.
+        _ if step.inputs.get(OPERATION).is_none() => region(&step.site),
+        _ => None,
+    };
+    let job = Job::new(Caller::new(aws, region), step);
+    if matches!(step.action, Action::Remove) {
+        take_away(&job, step).await?;
+        return Ok(Outcome::default());
+    }
+    let request = resource::request(step.inputs).map_err(|error| unreadable(&error.to_string()))?;
+    Ok(Outcome { outputs: make(&job, &request).await? })
+}
+
+/// Tells what stands of a deployment where a target is.
+pub(crate) async fn observe(
+    aws: &dyn Aws,
+    scope: &Scope<'_>,
+) -> Result<Vec<Observed>, BackendError> {
+    observe::observe(&Caller::new(aws, region(&scope.site)), scope.deployment).await
+}
+
+/// The region of a target; that of whoever deploys where it says none.
+fn region(site: &Site<'_>) -> Option<String> {
+    let (_, location) = site.location?;
+    crate::settings::<LocationSettings>(&location.extensions).ok()?.region
+}
+
+async fn make(job: &Job<'_>, request: &Request) -> Result<Outputs, BackendError> {
+    match request {
+        Request::CreateVpc(it) => converge::<Vpc>(job, it).await,
+        Request::CreateSubnet(it) => converge::<Subnet>(job, it).await,
+        Request::CreateInternetGateway(it) => converge::<InternetGateway>(job, it).await,
+        Request::AttachInternetGateway(it) => part::attach_gateway(job, it).await,
+        Request::CreateRouteTable(it) => converge::<RouteTable>(job, it).await,
+        Request::CreateRoute(it) => part::route(job, it).await,
+        Request::AssociateRouteTable(it) => part::associate_table(job, it).await,
+        Request::CreateSecurityGroup(it) => converge::<SecurityGroup>(job, it).await,
+        Request::RevokeSecurityGroupEgress(it) => part::close(job, it).await,
+        Request::AuthorizeSecurityGroupIngress(it) => {
+            converge::<SecurityGroupRule>(job, &it.clone().into()).await
+        }
+        Request::AuthorizeSecurityGroupEgress(it) => {
+            converge::<SecurityGroupRule>(job, &it.clone().into()).await
+        }
+        Request::RenderUserData(it) => render(it),
+        Request::CreateNetworkInterface(it) => converge::<NetworkInterface>(job, it).await,
+        Request::AllocateAddress(it) => converge::<Address>(job, it).await,
+        Request::AssociateAddress(it) => part::associate_address(job, it).await,
+        Request::CreateVolume(it) => converge::<Volume>(job, it).await,
+        Request::AttachVolume(it) => part::attach_volume(job, it).await,
+        Request::CreateLaunchTemplate(it) => converge::<LaunchTemplate>(job, it).await,
+        Request::RunInstances(it) => {
+            let outputs = converge::<Instance>(job, it).await?;
+            machine::remove_old_templates(job, &it.launch_template.launch_template_name).await?;
+            Ok(outputs)
+        }
+        Request::CreateAutoScalingGroup(it) => {
+            let outputs = converge::<AutoScalingGroup>(job, it).await?;
+            machine::remove_old_templates(job, &it.launch_template.launch_template_name).await?;
+            Ok(outputs)
+        }
+        Request::AttachLoadBalancerTargetGroups(it) => part::attach_scaling(job, it).await,
+        Request::CreateLoadBalancer(it) => {
+            let outputs = converge::<LoadBalancer>(job, it).await?;
+            balancer::outputs(job, outputs).await
+        }
+        Request::ModifyLoadBalancerAttributes(it) => part::attributes(job, it).await,
+        Request::CreateTargetGroup(it) => converge::<TargetGroup>(job, it).await,
+        Request::CreateListener(it) => {
+            let outputs = converge::<Listener>(job, it).await?;
+            balancer::remove_old(job, it).await?;
+            Ok(outputs)
+        }
+        Request::RegisterTargets(it) => part::register(job, it).await,
+    }
+}
+
+async fn take_away(job: &Job<'_>, step: &Step<'_>) -> Result<(), BackendError> {
+    let operation = match step.inputs.get(OPERATION) {
+        Some(Input::Text(operation)) => operation.as_str(),
+        _ => return take_away_unknown(job).await,
+    };
+    match operation {
+        "CreateVpc" => remove::<Vpc>(job).await,
+        "CreateSubnet" => remove::<Subnet>(job).await,
+        "CreateInternetGateway" => remove::<InternetGateway>(job).await,
+        "AttachInternetGateway" => part::remove::<InternetGateway>(job).await,
+        "CreateRouteTable" => remove::<RouteTable>(job).await,
+        "CreateRoute" => part::remove::<RouteTable>(job).await,
+        "AssociateRouteTable" => part::remove::<Subnet>(job).await,
+        "CreateSecurityGroup" => remove::<SecurityGroup>(job).await,
+        "RevokeSecurityGroupEgress" => part::remove::<SecurityGroup>(job).await,
+        "AuthorizeSecurityGroupIngress" | "AuthorizeSecurityGroupEgress" => {
+            remove::<SecurityGroupRule>(job).await
+        }
+        "RenderUserData" => Ok(()),
+        "CreateNetworkInterface" => remove::<NetworkInterface>(job).await,
+        "AllocateAddress" => remove::<Address>(job).await,
+        "AssociateAddress" => part::remove::<Address>(job).await,
+        "CreateVolume" => remove::<Volume>(job).await,
+        "AttachVolume" => part::remove::<Volume>(job).await,
+        "CreateLaunchTemplate" => remove::<LaunchTemplate>(job).await,
+        "RunInstances" => remove::<Instance>(job).await,
+        "CreateAutoScalingGroup" => remove::<AutoScalingGroup>(job).await,
+        "CreateLoadBalancer" => match step.inputs.get("Name") {
+            Some(Input::Text(name)) => balancer::remove(job, Some(name)).await,
+            _ => balancer::remove(job, None).await,
+        },
+        "ModifyLoadBalancerAttributes" => part::remove::<LoadBalancer>(job).await,
+        "CreateTargetGroup" => remove::<TargetGroup>(job).await,
+        "CreateListener" => remove::<Listener>(job).await,
+        "RegisterTargets" | "AttachLoadBalancerTargetGroups" => {
+            part::remove::<TargetGroup>(job).await
+        }
+        other => Err(unreadable(&format!("no operation is named {other:?}"))),
+    }
+}
+
+/// Removes what was found and nobody knows: its tags tell which resource it was made as, and only
+/// looking tells what it is.
+async fn take_away_unknown(job: &Job<'_>) -> Result<(), BackendError> {
+    part::remove::<TargetGroup>(job).await?;
+    part::remove::<LoadBalancer>(job).await?;
+    part::remove::<Volume>(job).await?;
+    part::remove::<Address>(job).await?;
+    part::remove::<Subnet>(job).await?;
+    part::remove::<RouteTable>(job).await?;
+    part::remove::<InternetGateway>(job).await?;
+    part::remove::<SecurityGroup>(job).await?;
+    remove::<Listener>(job).await?;
+    balancer::remove(job, None).await?;
+    remove::<TargetGroup>(job).await?;
+    remove::<AutoScalingGroup>(job).await?;
+    remove::<Instance>(job).await?;
+    remove::<LaunchTemplate>(job).await?;
+    remove::<Volume>(job).await?;
+    remove::<Address>(job).await?;
+    remove::<NetworkInterface>(job).await?;
+    remove::<SecurityGroupRule>(job).await?;
+    remove::<SecurityGroup>(job).await?;
+    remove::<RouteTable>(job).await?;
+    remove::<Subnet>(job).await?;
+    remove::<InternetGateway>(job).await?;
+    remove::<Vpc>(job).await
+}
+
+/// What a machine does at its first boot, which nobody has to be asked for.
+fn render(request: &RenderUserData) -> Result<Outputs, BackendError> {
+    let text =
+        pack::render(request, &BTreeMap::new()).map_err(|error| unreadable(&error.to_string()))?;
+    Ok(Outputs::from([(UserDataText::NAME.to_owned(), text.0)]))
+}

@@ -1,0 +1,243 @@
+//! What stands, from the tags of everything that is there: one call for each kind, and pages.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deployix_core::{
+    Digest, Name, ResourceId,
+    backend::{BackendError, Observed},
+};
+
+use super::{
+    balancer,
+    call::Filter,
+    caller::Caller,
+    job::{DIGEST, MADE_AS, OWNER, by_tags, owner, tag},
+    kind::{Kind, State, value},
+    part,
+    rule::{is_by_hand, is_default_egress, says},
+    shape::{
+        Address, AutoScalingGroup, Instance, InternetGateway, LaunchTemplate,
+        LaunchTemplateVersion, Listener, LoadBalancer, NetworkInterface, RouteTable, SecurityGroup,
+        SecurityGroupRule, Subnet, TargetGroup, Volume, Vpc,
+    },
+};
+use crate::{
+    naming::{PART, RESOURCE},
+    request::{GroupId, Output, Tag, UserDataText},
+};
+
+/// So many values go into one filter (Amazon EC2 API Reference, "Filter").
+const FILTER_VALUES: usize = 200;
+
+/// Tells what stands of a deployment in a region.
+pub(super) async fn observe(
+    aws: &Caller<'_>,
+    deployment: &Name,
+) -> Result<Vec<Observed>, BackendError> {
+    let mut seen = Seen::default();
+    let mine = || by_tags(deployment.as_str(), None);
+    seen.add(&Vpc::find(aws, mine()).await?);
+    seen.add(&NetworkInterface::find(aws, mine()).await?);
+    seen.add(&Instance::find(aws, mine()).await?);
+
+    let gateways = InternetGateway::find(aws, mine()).await?;
+    seen.add(&gateways);
+    for gateway in &gateways {
+        seen.parts(&gateway.tags, (!gateway.attachments.is_empty()).then(Vec::new));
+    }
+    let (tables, subnets) =
+        (RouteTable::find(aws, mine()).await?, Subnet::find(aws, mine()).await?);
+    seen.add(&tables);
+    seen.add(&subnets);
+    for table in &tables {
+        let route = table.routes.iter().find(|route| route.gateway_id != "local");
+        let drift =
+            |active: bool| if active { vec![] } else { vec!["it leads nowhere".to_owned()] };
+        seen.parts(&table.tags, route.map(|route| drift(route.state == "active")));
+    }
+    let associated: BTreeSet<_> = tables
+        .iter()
+        .flat_map(|table| table.associations.iter().map(|it| it.subnet_id.clone()))
+        .collect();
+    for subnet in &subnets {
+        seen.parts(&subnet.tags, associated.contains(&subnet.subnet_id).then(Vec::new));
+    }
+    let addresses = Address::find(aws, mine()).await?;
+    seen.add(&addresses);
+    for address in &addresses {
+        seen.parts(&address.tags, address.association_id.as_ref().map(|_| Vec::new()));
+    }
+    let volumes = Volume::find(aws, mine()).await?;
+    seen.add(&volumes);
+    for volume in &volumes {
+        seen.parts(&volume.tags, (!volume.attachments.is_empty()).then(Vec::new));
+        seen.holds_data(&volume.tags);
+    }
+    groups(aws, deployment, &mut seen).await?;
+    templates(aws, deployment, &mut seen).await?;
+    balancers(aws, deployment, &mut seen).await?;
+    Ok(seen.0.into_values().collect())
+}
+
+/// Security groups, their rules, and what somebody opened by hand.
+async fn groups(aws: &Caller<'_>, deployment: &Name, seen: &mut Seen) -> Result<(), BackendError> {
+    let groups = SecurityGroup::find(aws, by_tags(deployment.as_str(), None)).await?;
+    let mut rules: BTreeMap<GroupId, Vec<SecurityGroupRule>> = BTreeMap::new();
+    for some in groups.chunks(FILTER_VALUES) {
+        let ids = some.iter().map(|group| group.group_id.as_str());
+        for rule in aws.all::<SecurityGroupRule>(vec![Filter::new("group-id", ids)]).await? {
+            rules.entry(rule.group_id.clone()).or_default().push(rule);
+        }
+    }
+    seen.add(&groups);
+    for group in &groups {
+        let rules = rules.remove(&group.group_id).unwrap_or_default();
+        let by_hand = rules.iter().filter(|rule| is_by_hand(rule)).map(|rule| {
+            let way = if rule.is_egress { "out" } else { "in" };
+            format!("somebody opened the way {way}: {}", says(&rule.permission))
+        });
+        seen.drift(&group.tags, by_hand);
+        let open = rules.iter().any(is_default_egress);
+        let drift = if open { vec!["everything may go out".to_owned()] } else { Vec::new() };
+        seen.parts(&group.tags, Some(drift));
+        seen.add(&rules);
+    }
+    Ok(())
+}
+
+/// Launch templates, and the user data that stands nowhere else.
+async fn templates(
+    aws: &Caller<'_>,
+    deployment: &Name,
+    seen: &mut Seen,
+) -> Result<(), BackendError> {
+    let templates = LaunchTemplate::find(aws, by_tags(deployment.as_str(), None)).await?;
+    seen.add(&templates);
+    if templates.is_empty() {
+        return Ok(());
+    }
+    let versions: Vec<LaunchTemplateVersion> = aws.all(Vec::new()).await?;
+    for template in &templates {
+        let version =
+            versions.iter().find(|it| it.launch_template_id == template.launch_template_id);
+        let Some(text) = version.and_then(|version| version.user_data.clone()) else { continue };
+        for id in seen.parts(&template.tags, Some(Vec::new())) {
+            if let Some(observed) = seen.0.get_mut(&id) {
+                observed.outputs.insert(UserDataText::NAME.to_owned(), text.clone());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Autoscaling groups, load balancers and what is behind them.
+async fn balancers(
+    aws: &Caller<'_>,
+    deployment: &Name,
+    seen: &mut Seen,
+) -> Result<(), BackendError> {
+    let mine = || by_tags(deployment.as_str(), None);
+    let scaling = AutoScalingGroup::find(aws, mine()).await?;
+    seen.add(&scaling);
+    let balancers = LoadBalancer::find(aws, mine()).await?;
+    seen.add(&balancers);
+    for balancer in &balancers {
+        let outputs = balancer::address(aws, &balancer.load_balancer_arn).await?;
+        seen.outputs(&balancer.tags, outputs);
+        let attributes = aws.attributes(balancer.load_balancer_arn.clone()).await?;
+        let crosses = attributes
+            .iter()
+            .any(|it| it.key == "load_balancing.cross_zone.enabled" && it.value == "true");
+        seen.parts(&balancer.tags, crosses.then(Vec::new));
+    }
+    if !balancers.is_empty() {
+        seen.add(&Listener::find(aws, mine()).await?);
+    }
+    let groups = TargetGroup::find(aws, mine()).await?;
+    seen.add(&groups);
+    for group in &groups {
+        let arn = &group.target_group_arn;
+        let scaled = scaling.iter().any(|it| it.target_group_arns.contains(arn));
+        let there = scaled || !part::targets(aws, arn).await?.is_empty();
+        seen.parts(&group.tags, there.then(Vec::new));
+    }
+    Ok(())
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+struct Seen(BTreeMap<ResourceId, Observed>);
+
+/// The resource that something was made as, by the engine itself.
+fn resource_of(tags: &[Tag]) -> Option<(ResourceId, Option<Digest>)> {
+    // Root disks have the other tags of what they were started from, and are no resources.
+    let digest = tag(tags, DIGEST)?;
+    Some((ResourceId::new(tag(tags, RESOURCE)?).ok()?, digest.parse().ok()))
+}
+
+impl Seen {
+    fn add<K: Kind>(&mut self, all: &[K]) {
+        for thing in all {
+            let Some((id, digest)) = resource_of(thing.tags()) else { continue };
+            let drift = match thing.state() {
+                State::Ready => None,
+                State::Pending(why) | State::Failed(why) => Some(why),
+                State::Stopped => Some("it is stopped".to_owned()),
+                State::Going | State::Gone => continue,
+            };
+            let now = value(&thing.settings());
+            let changed = tag(thing.tags(), MADE_AS).filter(|made| *made != now);
+            let changed = changed.map(|made| format!("it was `{made}` and is `{now}`"));
+            if let Some(other) = self.0.get_mut(&id) {
+                other.digest = None;
+                other.drift.push("there are two of it".to_owned());
+                continue;
+            }
+            let mut observed = Observed::new(id.clone(), digest);
+            observed.owner = tag(thing.tags(), OWNER).and_then(owner);
+            observed.outputs = thing.outputs();
+            observed.drift.extend(drift.into_iter().chain(changed));
+            self.0.insert(id, observed);
+        }
+    }
+
+    fn of(&mut self, tags: &[Tag]) -> Option<&mut Observed> {
+        let (id, _) = resource_of(tags)?;
+        self.0.get_mut(&id)
+    }
+
+    fn drift(&mut self, tags: &[Tag], drift: impl IntoIterator<Item = String>) {
+        if let Some(observed) = self.of(tags) {
+            observed.drift.extend(drift);
+        }
+    }
+
+    fn holds_data(&mut self, tags: &[Tag]) {
+        if let Some(observed) = self.of(tags) {
+            observed.holds_data = true;
+        }
+    }
+
+    fn outputs(&mut self, tags: &[Tag], outputs: BTreeMap<String, String>) {
+        if let Some(observed) = self.of(tags) {
+            observed.outputs = outputs;
+        }
+    }
+
+    /// The parts that tags tell of, where they are there indeed, with what is other about them.
+    fn parts(&mut self, tags: &[Tag], there: Option<Vec<String>>) -> Vec<ResourceId> {
+        let Some(drift) = there else { return Vec::new() };
+        let owner = tag(tags, OWNER).and_then(owner);
+        let mut ids = Vec::new();
+        for part in tags.iter().filter(|tag| tag.key.starts_with(PART)) {
+            let Some((digest, id)) = part.value.split_once(' ') else { continue };
+            let Ok(id) = ResourceId::new(id) else { continue };
+            let mut observed = Observed::new(id.clone(), digest.parse().ok());
+            observed.owner.clone_from(&owner);
+            observed.drift.clone_from(&drift);
+            self.0.insert(id.clone(), observed);
+            ids.push(id);
+        }
+        ids
+    }
+}

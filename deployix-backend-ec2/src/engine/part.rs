@@ -1,0 +1,406 @@
+//! Parts: what has no tags of its own, such as attachments, routes and associations.
+//!
+//! A part is done to something that stands by itself, and a tag of that tells of it: written once the
+//! part is done, taken away after it is undone. So a part is found by the tags of the whole, and what
+//! it connects is looked at before anything is changed.
+
+use std::{collections::BTreeSet, future::Future, time::Duration};
+
+use deployix_core::{Digest, backend::BackendError};
+
+use super::{
+    balancer,
+    call::{CallError, Filter, Write},
+    caller::{Caller, Waiting, too_long},
+    error::{is_late, is_there_already},
+    job::{Job, Outputs, by_tags, known, tag},
+    kind::Kind,
+    machine::leave,
+    rule::{is_default_egress, revoke},
+    shape::{
+        Address, AutoScalingGroup, Instance, InternetGateway, LoadBalancer, RouteTable,
+        SecurityGroup, Subnet, TargetGroup, TargetHealth, Volume,
+    },
+};
+use crate::{
+    naming::{RESOURCE, part, part_key},
+    request::{
+        AssociateAddress, AssociateRouteTable, AttachInternetGateway,
+        AttachLoadBalancerTargetGroups, AttachVolume, CreateRoute, InstanceId,
+        ModifyLoadBalancerAttributes, RegisterTargets, Request, RevokeSecurityGroupEgress, Service,
+        SubnetId, TargetDescription,
+    },
+};
+
+/// What something is done to.
+pub(super) trait Whole: Kind {
+    /// Undoes what is done to it.
+    fn undo(&self, job: &Job<'_>) -> impl Future<Output = Result<(), BackendError>> + Send;
+}
+
+/// The thing of an id, which an earlier step made, once AWS shows it.
+async fn whole<K: Kind>(job: &Job<'_>, id: &str) -> Result<K, BackendError> {
+    let mut wait = Waiting::new(Duration::from_secs(60));
+    loop {
+        let found = K::find(&job.aws, vec![Filter::new(K::ID_FILTER, [id])]).await?;
+        if let Some(thing) = found.into_iter().find(|thing| thing.id() == id) {
+            return Ok(thing);
+        }
+        if !wait.go_on().await {
+            return Err(too_long("apply", format!("{id}, which it belongs to, is not there")));
+        }
+    }
+}
+
+/// Writes down that a part is done.
+async fn done<K: Kind>(job: &Job<'_>, whole: &K) -> Result<Outputs, BackendError> {
+    let digest: Option<Digest> = job.digest.parse().ok();
+    let wanted = digest.map(|digest| part(job.id, digest));
+    job.tag(K::SERVICE, &whole.id(), whole.tags(), wanted).await?;
+    Ok(Outputs::new())
+}
+
+/// Undoes a part, however much of it is done.
+pub(super) async fn remove<K: Whole>(job: &Job<'_>) -> Result<(), BackendError> {
+    let key = part_key(job.id);
+    let all = K::find(&job.aws, by_tags(job.deployment().as_str(), None)).await?;
+    for thing in all.iter().filter(|thing| tag(thing.tags(), &key).is_some()) {
+        thing.undo(job).await?;
+        let (ids, tag_keys) = (vec![thing.id()], vec![key.clone()]);
+        let write = match K::SERVICE {
+            Service::ElasticLoadBalancing => Write::RemoveTags { resource_arns: ids, tag_keys },
+            _ => Write::DeleteTags { resources: ids, tag_keys },
+        };
+        job.aws.remove(write).await?;
+    }
+    Ok(())
+}
+
+/// Carries out a request of an earlier kind; tells whether it was refused because it is done, or
+/// because something it needs is not known everywhere yet, in which case it is looked at again.
+async fn attempt(
+    job: &Job<'_>,
+    request: impl Into<Request>,
+    wait: &mut Waiting,
+) -> Result<(), BackendError> {
+    let request = request.into();
+    let Err(error) = job.aws.create(request.clone(), None).await? else { return Ok(()) };
+    let passes = |error: &CallError| is_there_already(error) || is_late(error);
+    if passes(&error) && wait.go_on().await {
+        return Ok(());
+    }
+    Err(Caller::refused(request, error))
+}
+
+fn wait() -> Waiting {
+    Waiting::new(Duration::from_secs(300))
+}
+
+pub(super) async fn attach_gateway(
+    job: &Job<'_>,
+    request: &AttachInternetGateway,
+) -> Result<Outputs, BackendError> {
+    let (id, vpc) = (known(&request.internet_gateway_id)?, known(&request.vpc_id)?);
+    let mut wait = wait();
+    loop {
+        let gateway: InternetGateway = whole(job, id.as_str()).await?;
+        match gateway.attachments.as_slice() {
+            [attached] if attached == vpc => return done(job, &gateway).await,
+            [] => attempt(job, request.clone(), &mut wait).await?,
+            _ => gateway.undo(job).await?,
+        }
+    }
+}
+
+impl Whole for InternetGateway {
+    async fn undo(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        for vpc_id in self.attachments.clone() {
+            let internet_gateway_id = self.internet_gateway_id.clone();
+            job.aws.remove(Write::DetachInternetGateway { internet_gateway_id, vpc_id }).await?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) async fn route(job: &Job<'_>, request: &CreateRoute) -> Result<Outputs, BackendError> {
+    let (id, gateway) = (known(&request.route_table_id)?, known(&request.gateway_id)?);
+    let mut wait = wait();
+    loop {
+        let table: RouteTable = whole(job, id.as_str()).await?;
+        let destination_cidr_block = request.destination_cidr_block;
+        let mut routes = table.routes.iter();
+        match routes.find(|route| route.destination_cidr_block == destination_cidr_block) {
+            Some(route) if route.gateway_id == gateway.as_str() => return done(job, &table).await,
+            Some(_) => {
+                let (route_table_id, gateway_id) = (id.clone(), gateway.clone());
+                let write =
+                    Write::ReplaceRoute { route_table_id, destination_cidr_block, gateway_id };
+                job.aws.write(write).await?;
+            }
+            None => attempt(job, request.clone(), &mut wait).await?,
+        }
+    }
+}
+
+impl Whole for RouteTable {
+    async fn undo(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        for route in self.routes.iter().filter(|route| route.gateway_id != "local") {
+            let (route_table_id, destination_cidr_block) =
+                (self.route_table_id.clone(), route.destination_cidr_block);
+            job.aws.remove(Write::DeleteRoute { route_table_id, destination_cidr_block }).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The table that a subnet was made to use, and by which association.
+async fn association(
+    job: &Job<'_>,
+    subnet: &SubnetId,
+) -> Result<Option<(RouteTable, String)>, BackendError> {
+    let filter = Filter::new("association.subnet-id", [subnet.as_str()]);
+    let tables: Vec<RouteTable> = job.aws.all(vec![filter]).await?;
+    Ok(tables.into_iter().find_map(|table| {
+        let mut all = table.associations.iter();
+        let id = all.find(|it| it.subnet_id == *subnet)?.route_table_association_id.clone();
+        Some((table, id))
+    }))
+}
+
+pub(super) async fn associate_table(
+    job: &Job<'_>,
+    request: &AssociateRouteTable,
+) -> Result<Outputs, BackendError> {
+    let (id, subnet) = (known(&request.route_table_id)?, known(&request.subnet_id)?);
+    let mut wait = wait();
+    loop {
+        match association(job, subnet).await? {
+            Some((table, _)) if table.route_table_id == *id => {
+                let subnet: Subnet = whole(job, subnet.as_str()).await?;
+                return done(job, &subnet).await;
+            }
+            Some((_, association_id)) => {
+                let route_table_id = id.clone();
+                let write = Write::ReplaceRouteTableAssociation { association_id, route_table_id };
+                job.aws.write(write).await?;
+            }
+            None => attempt(job, request.clone(), &mut wait).await?,
+        }
+    }
+}
+
+impl Whole for Subnet {
+    async fn undo(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        let Some((_, association_id)) = association(job, &self.subnet_id).await? else {
+            return Ok(());
+        };
+        job.aws.remove(Write::DisassociateRouteTable { association_id }).await
+    }
+}
+
+/// Takes away the rule by which a new group lets everything out.
+pub(super) async fn close(
+    job: &Job<'_>,
+    request: &RevokeSecurityGroupEgress,
+) -> Result<Outputs, BackendError> {
+    let id = known(&request.group_id)?;
+    let group: SecurityGroup = whole(job, id.as_str()).await?;
+    // A new group's rule may be shown later than the group.
+    let was_done = tag(&group.tags, &part_key(job.id)).is_some();
+    let mut wait = Waiting::new(if was_done { Duration::ZERO } else { Duration::from_secs(8) });
+    while !revoke(job, id, is_default_egress).await? && wait.go_on().await {}
+    done(job, &group).await
+}
+
+impl Whole for SecurityGroup {
+    /// A group is not opened again: it goes, or is wanted closed.
+    async fn undo(&self, _: &Job<'_>) -> Result<(), BackendError> {
+        Ok(())
+    }
+}
+
+pub(super) async fn associate_address(
+    job: &Job<'_>,
+    request: &AssociateAddress,
+) -> Result<Outputs, BackendError> {
+    let (id, interface) = (known(&request.allocation_id)?, known(&request.network_interface_id)?);
+    let mut wait = wait();
+    loop {
+        let address: Address = whole(job, id.as_str()).await?;
+        if address.network_interface_id.as_ref() == Some(interface) {
+            return done(job, &address).await;
+        }
+        attempt(job, request.clone(), &mut wait).await?;
+    }
+}
+
+impl Whole for Address {
+    async fn undo(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        match self.association_id.clone() {
+            Some(id) => job.aws.remove(Write::DisassociateAddress { association_id: id }).await,
+            None => Ok(()),
+        }
+    }
+}
+
+pub(super) async fn attach_volume(
+    job: &Job<'_>,
+    request: &AttachVolume,
+) -> Result<Outputs, BackendError> {
+    let (id, instance) = (known(&request.volume_id)?, known(&request.instance_id)?);
+    let mut wait = wait();
+    loop {
+        let volume: Volume = whole(job, id.as_str()).await?;
+        match volume.attachments.as_slice() {
+            [it] if it.instance_id == *instance && it.device == request.device => {
+                if it.state == "attached" {
+                    return done(job, &volume).await;
+                }
+                if !wait.go_on().await {
+                    return Err(too_long("AttachVolume", format!("{id} is still {}", it.state)));
+                }
+            }
+            [] => attempt(job, request.clone(), &mut wait).await?,
+            _ => volume.undo(job).await?,
+        }
+    }
+}
+
+impl Whole for Volume {
+    /// The machine is stopped first, so that everything it holds in memory gets onto the disk.
+    async fn undo(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        let mut wait = wait();
+        loop {
+            let Some(volume) = found::<Self>(job, self.volume_id.as_str()).await? else {
+                return Ok(());
+            };
+            let Some(attachment) = volume.attachments.first() else { return Ok(()) };
+            let machine = found::<Instance>(job, attachment.instance_id.as_str()).await?;
+            match machine.as_ref().map(|it| it.state.as_str()) {
+                Some("running" | "pending") => {
+                    let instance_ids = vec![attachment.instance_id.clone()];
+                    job.aws.ask(Write::StopInstances { instance_ids }).await?;
+                }
+                Some("stopping" | "shutting-down") => {}
+                _ if attachment.state == "detaching" => {}
+                _ => {
+                    let volume_id = self.volume_id.clone();
+                    job.aws.ask(Write::DetachVolume { volume_id }).await?;
+                }
+            }
+            if !wait.go_on().await {
+                let message = format!("{} is still {}", self.volume_id, attachment.state);
+                return Err(too_long("DetachVolume", message));
+            }
+        }
+    }
+}
+
+async fn found<K: Kind>(job: &Job<'_>, id: &str) -> Result<Option<K>, BackendError> {
+    let all = K::find(&job.aws, vec![Filter::new(K::ID_FILTER, [id])]).await?;
+    Ok(all.into_iter().find(|thing| thing.id() == id))
+}
+
+pub(super) async fn attributes(
+    job: &Job<'_>,
+    request: &ModifyLoadBalancerAttributes,
+) -> Result<Outputs, BackendError> {
+    let arn = &known(&request.load_balancer_arn)?.0;
+    let balancer: LoadBalancer = whole(job, arn).await?;
+    let mut wait = wait();
+    loop {
+        let has = job.aws.attributes(arn.clone()).await?;
+        if request.attributes.iter().all(|wanted| has.contains(wanted)) {
+            return done(job, &balancer).await;
+        }
+        attempt(job, request.clone(), &mut wait).await?;
+    }
+}
+
+impl Whole for LoadBalancer {
+    /// Attributes have no state to go back to.
+    async fn undo(&self, _: &Job<'_>) -> Result<(), BackendError> {
+        Ok(())
+    }
+}
+
+/// The machines of a target group.
+pub(super) async fn targets(
+    aws: &Caller<'_>,
+    arn: &str,
+) -> Result<Vec<TargetHealth>, BackendError> {
+    aws.all(vec![Filter::new("target-group-arn", [arn])]).await
+}
+
+/// The machines of a deployment that are none of the target that a part is about, which is the last
+/// segment of its id.
+async fn of_other_targets(job: &Job<'_>) -> Result<BTreeSet<InstanceId>, BackendError> {
+    let target = job.id.as_str().rsplit('/').next().unwrap_or_default();
+    let own = format!("{}/target/{target}/", crate::ID);
+    let all: Vec<Instance> = job.aws.all(by_tags(job.deployment().as_str(), None)).await?;
+    let of_others = |it: &Instance| tag(&it.tags, RESOURCE).is_some_and(|id| !id.starts_with(&own));
+    Ok(all.into_iter().filter(of_others).map(|it| it.instance_id).collect())
+}
+
+pub(super) async fn register(
+    job: &Job<'_>,
+    request: &RegisterTargets,
+) -> Result<Outputs, BackendError> {
+    let arn = &known(&request.target_group_arn)?.0;
+    let group: TargetGroup = whole(job, arn).await?;
+    let id = |target: &TargetDescription| known(&target.id).map(|id| (id.clone(), target.port));
+    let wanted = request.targets.iter().map(id).collect::<Result<Vec<_>, _>>()?;
+    let mut wait = wait();
+    loop {
+        let has = targets(&job.aws, arn).await?;
+        let missing = wanted.iter().filter(|(id, port)| {
+            !has.iter().any(|it| it.id == *id && it.port == *port && it.state != "draining")
+        });
+        let missing: Vec<_> = missing.collect();
+        if missing.is_empty() {
+            break;
+        }
+        let targets = missing
+            .into_iter()
+            .map(|(id, port)| TargetDescription { id: id.clone().into(), port: *port });
+        let some = RegisterTargets { targets: targets.collect(), ..request.clone() };
+        attempt(job, some, &mut wait).await?;
+    }
+    let goes = |target: &TargetHealth| !wanted.contains(&(target.id.clone(), target.port));
+    if targets(&job.aws, arn).await?.iter().any(goes) {
+        let others = of_other_targets(job).await?;
+        leave(job, arn, |target| goes(target) && !others.contains(&target.id)).await?;
+    }
+    done(job, &group).await
+}
+
+pub(super) async fn attach_scaling(
+    job: &Job<'_>,
+    request: &AttachLoadBalancerTargetGroups,
+) -> Result<Outputs, BackendError> {
+    let arns = super::job::all_known(&request.target_group_arns)?;
+    let Some(arn) = arns.first() else { return Ok(Outputs::new()) };
+    let group: TargetGroup = whole(job, &arn.0).await?;
+    let name = &request.auto_scaling_group_name;
+    let mut wait = wait();
+    loop {
+        let scaling: AutoScalingGroup = whole(job, name).await?;
+        if scaling.target_group_arns.contains(&arn.0) {
+            return done(job, &group).await;
+        }
+        attempt(job, request.clone(), &mut wait).await?;
+    }
+}
+
+impl Whole for TargetGroup {
+    async fn undo(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        let target = job.id.as_str().rsplit('/').next().unwrap_or_default();
+        let own = format!("{}/target/{target}/", crate::ID);
+        let is_own = |group: &AutoScalingGroup| {
+            tag(&group.tags, RESOURCE).is_some_and(|id| id.starts_with(&own))
+        };
+        balancer::leave_groups(job, &self.target_group_arn, is_own).await?;
+        let others = of_other_targets(job).await?;
+        leave(job, &self.target_group_arn, |target| !others.contains(&target.id)).await
+    }
+}

@@ -1,0 +1,12 @@
+//! Steps carried out on a strict EC2 in memory, by the core's own executor.
+#![cfg(feature = "engine")]
+#![allow(clippy::unwrap_used, reason = "a test fails where its own steps do")]
+
+mod deploy;
+mod drift;
+mod faults;
+mod refusals;
+mod site;
+mod strict;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,246 @@
+//! An account, a history, and shortcuts from specs to what stands.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use deployix_backend_ec2::{Ec2Backend, PlainGuest};
+use deployix_core::{
+    BackendId, Name, ResourceId,
+    backend::{
+        Action, Backend, BackendError, ErrorStatus, Inputs, NoFiles, NoSecrets, Registry, Resource,
+        Step, StepContext,
+    },
+    execute::{ApplyOptions, Interrupt, Observation, Report, apply, observe, settle},
+    history::{Heads, History, Holder},
+    load::load,
+    plan::{Compiled, Only, Plan, compile, destroy, plan},
+    spec::Deployment,
+    topology::{connect, place, resolve},
+};
+use object_store::memory::InMemory;
+
+use crate::strict::Strict;
+
+/// An account and the history of one deployment.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) aws: Strict,
+    store: Arc<InMemory>,
+    name: Name,
+}
+
+impl Site {
+    pub(crate) fn new(deployment: &Deployment, seed: u64) -> Self {
+        Self {
+            aws: Strict::new(seed),
+            store: Arc::new(InMemory::new()),
+            name: deployment.name.clone(),
+        }
+    }
+
+    pub(crate) fn backend(&self) -> Ec2Backend {
+        Ec2Backend::new().through(Arc::new(self.aws.clone()))
+    }
+
+    pub(crate) fn registry(&self) -> Registry {
+        let native = BackendId::new("native").unwrap();
+        Registry::new().with(self.backend()).with_guest(native, PlainGuest::new())
+    }
+
+    async fn history(&self) -> History {
+        History::open(self.store.clone(), &self.name).await.unwrap()
+    }
+
+    pub(crate) async fn heads(&self) -> Heads {
+        self.history().await.heads().await.unwrap()
+    }
+
+    /// Runs all stages, of which none may find an error.
+    pub(crate) fn compiled(&self, deployment: Deployment, heads: &Heads) -> Compiled {
+        let registry = self.registry();
+        let staged = resolve(deployment, &registry)
+            .then(|resolved| place(resolved, &heads.assignments, &registry))
+            .then(|placed| connect(placed, &registry))
+            .then(|connected| compile(connected, &registry, None));
+        assert!(!staged.diagnostics.has_errors(), "{}", staged.diagnostics);
+        staged.value
+    }
+
+    pub(crate) async fn plan(&self, deployment: Deployment) -> Plan {
+        let heads = self.heads().await;
+        let compiled = self.compiled(deployment, &heads);
+        plan(&compiled, &heads, &self.registry(), &Only::All)
+    }
+
+    /// Plans by what the account shows, as well as by the history.
+    pub(crate) async fn plan_refreshed(&self, deployment: Deployment) -> (Plan, Vec<String>) {
+        let heads = self.heads().await;
+        let (heads, drifts) = self.seen().await.compare(&heads);
+        let compiled = self.compiled(deployment, &heads);
+        let plan = plan(&compiled, &heads, &self.registry(), &Only::All);
+        let line =
+            |it: &deployix_core::execute::Drift| format!("{}: {}", it.resource, it.what.join("; "));
+        (plan, drifts.iter().map(line).collect())
+    }
+
+    async fn seen(&self) -> Observation {
+        let sites: Vec<_> = self.heads().await.sites.into_values().collect();
+        let observation = observe(&self.registry(), &self.name, sites).await;
+        for seen in observation.targets.values() {
+            assert!(seen.is_ok(), "{seen:?}");
+        }
+        observation
+    }
+
+    pub(crate) async fn carry_out(&self, plan: &Plan) -> Report {
+        self.carry_out_by(Holder::current(), plan).await
+    }
+
+    /// Carries a plan out as a process that is gone by now.
+    pub(crate) async fn carry_out_and_die(&self, plan: &Plan) {
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        let mut by = Holder::current();
+        by.process = gone.id();
+        tokio::select! {
+            // How often a late thing is asked for again differs from run to run.
+            report = self.carry_out_by(by, plan) => assert!(report.is_good(), "{}", ends(&report)),
+            () = self.aws.died() => {}
+        }
+    }
+
+    /// Finds out how the steps of runs that died ended.
+    pub(crate) async fn settle(&self) {
+        settle(&self.history().await, &self.registry(), &self.name).await.unwrap();
+    }
+
+    async fn carry_out_by(&self, by: Holder, plan: &Plan) -> Report {
+        let (history, interrupt) = (self.history().await, Interrupt::default());
+        let mut options = ApplyOptions::new();
+        options.by = by;
+        options.retries = 30;
+        apply(plan, &history, &self.registry(), &options, &interrupt, None).await
+    }
+
+    /// Deploys, which has to succeed.
+    pub(crate) async fn deploy(&self, deployment: Deployment) -> Report {
+        let plan = self.plan(deployment).await;
+        let report = self.carry_out(&plan).await;
+        assert!(report.is_good(), "{}", ends(&report));
+        report
+    }
+
+    /// Removes everything, data as well.
+    pub(crate) async fn destroy(&self) {
+        self.remove(true).await;
+    }
+
+    /// Removes everything but what holds data.
+    pub(crate) async fn destroy_but_data(&self) {
+        self.remove(false).await;
+    }
+
+    async fn remove(&self, data: bool) {
+        let heads = self.heads().await;
+        let planned = destroy(&self.name, &heads, &Only::All, data);
+        let report = self.carry_out(&planned.value).await;
+        assert!(report.is_good(), "{}", ends(&report));
+    }
+}
+
+/// What is in one list and not in the other, in either direction.
+pub(crate) fn beyond(has: &[String], wanted: &[String]) -> Vec<String> {
+    let without = |all: &[String], others: &[String], sign: &str| {
+        let mut all = all.to_vec();
+        for other in others {
+            if let Some(at) = all.iter().position(|it| it == other) {
+                all.remove(at);
+            }
+        }
+        all.into_iter().map(|line| format!("{sign} {line}")).collect::<Vec<_>>()
+    };
+    [without(has, wanted, "too much:"), without(wanted, has, "missing:")].concat()
+}
+
+/// How steps ended that were not done.
+pub(crate) fn ends(report: &Report) -> String {
+    let failed = report.steps.iter().map(|(id, end)| format!("{id}: {end:?}"));
+    let failed: Vec<_> = failed.filter(|line| !line.ends_with(": Done")).collect();
+    failed.join("\n")
+}
+
+/// The deployment of the repository's own example.
+pub(crate) fn hydra() -> Deployment {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/hydra/ops/deployment.toml");
+    let loaded = load(&path);
+    assert!(!loaded.diagnostics.has_errors(), "{}", loaded.diagnostics);
+    loaded.value.unwrap()
+}
+
+/// Carries resources out one after the other, as an executor does that has just this to do.
+#[derive(Debug)]
+pub(crate) struct Hand {
+    backend: Ec2Backend,
+    compiled: Compiled,
+    order: Vec<Resource>,
+    outputs: BTreeMap<ResourceId, BTreeMap<String, String>>,
+}
+
+impl Hand {
+    pub(crate) fn new(site: &Site, deployment: Deployment) -> Self {
+        let compiled = site.compiled(deployment, &Heads::default());
+        let order = deployix_backend_ec2::resource::ordered(compiled.resources().values());
+        let order = order.into_iter().cloned().collect();
+        Self { backend: site.backend(), compiled, order, outputs: BTreeMap::new() }
+    }
+
+    /// Makes everything that is not made yet.
+    pub(crate) async fn make(&mut self) {
+        for resource in self.order.clone() {
+            if !self.outputs.contains_key(resource.id()) {
+                let inputs = self.filled(&resource);
+                let outputs = self.step(&resource, Action::Create, &inputs).await.unwrap();
+                self.outputs.insert(resource.id().clone(), outputs);
+            }
+        }
+    }
+
+    /// Removes everything that is not removed yet.
+    pub(crate) async fn remove(&mut self) {
+        for resource in self.order.clone().iter().rev() {
+            if self.outputs.contains_key(resource.id()) {
+                let inputs = self.filled(resource);
+                self.step(resource, Action::Remove, &inputs).await.unwrap();
+                self.outputs.remove(resource.id());
+            }
+        }
+    }
+
+    fn filled(&self, resource: &Resource) -> Inputs {
+        let value = |output: &deployix_core::backend::OutputRef| {
+            self.outputs.get(&output.resource)?.get(&output.output).cloned()
+        };
+        let inputs = resource.inputs().iter();
+        inputs.map(|(key, input)| (key.clone(), input.filled(&value).unwrap())).collect()
+    }
+
+    async fn step(
+        &self,
+        resource: &Resource,
+        action: Action<'_>,
+        inputs: &Inputs,
+    ) -> Result<BTreeMap<String, String>, BackendError> {
+        let deployment = self.compiled.connected().deployment();
+        let (_, site) =
+            self.compiled.sited().find(|(other, _)| other.id() == resource.id()).unwrap();
+        let context = StepContext::new(&NoFiles, &NoSecrets, &|_| {});
+        let step = Step::new(deployment, site, resource, action).with_inputs(inputs);
+        for _ in 0..8 {
+            match self.backend.apply(&step, &context).await {
+                Ok(outcome) => return Ok(outcome.outputs),
+                Err(error) if error.status() == ErrorStatus::Temporary => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.backend.apply(&step, &context).await.map(|outcome| outcome.outputs)
+    }
+}

@@ -1,0 +1,362 @@
+//! Load balancers, target groups, listeners.
+
+use std::collections::BTreeSet;
+
+use deployix_backend_ec2::{
+    engine::{
+        call::{Answer, Query, Write},
+        shape::{Listener, LoadBalancer, TargetGroup, TargetHealth},
+    },
+    request::{
+        Attribute, CreateListener, CreateLoadBalancer, CreateTargetGroup, InstanceId,
+        ModifyLoadBalancerAttributes, RegisterTargets, Tag,
+    },
+};
+
+use super::{
+    network::known,
+    table::{Result, Thing, new_tags, page, put_tags, refuse},
+    world::World,
+};
+
+impl Thing for TargetHealth {
+    fn tags(&self) -> &[Tag] {
+        &[]
+    }
+
+    fn tags_mut(&mut self) -> &mut Vec<Tag> {
+        unreachable!("targets have no tags")
+    }
+
+    fn field(&self, name: &str) -> Option<Vec<String>> {
+        // The page is of one group.
+        (name == "target-group-arn").then(Vec::new)
+    }
+}
+
+/// This API knows no filters, and refuses to tell of what is not there.
+fn only(query: &Query, known: &[&str]) -> Result<()> {
+    match query.filters.iter().find(|it| !known.contains(&&*it.name)) {
+        Some(filter) => refuse("InvalidConfigurationRequest", &filter.name),
+        None => Ok(()),
+    }
+}
+
+fn without_tags<T: Thing>(mut all: Vec<T>) -> Vec<T> {
+    all.iter_mut().for_each(|it| it.tags_mut().clear());
+    all
+}
+
+impl World {
+    fn arn(&mut self, what: &str) -> String {
+        let id = self.id("x");
+        format!("arn:aws:elasticloadbalancing:{}:1:{what}/{}", self.region, &id[2..])
+    }
+
+    pub(super) fn balancers(&mut self, query: &Query) -> Result<Answer> {
+        only(query, &["load-balancer-arn"])?;
+        for arn in query.filters.iter().flat_map(|it| &it.values) {
+            self.balancers.get(arn, "LoadBalancerNotFound")?;
+        }
+        let mut answer = self.balancers.page(query)?;
+        answer.items = without_tags(answer.items);
+        Ok(Answer::LoadBalancer(answer))
+    }
+
+    pub(super) fn target_groups(&mut self, query: &Query) -> Result<Answer> {
+        only(query, &["target-group-arn"])?;
+        for arn in query.filters.iter().flat_map(|it| &it.values) {
+            self.target_groups.get(arn, "TargetGroupNotFound")?;
+        }
+        let mut answer = self.target_groups.page(query)?;
+        answer.items = without_tags(answer.items);
+        Ok(Answer::TargetGroup(answer))
+    }
+
+    pub(super) fn listeners(&mut self, query: &Query) -> Result<Answer> {
+        only(query, &["load-balancer-arn", "listener-arn"])?;
+        if query.filters.is_empty() {
+            return refuse("ValidationError", "a load balancer or listeners must be named");
+        }
+        for filter in &query.filters {
+            for arn in &filter.values {
+                if filter.name == "listener-arn" {
+                    self.listeners.get(arn, "ListenerNotFound")?;
+                } else {
+                    self.balancers.get(arn, "LoadBalancerNotFound")?;
+                }
+            }
+        }
+        let mut answer = self.listeners.page(query)?;
+        answer.items = without_tags(answer.items);
+        Ok(Answer::Listener(answer))
+    }
+
+    pub(super) fn target_health(&mut self, query: &Query) -> Result<Answer> {
+        only(query, &["target-group-arn"])?;
+        let arn = &query.filters[0].values[0];
+        self.target_groups.get(arn, "TargetGroupNotFound")?;
+        let all = self.targets[arn].all().cloned().collect();
+        Ok(Answer::TargetHealth(page(all, query)?))
+    }
+
+    pub(super) fn tags_of(&mut self, arns: &[String]) -> Result<Answer> {
+        if arns.is_empty() || arns.len() > 20 {
+            return refuse("ValidationError", "1 to 20 resources");
+        }
+        let mut all = Vec::new();
+        for arn in arns {
+            all.push((arn.clone(), self.balancing_tags(arn)?.clone()));
+        }
+        Ok(Answer::Tags(all))
+    }
+
+    fn balancing_tags(&mut self, arn: &str) -> Result<&mut Vec<Tag>> {
+        Ok(if arn.contains(":loadbalancer/") {
+            &mut self.balancers.get(arn, "LoadBalancerNotFound")?.it.tags
+        } else if arn.contains(":targetgroup/") {
+            &mut self.target_groups.get(arn, "TargetGroupNotFound")?.it.tags
+        } else {
+            &mut self.listeners.get(arn, "ListenerNotFound")?.it.tags
+        })
+    }
+
+    pub(super) fn create_balancer(&mut self, it: &CreateLoadBalancer) -> Result<String> {
+        if it.name.len() > 32 || it.name.starts_with("internal-") {
+            return refuse("ValidationError", &it.name);
+        }
+        let subnets: Vec<_> = it.subnets.iter().map(|it| known(it).clone()).collect();
+        let groups: Vec<_> = it.security_groups.iter().map(|it| known(it).clone()).collect();
+        if let Some(other) = self.balancers.all().find(|other| other.load_balancer_name == it.name)
+        {
+            // The same again is no error: it tells of the one that is there.
+            let same = other.scheme == it.scheme && other.subnets == subnets;
+            let tags: BTreeSet<_> = other.tags.iter().collect();
+            if same && it.tags.iter().all(|tag| tags.contains(tag)) {
+                return Ok(other.load_balancer_arn.clone());
+            }
+            return refuse("DuplicateLoadBalancerName", &it.name);
+        }
+        let arn = self.arn(&format!("loadbalancer/net/{}", it.name));
+        let name = arn.split_once("loadbalancer/").unwrap().1;
+        for subnet in &subnets {
+            self.subnets.get(subnet.as_str(), "SubnetNotFound")?;
+            self.check_groups(&groups, subnet)?;
+        }
+        for subnet in &subnets {
+            let description = format!("ELB {name}");
+            let id = self.new_interface(subnet, &description, groups.clone(), Vec::new())?;
+            self.interfaces.entry(&id).unwrap().instead().it.status = "in-use".to_owned();
+        }
+        let balancer = LoadBalancer {
+            load_balancer_arn: arn.clone(),
+            load_balancer_name: it.name.clone(),
+            scheme: it.scheme,
+            state: "provisioning".to_owned(),
+            subnets,
+            security_groups: groups,
+            tags: new_tags(&it.tags)?,
+        };
+        let entry = self.balancers.add(&arn, balancer, self.late);
+        entry.then(60, |it| it.state = "active".to_owned());
+        let off = Attribute {
+            key: "load_balancing.cross_zone.enabled".to_owned(),
+            value: "false".to_owned(),
+        };
+        self.attributes.insert(arn.clone(), vec![off]);
+        Ok(arn)
+    }
+
+    pub(super) fn modify_attributes(
+        &mut self,
+        it: &ModifyLoadBalancerAttributes,
+    ) -> Result<String> {
+        let arn = &known(&it.load_balancer_arn).0;
+        self.balancers.get(arn, "LoadBalancerNotFound")?;
+        let has = self.attributes.get_mut(arn).unwrap();
+        for new in &it.attributes {
+            has.retain(|other| other.key != new.key);
+            has.push(new.clone());
+        }
+        Ok(String::new())
+    }
+
+    pub(super) fn create_target_group(&mut self, it: &CreateTargetGroup) -> Result<String> {
+        let vpc = known(&it.vpc_id);
+        self.vpcs.get(vpc.as_str(), "ValidationError")?;
+        if it.name.len() > 32 {
+            return refuse("ValidationError", &it.name);
+        }
+        if let Some(other) = self.target_groups.all().find(|other| other.settings.name == it.name) {
+            let settings = CreateTargetGroup { tags: Vec::new(), ..it.clone() };
+            return if other.settings == settings {
+                Ok(other.target_group_arn.clone())
+            } else {
+                refuse("DuplicateTargetGroupName", &it.name)
+            };
+        }
+        let arn = self.arn(&format!("targetgroup/{}", it.name));
+        let group = TargetGroup {
+            target_group_arn: arn.clone(),
+            settings: CreateTargetGroup { tags: Vec::new(), ..it.clone() },
+            tags: new_tags(&it.tags)?,
+        };
+        self.target_groups.add(&arn, group, self.late);
+        self.targets.insert(arn.clone(), super::table::Table::default());
+        Ok(arn)
+    }
+
+    pub(super) fn create_listener(&mut self, it: &CreateListener) -> Result<String> {
+        let balancer = known(&it.load_balancer_arn).0.clone();
+        self.balancers.get(&balancer, "LoadBalancerNotFound")?;
+        for action in &it.default_actions {
+            self.target_groups.get(&known(&action.target_group_arn).0, "TargetGroupNotFound")?;
+        }
+        let same = |other: &Listener| other.load_balancer_arn == balancer && other.port == it.port;
+        if self.listeners.all().any(same) {
+            return refuse("DuplicateListener", it.port);
+        }
+        let arn = self.arn("listener/net");
+        let listener = Listener {
+            listener_arn: arn.clone(),
+            load_balancer_arn: balancer,
+            port: it.port,
+            protocol: it.protocol.clone(),
+            default_actions: it.default_actions.clone(),
+            tags: new_tags(&it.tags)?,
+        };
+        self.listeners.add(&arn, listener, self.late);
+        Ok(arn)
+    }
+
+    pub(super) fn register(&mut self, it: &RegisterTargets) -> Result<String> {
+        let arn = known(&it.target_group_arn).0.clone();
+        self.target_groups.get(&arn, "TargetGroupNotFound")?;
+        for target in &it.targets {
+            let id = known(&target.id);
+            let running =
+                self.instances.entry(id.as_str()).is_some_and(|entry| entry.it.state == "running");
+            if !running {
+                return refuse("InvalidTarget", format!("{id} is not running"));
+            }
+        }
+        for target in &it.targets {
+            self.put_target(&arn, known(&target.id), target.port);
+        }
+        Ok(String::new())
+    }
+
+    fn put_target(&mut self, arn: &str, id: &InstanceId, port: u16) {
+        let late = std::time::Duration::ZERO;
+        let health = TargetHealth { id: id.clone(), port, state: "initial".to_owned() };
+        let Some(targets) = self.targets.get_mut(arn) else { return };
+        let entry = targets.add(id.as_str(), health, late);
+        entry.then(20, |it| it.state = "healthy".to_owned());
+    }
+
+    /// A machine of an autoscaling group gets behind a target group.
+    pub(super) fn enter(&mut self, arn: &str, id: &InstanceId) {
+        let Some(group) = self.target_groups.entry(arn) else { return };
+        let port = group.it.settings.port;
+        if self.targets.get_mut(arn).is_some_and(|it| it.entry(id.as_str()).is_none()) {
+            self.put_target(arn, id, port);
+        }
+    }
+
+    /// A machine ends what it is at, and leaves.
+    pub(super) fn drain(&mut self, arn: &str, id: &InstanceId) {
+        let targets = self.targets.get_mut(arn);
+        if let Some(entry) = targets.and_then(|it| it.entry(id.as_str()))
+            && entry.it.state != "draining"
+        {
+            entry.it.state = "draining".to_owned();
+            entry.instead().gone_after(30);
+        }
+    }
+
+    pub(super) fn check_targets(&mut self) {
+        let ended: Vec<_> = self
+            .instances
+            .all()
+            .filter(|it| ["shutting-down", "terminated"].contains(&&*it.state))
+            .map(|it| it.instance_id.clone())
+            .collect();
+        let groups: Vec<_> = self.targets.keys().cloned().collect();
+        for arn in groups {
+            ended.iter().for_each(|id| self.drain(&arn, id));
+            self.targets.get_mut(&arn).unwrap().tick();
+        }
+    }
+
+    pub(super) fn write_balancing(&mut self, write: &Write) -> Result<()> {
+        match write {
+            Write::AddTags { resource_arns, tags } => {
+                for arn in resource_arns {
+                    put_tags(self.balancing_tags(arn)?, tags)?;
+                }
+            }
+            Write::RemoveTags { resource_arns, tag_keys } => {
+                for arn in resource_arns {
+                    self.balancing_tags(arn)?.retain(|it| !tag_keys.contains(&it.key));
+                }
+            }
+            Write::SetSubnets { load_balancer_arn, subnets } => {
+                let entry = self.balancers.get(load_balancer_arn, "LoadBalancerNotFound")?;
+                entry.it.subnets.clone_from(subnets);
+            }
+            Write::SetSecurityGroups { load_balancer_arn, security_groups } => {
+                let entry = self.balancers.get(load_balancer_arn, "LoadBalancerNotFound")?;
+                entry.it.security_groups.clone_from(security_groups);
+            }
+            Write::DeleteLoadBalancer { load_balancer_arn: arn } => {
+                // One that is not there is no error (API Reference, `DeleteLoadBalancer`).
+                self.balancers.remove(arn);
+                let own: Vec<_> = self.listeners.all().cloned().collect();
+                for listener in own.iter().filter(|it| it.load_balancer_arn == *arn) {
+                    self.listeners.remove(&listener.listener_arn);
+                }
+                let description = format!("ELB {}", arn.split_once("loadbalancer/").unwrap().1);
+                let interfaces: Vec<_> = self.interfaces.all().cloned().collect();
+                for it in interfaces.iter().filter(|it| it.description == description) {
+                    let id = it.network_interface_id.as_str();
+                    self.interfaces.entry(id).unwrap().gone_after(240);
+                }
+            }
+            Write::ModifyTargetGroup { target_group_arn, health_check } => {
+                let entry = self.target_groups.get(target_group_arn, "TargetGroupNotFound")?;
+                let tags = Vec::new();
+                entry.it.settings = CreateTargetGroup { tags, ..(**health_check).clone() };
+            }
+            Write::DeleteTargetGroup { target_group_arn } => {
+                self.target_groups.get(target_group_arn, "TargetGroupNotFound")?;
+                let uses = |it: &Listener| {
+                    let mut actions = it.default_actions.iter();
+                    actions.any(|it| known(&it.target_group_arn).0 == *target_group_arn)
+                };
+                if self.listeners.all().any(uses) {
+                    return refuse("ResourceInUse", target_group_arn);
+                }
+                self.target_groups.remove(target_group_arn);
+                self.targets.remove(target_group_arn);
+            }
+            Write::ModifyListener { listener_arn, port, protocol, default_actions } => {
+                let entry = self.listeners.get(listener_arn, "ListenerNotFound")?;
+                entry.it.port = *port;
+                entry.it.protocol.clone_from(protocol);
+                entry.it.default_actions.clone_from(default_actions);
+            }
+            Write::DeleteListener { listener_arn } => {
+                self.listeners.get(listener_arn, "ListenerNotFound")?;
+                self.listeners.remove(listener_arn);
+            }
+            Write::DeregisterTargets { target_group_arn, targets } => {
+                self.target_groups.get(target_group_arn, "TargetGroupNotFound")?;
+                for target in targets {
+                    self.drain(target_group_arn, known(&target.id));
+                }
+            }
+            other => return refuse("InvalidAction", other.operation()),
+        }
+        Ok(())
+    }
+}

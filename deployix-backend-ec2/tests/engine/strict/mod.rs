@@ -1,0 +1,207 @@
+//! A strict EC2 in memory: it refuses what AWS refuses, shows what it made only after a while, moves
+//! states on by the test's own clock, and fails as it is told to.
+//!
+//! It knows one account, and each region apart. What it answers is what AWS's API references say;
+//! where they leave a choice it takes the one that is harder on whoever calls.
+
+mod balancing;
+mod machine;
+mod network;
+mod scaling;
+mod table;
+mod world;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use deployix_backend_ec2::engine::call::{Answer, Aws, Call, CallError};
+use tokio::sync::Notify;
+pub(crate) use world::World;
+
+/// How the account answers apart from what it is asked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mood {
+    /// Of so many calls in a hundred something goes wrong.
+    pub(crate) faults: u64,
+    /// At this call that writes, counted from 0, whoever calls is cut off: before it is carried out,
+    /// or after.
+    pub(crate) dies_at: Option<(u64, Death)>,
+    /// Operations that are refused, `any` for all, and with which code and message.
+    pub(crate) refuses: BTreeMap<&'static str, (&'static str, &'static str)>,
+    /// New things are shown after up to so many milliseconds.
+    pub(crate) late: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Death {
+    Before,
+    After,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    regions: BTreeMap<String, World>,
+    mood: Mood,
+    random: u64,
+    calls: u64,
+    write_calls: u64,
+    writes: Vec<String>,
+}
+
+/// The account.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Strict {
+    account: Arc<Mutex<Account>>,
+    died: Arc<Notify>,
+}
+
+const REGIONS: [&str; 3] = ["ap-southeast-1", "eu-central-1", "us-east-1"];
+
+enum Fault {
+    None,
+    Before(CallError),
+    After(CallError),
+    Dies(Death),
+}
+
+impl Strict {
+    pub(crate) fn new(seed: u64) -> Self {
+        let strict = Self::default();
+        strict.lock().random = seed;
+        strict.lock().mood.late = 3000;
+        strict
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap()
+    }
+
+    pub(crate) fn mood(&self, change: impl FnOnce(&mut Mood)) {
+        change(&mut self.lock().mood);
+    }
+
+    /// A region's things, for those who change them by hand.
+    pub(crate) fn by_hand<R>(&self, region: &str, change: impl FnOnce(&mut World) -> R) -> R {
+        let mut account = self.lock();
+        let world = account.regions.entry(region.to_owned()).or_default();
+        world.tick();
+        change(world)
+    }
+
+    /// How often it was called so far.
+    pub(crate) fn calls(&self) -> u64 {
+        self.lock().calls
+    }
+
+    /// How often it was asked to write something so far.
+    pub(crate) fn write_calls(&self) -> u64 {
+        self.lock().write_calls
+    }
+
+    /// The operations that wrote something since this was last asked.
+    pub(crate) fn take_writes(&self) -> Vec<String> {
+        std::mem::take(&mut self.lock().writes)
+    }
+
+    /// Waits until whoever calls was cut off.
+    pub(crate) async fn died(&self) {
+        self.died.notified().await;
+    }
+
+    /// Everything in the account but what is gone, by kind: without ids, which differ.
+    pub(crate) fn inventory(&self) -> Vec<String> {
+        let mut account = self.lock();
+        let mut all = Vec::new();
+        for (region, world) in &mut account.regions {
+            world.tick();
+            all.extend(world.inventory().into_iter().map(|line| format!("{region} {line}")));
+        }
+        all.sort();
+        all
+    }
+
+    fn fault(&self, call: &Call) -> Fault {
+        let mut account = self.lock();
+        account.calls += 1;
+        let number = account.write_calls;
+        account.write_calls += u64::from(!matches!(call, Call::Read(_)));
+        let refuses = &account.mood.refuses;
+        if let Some((code, message)) = refuses.get(call.operation()).or(refuses.get("any")) {
+            return Fault::Before(CallError::refused(*code, *message));
+        }
+        if let Some((at, death)) = account.mood.dies_at
+            && at + 1 == account.write_calls
+            && at == number
+        {
+            account.mood.dies_at = None;
+            return Fault::Dies(death);
+        }
+        let mut random = account.random;
+        let (roll, which) = (next(&mut random) % 100, next(&mut random) % 6);
+        account.random = random;
+        if roll >= account.mood.faults {
+            return Fault::None;
+        }
+        let failed = || CallError { maybe_done: true, ..CallError::refused("InternalError", "") };
+        match which {
+            0 | 1 => Fault::Before(CallError::refused("RequestLimitExceeded", "slow down")),
+            2 => Fault::Before(failed()),
+            3 => Fault::After(failed()),
+            4 => Fault::Before(CallError::no_answer("the connection was cut")),
+            _ => Fault::After(CallError::no_answer("the connection was cut")),
+        }
+    }
+
+    fn carry_out(&self, region: Option<&str>, call: &Call) -> Result<Answer, CallError> {
+        let region = region.unwrap_or("us-east-1");
+        if !REGIONS.contains(&region) {
+            return Err(CallError::refused("UnknownRegion", region));
+        }
+        let mut account = self.lock();
+        let Account { regions, random, mood, writes, .. } = &mut *account;
+        let world = regions.entry(region.to_owned()).or_default();
+        region.clone_into(&mut world.region);
+        world.late = Duration::from_millis(next(random) % (mood.late + 1));
+        world.tick();
+        let answer = world.call(call);
+        if !matches!(call, Call::Read(_)) && answer.is_ok() {
+            writes.push(call.operation().to_owned());
+        }
+        answer
+    }
+}
+
+/// The next number of a sequence that looks like chance (SplitMix64).
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[async_trait]
+impl Aws for Strict {
+    async fn call(&self, region: Option<&str>, call: &Call) -> Result<Answer, CallError> {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        match self.fault(call) {
+            Fault::None => self.carry_out(region, call),
+            Fault::Before(error) => Err(error),
+            Fault::After(error) => {
+                let _ = self.carry_out(region, call);
+                Err(error)
+            }
+            Fault::Dies(death) => {
+                if death == Death::After {
+                    let _ = self.carry_out(region, call);
+                }
+                self.died.notify_one();
+                std::future::pending().await
+            }
+        }
+    }
+}
