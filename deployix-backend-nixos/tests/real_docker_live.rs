@@ -266,6 +266,64 @@ async fn a_host_that_is_away_or_full_is_told_and_keeps_no_other_host_back() {
     host.shell("umount /var/lib/deployix/system && systemctl is-active here.service");
 }
 
+/// A way to a host whose disk is full by the time that a new system is confirmed there.
+#[derive(Debug)]
+struct Filling {
+    inner: Ssh,
+    fills: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Transport for Filling {
+    fn host(&self) -> &str {
+        self.inner.host()
+    }
+
+    async fn run(&self, command: &Command) -> Result<Output, TransportError> {
+        if self.fills.load(Ordering::SeqCst) && command.words().any(|word| word == "touch") {
+            let fill = "cat /dev/zero > /var/lib/deployix/system/filler";
+            self.inner.run(&Command::new("sh").args(["-c", fill])).await?;
+        }
+        self.inner.run(command).await
+    }
+
+    async fn reconnect(&self) -> Result<(), TransportError> {
+        self.inner.reconnect().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_full_at_the_end_of_a_switch_leaves_the_machine_as_it_was() {
+    let host = installed("full");
+    let before = system_of(&host);
+    host.shell(
+        "mkdir -p /var/lib/deployix/system && \
+         mount -t tmpfs -o size=1m tmpfs /var/lib/deployix/system",
+    );
+    let fills = Arc::new(AtomicBool::new(true));
+    let (config, filling) = (host.ssh_config(), Arc::clone(&fills));
+    let deployer = Deployer::new("zalora", move |address: &str| {
+        let inner = Ssh::new(address)?.with_config(&config);
+        Ok(Arc::new(Filling { inner, fills: Arc::clone(&filling) }) as Arc<dyn Transport>)
+    });
+    let wanted = || on([rack("rack1", &host)], [functionality("web", sleeper())]);
+    let report = deployer.deploy(wanted()).await;
+    let told = format!("{report:#?}");
+    assert!(!report.is_good(), "{told}");
+    assert!(told.contains("could not be made the one to boot"), "{told}");
+    assert!(told.contains("the one before runs again"), "{told}");
+    assert_eq!(system_of(&host), before);
+    assert_eq!(host.shell("cat /boot/default-system").trim(), before);
+    assert_eq!(host.shell("readlink -f /nix/var/nix/profiles/system").trim(), before);
+
+    fills.store(false, Ordering::SeqCst);
+    host.shell("rm /var/lib/deployix/system/filler");
+    deployer.deployed(wanted()).await;
+    host.shell("systemctl is-active web.service");
+    assert!(deployer.destroy().await.is_good());
+    assert_eq!(system_of(&host), before);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn several_who_deploy_different_functionalities_to_one_machine_at_once_all_succeed() {
     let host = installed("several");
