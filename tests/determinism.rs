@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 //! Same specs, same bytes: whoever runs it, how often, and in whatever order things are written.
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::{

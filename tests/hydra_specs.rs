@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 //! The spec files of `examples/hydra` compile for all three backends without a diagnostic.
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::path::Path;

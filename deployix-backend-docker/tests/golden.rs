@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod stage;
 
 use deployix_core::spec::{Catalog, FileContent, FunctionalitySpec, Group, ServiceSpec};

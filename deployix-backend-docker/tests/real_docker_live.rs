@@ -6,7 +6,9 @@
 
 mod live;
 mod perl;
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod real;
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod stage;
 
 use std::{

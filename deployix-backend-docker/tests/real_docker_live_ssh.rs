@@ -5,9 +5,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod live;
 mod perl;
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod real;
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod stage;
 
 use std::{

@@ -6,7 +6,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod perl;
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod real;
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod stage;
 
 use std::net::TcpListener;

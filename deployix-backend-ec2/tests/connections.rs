@@ -1,7 +1,6 @@
 //! Who may talk to whom: the same functionalities on one machine, in one network, in two.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where its own steps do")]
-
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use deployix_backend_ec2::extension::LoadBalancerSettings;

@@ -1,5 +1,6 @@
 //! The repository's own example, from its files.
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::path::Path;

@@ -1,7 +1,6 @@
 //! A whole deployment, as it comes out.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where its own steps do")]
-
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use support::{compiled, file, hydra};

@@ -1,7 +1,6 @@
 //! What a target's machines are made of.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where its own steps do")]
-
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use deployix_backend_ec2::extension::{

@@ -1,7 +1,6 @@
 //! A whole deployment's user data as cloud-init itself judges it.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where its own steps do")]
-
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::{fs, process::Command};

@@ -1,8 +1,9 @@
 //! Requests as AWS's own service model judges them: botocore checks each against the shape of its
 //! operation's input, without a network.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where its own steps do")]
+#![expect(clippy::unwrap_used, reason = "a test fails where its own steps do")]
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::{

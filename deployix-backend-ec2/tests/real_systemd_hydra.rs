@@ -1,7 +1,8 @@
 //! A whole deployment's units as systemd itself judges them.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where its own steps do")]
+#![expect(clippy::unwrap_used, reason = "a test fails where its own steps do")]
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::{fs, path::Path, process::Command};

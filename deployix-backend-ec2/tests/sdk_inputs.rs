@@ -1,7 +1,8 @@
 //! Requests as the inputs of AWS's SDK: nothing of them is lost on the way.
 #![cfg(feature = "live")]
-#![allow(clippy::unwrap_used, reason = "a test fails where its own steps do")]
+#![expect(clippy::unwrap_used, reason = "a test fails where its own steps do")]
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,6 @@
 //! Goldens: what is generated, as people read it.
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use deployix_backend_nixos::syntax::{Attrs, Expr, print};

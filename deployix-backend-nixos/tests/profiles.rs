@@ -1,5 +1,6 @@
 //! Functionalities that are profiles: what is compiled for them and for the system next to them.
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::collections::BTreeMap;

@@ -2,9 +2,12 @@
 //! switch makes of a running machine.
 
 #[path = "support/container.rs"]
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod container;
 #[path = "support/host.rs"]
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod host;
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use deployix_core::spec::ServiceSpec;

@@ -1,11 +1,14 @@
 //! Systems made real on hosts, over SSH, by the real Nix and the real systemd.
 
 #[path = "support/container.rs"]
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod container;
 #[path = "support/deploy.rs"]
 mod deploy;
 #[path = "support/host.rs"]
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod host;
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::num::NonZeroU16;

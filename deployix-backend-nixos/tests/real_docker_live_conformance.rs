@@ -1,11 +1,15 @@
 //! The backend holds to its contract on a real host.
 
 #[path = "support/container.rs"]
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod container;
 #[path = "support/deploy.rs"]
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod deploy;
 #[path = "support/host.rs"]
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod host;
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use deployix_backend_nixos::{NixosBackend, NixosTarget};

@@ -4,7 +4,9 @@
 #[path = "support/container.rs"]
 mod container;
 #[path = "support/host.rs"]
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod host;
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::collections::BTreeMap;

@@ -2,7 +2,9 @@
 //! running programs.
 
 #[path = "support/container.rs"]
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod container;
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::path::Path;

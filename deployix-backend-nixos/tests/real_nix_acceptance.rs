@@ -1,6 +1,7 @@
 //! Whatever a spec asks for is in the evaluated units, field by field, of the example and of a
 //! deployment that uses every field.
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

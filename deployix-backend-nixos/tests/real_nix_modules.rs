@@ -4,6 +4,7 @@
 //! With `DEPLOYIX_NIXPKGS_LIB` set to the folder of nixpkgs' `lib`, its `evalModules` does the
 //! evaluating.
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

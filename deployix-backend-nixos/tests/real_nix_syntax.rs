@@ -1,5 +1,6 @@
 //! What the printer writes, real Nix reads back unchanged.
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use deployix_backend_nixos::syntax::{

@@ -1,6 +1,7 @@
 //! A machine of another backend that is told at its first boot, in one text, to be a NixOS machine
 //! with these services.
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! The VM tests that `compile` writes for whoever owns the services, as far as evaluating goes: the
 //! machines are those of the target, and what is waited for is there.
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

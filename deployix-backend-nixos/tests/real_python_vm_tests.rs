@@ -1,5 +1,6 @@
 //! The scripts of VM tests, as Python reads them.
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::process::Command;

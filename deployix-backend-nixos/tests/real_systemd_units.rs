@@ -1,5 +1,6 @@
 //! The units that NixOS writes from the generated modules, as systemd's own tools judge them.
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

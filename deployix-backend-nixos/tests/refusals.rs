@@ -1,5 +1,6 @@
 //! What NixOS cannot honour is refused with what to do, and nothing is dropped without a word.
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

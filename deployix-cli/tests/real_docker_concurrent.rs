@@ -2,6 +2,7 @@
 //! that run periodically; with the program as a user runs it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod engine;
 
 use std::{

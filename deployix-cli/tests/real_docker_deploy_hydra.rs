@@ -1,6 +1,7 @@
 //! `examples/hydra`, deployed on a real engine with the command, as a user would.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod engine;
 
 use std::{collections::BTreeSet, fs, path::Path, time::Instant};

@@ -4,6 +4,7 @@
 //! right after the log's entry of some number; so is the engine, which is the test's own.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod engine;
 
 use std::{

@@ -24,7 +24,6 @@ pub(crate) fn compiled(deployment: &Path) -> Compiled {
 }
 
 /// Writes what was compiled for one target to a folder.
-#[allow(dead_code, reason = "not every test writes")]
 pub(crate) fn write(compiled: &Compiled, target: &Name, folder: &Path) {
     for ((owner, path), content) in compiled.files() {
         if owner == target {

@@ -1,7 +1,5 @@
 //! Steps carried out one after the other, and a look at what they left on the engine.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::{
     collections::BTreeMap,
     io::{Read, Write},

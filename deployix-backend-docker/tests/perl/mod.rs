@@ -1,7 +1,5 @@
 //! A program that starts fast in the bare base image, and deployments of the tests' own names.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::net::TcpListener;
 
 use deployix_backend_docker::extension::DockerTarget;

@@ -1,7 +1,5 @@
 //! The real engine, for tests: run it, and clean up what a test made.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::{
     io::{Read, Write},
     net::TcpStream,

@@ -1,7 +1,5 @@
 //! Small deployments, run through the stages up to what the backend compiles.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use deployix_backend_docker::DockerBackend;

@@ -1,6 +1,6 @@
 //! Steps carried out on a strict EC2 in memory, by the core's own executor.
 #![cfg(feature = "engine")]
-#![allow(clippy::unwrap_used, reason = "a test fails where its own steps do")]
+#![expect(clippy::unwrap_used, reason = "a test fails where its own steps do")]
 
 mod deploy;
 mod drift;
@@ -9,4 +9,5 @@ mod refusals;
 mod site;
 mod strict;
 #[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod support;

@@ -1,7 +1,6 @@
 //! Small deployments compiled for EC2, and ways to look at what comes out.
 
-#![allow(dead_code, unreachable_pub, reason = "each test takes what it needs")]
-#![allow(clippy::unwrap_used, reason = "a test fails where its own steps do")]
+#![expect(clippy::unwrap_used, reason = "a test fails where its own steps do")]
 
 use std::{collections::BTreeMap, num::NonZeroU16, num::NonZeroU32};
 
@@ -22,21 +21,25 @@ use deployix_core::{
 };
 use serde_json::Value;
 
-pub fn name(text: &str) -> Name {
+pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-pub fn ec2() -> BackendId {
+pub(crate) fn ec2() -> BackendId {
     BackendId::new("ec2").unwrap()
 }
 
-pub fn registry() -> Registry {
+pub(crate) fn registry() -> Registry {
     let native = BackendId::new("native").unwrap();
     Registry::new().with(Ec2Backend::new()).with_guest(native, PlainGuest::new())
 }
 
 /// A functionality that listens on one port, with the fqdn `NAME.example.com`.
-pub fn functionality(text: &str, port: u16, upstreams: &[&str]) -> FunctionalitySpec<ServiceSpec> {
+pub(crate) fn functionality(
+    text: &str,
+    port: u16,
+    upstreams: &[&str],
+) -> FunctionalitySpec<ServiceSpec> {
     let service = ServiceSpec::builder([text])
         .ship(&format!("bin/{text}"), deployix_core::spec::FileContent::program("#!/bin/sh\n"))
         .endpoint("main", port)
@@ -52,7 +55,7 @@ pub fn functionality(text: &str, port: u16, upstreams: &[&str]) -> Functionality
     spec
 }
 
-pub fn deployment<S: Service + 'static>(specs: Vec<FunctionalitySpec<S>>) -> Deployment {
+pub(crate) fn deployment<S: Service + 'static>(specs: Vec<FunctionalitySpec<S>>) -> Deployment {
     let catalog: Catalog = specs.into_iter().map(FunctionalitySpec::shared).collect();
     let mut deployment = Deployment::new(name("test"), vec![catalog]);
     deployment.certificate_authority = Some(CertificateAuthority {
@@ -62,7 +65,7 @@ pub fn deployment<S: Service + 'static>(specs: Vec<FunctionalitySpec<S>>) -> Dep
     deployment
 }
 
-pub trait With: Sized {
+pub(crate) trait With: Sized {
     fn target(self, target: &str, kind: TargetKind, network: Option<&str>) -> Self;
     fn machine(self, target: &str, network: Option<&str>) -> Self {
         self.target(target, TargetKind::Machine, network)
@@ -139,7 +142,7 @@ impl With for Deployment {
 }
 
 /// Runs all stages.
-pub fn compiled(deployment: Deployment) -> (Compiled, Diagnostics) {
+pub(crate) fn compiled(deployment: Deployment) -> (Compiled, Diagnostics) {
     let registry = registry();
     let staged = resolve(deployment, &registry)
         .then(|resolved| place(resolved, &Assignments::new(), &registry))
@@ -149,14 +152,14 @@ pub fn compiled(deployment: Deployment) -> (Compiled, Diagnostics) {
 }
 
 /// Runs all stages, of which none may find an error.
-pub fn resources(deployment: Deployment) -> BTreeMap<ResourceId, Resource> {
+pub(crate) fn resources(deployment: Deployment) -> BTreeMap<ResourceId, Resource> {
     let (compiled, found) = compiled(deployment);
     assert!(!found.has_errors(), "{found}");
     compiled.resources().clone()
 }
 
 /// The requests of an operation, as JSON by the resource's id.
-pub fn requests(
+pub(crate) fn requests(
     resources: &BTreeMap<ResourceId, Resource>,
     operation: &str,
 ) -> BTreeMap<String, Value> {
@@ -173,7 +176,7 @@ pub fn requests(
 }
 
 /// The ids of all rules of security groups, but for those that close a new group.
-pub fn rules(resources: &BTreeMap<ResourceId, Resource>) -> Vec<String> {
+pub(crate) fn rules(resources: &BTreeMap<ResourceId, Resource>) -> Vec<String> {
     let mut ids: Vec<_> = requests(resources, "AuthorizeSecurityGroupIngress")
         .into_keys()
         .chain(requests(resources, "AuthorizeSecurityGroupEgress").into_keys())
@@ -183,7 +186,7 @@ pub fn rules(resources: &BTreeMap<ResourceId, Resource>) -> Vec<String> {
 }
 
 /// A file below a target's folder.
-pub fn file(compiled: &Compiled, target: &str, path: &str) -> String {
+pub(crate) fn file(compiled: &Compiled, target: &str, path: &str) -> String {
     let files = compiled.files();
     let found = files.iter().find(|((of, at), _)| of.as_str() == target && at.as_str() == path);
     found.unwrap_or_else(|| panic!("no {target}/{path}")).1.as_text().unwrap().to_owned()
@@ -191,7 +194,7 @@ pub fn file(compiled: &Compiled, target: &str, path: &str) -> String {
 
 /// The deployment of a continuous build: a repository, a database, a page that runs twice behind a
 /// load balancer, and two programs that share a machine.
-pub fn hydra() -> Deployment {
+pub(crate) fn hydra() -> Deployment {
     let service = |start: &str| {
         ServiceSpec::builder([start])
             .debian(["python3", "python3-psycopg2"])

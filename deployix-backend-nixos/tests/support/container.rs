@@ -1,7 +1,5 @@
 //! A machine with systemd and Nix, in a container.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
-
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Once;

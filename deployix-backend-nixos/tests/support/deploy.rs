@@ -1,7 +1,5 @@
 //! Deployments made real on [`Host`]s, by the core's own executor.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};

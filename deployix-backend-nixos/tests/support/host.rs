@@ -1,8 +1,6 @@
 //! A host as near to NixOS as a container comes: the real systemd and the real Nix, a stand-in for nixpkgs whose systems
 //! can be built and switched to, and a way in by SSH.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

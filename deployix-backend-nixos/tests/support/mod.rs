@@ -1,7 +1,5 @@
 //! What the tests share: deployments to compile, and the real Nix as an oracle.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
-
 pub(crate) mod nix;
 pub(crate) mod sample;
 

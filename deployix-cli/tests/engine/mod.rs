@@ -1,6 +1,4 @@
 //! A deployment in a folder of its own, the program run in it, and what then stands on an engine.
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 pub(crate) mod private;
 pub(crate) mod probe;
 
