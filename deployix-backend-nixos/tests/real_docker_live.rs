@@ -22,10 +22,10 @@ use deployix_core::backend::Owner;
 use deployix_core::execute::Fate;
 use deployix_core::plan::Only;
 use deployix_core::spec::{
-    Deployment, FileContent, FunctionalitySpec, Service, ServiceBuilder, ServiceSpec, Target,
+    Deployment, FunctionalitySpec, Service, ServiceBuilder, ServiceSpec, Target,
 };
 use deployix_transport::{Command, Output, Ssh, Transport, TransportError};
-use host::{Host, NIXPKGS};
+use host::{Host, NIXPKGS, witness};
 use support::{deployment, functionality, machine};
 
 /// A host that runs a system of its own, as after an installation of NixOS.
@@ -56,20 +56,6 @@ fn on(
     with_nixpkgs(deployment(functionalities, targets))
 }
 
-fn witness(port: u16, version: &str) -> ServiceBuilder {
-    let program = FileContent::program(include_bytes!("support/witness.py").as_slice());
-    let folder = format!("/var/lib/witness-{port}");
-    ServiceSpec::builder(["witness"])
-        .nix(["python3"])
-        .ship("witness", program)
-        .state(&folder)
-        .env("WITNESS_FOLDER", &folder)
-        .env("WITNESS_PORT", &port.to_string())
-        .env("VERSION", version)
-        .endpoint("http", port)
-        .ready_over_http("http", "/")
-}
-
 fn sleeper() -> ServiceBuilder {
     ServiceSpec::builder(["sleep", "infinity"])
 }
@@ -88,7 +74,7 @@ async fn a_change_restarts_what_changed_and_nothing_else_and_destroying_leaves_w
     let before = system_of(&host);
     let deployer = Deployer::new("zalora", reaching(&host)).with_secret("db", "s3cr3t");
     let wanted = |version| {
-        let web = witness(3000, version).env("PASSWORD", "${secret:db}");
+        let web = witness("witness-3000", 3000, version).env("PASSWORD", "${secret:db}");
         let all = [functionality("web", web), functionality("other", sleeper())];
         on([rack("rack1", &host)], all)
     };
@@ -137,7 +123,7 @@ async fn one_that_cannot_be_built_or_started_keeps_no_other_from_running() {
         functionality("bad", ServiceSpec::builder(["false"]).endpoint("main", 5000))
             .fqdn("bad.example.com")
             .expect("a name"),
-        functionality("good", witness(3000, "1")),
+        functionality("good", witness("witness-3000", 3000, "1")),
         functionality("missing", missing),
         functionality("needs-bad", sleeper()).upstream("bad.example.com").expect("a name"),
     ];
@@ -158,8 +144,10 @@ async fn one_that_cannot_be_built_or_started_keeps_no_other_from_running() {
     host.shell("! systemctl cat missing.service needs-bad.service 2> /dev/null");
 
     // Put right, it comes up.
-    let all =
-        [functionality("bad", sleeper().env("A", "1")), functionality("good", witness(3000, "1"))];
+    let all = [
+        functionality("bad", sleeper().env("A", "1")),
+        functionality("good", witness("witness-3000", 3000, "1")),
+    ];
     let good = pid(&host, "good.service");
     deployer.deployed(on([rack("rack1", &host)], all)).await;
     assert_eq!(pid(&host, "good.service"), good);
@@ -199,20 +187,24 @@ impl Transport for Cut {
     }
 }
 
+/// Ways to hosts that are cut until the test mends them.
+fn cut_until(
+    mended: &Arc<AtomicBool>,
+    host: &Host,
+) -> impl Fn(&str) -> Result<Arc<dyn Transport>, TransportError> + Send + Sync + 'static {
+    let (mended, config) = (Arc::clone(mended), host.ssh_config());
+    move |address| {
+        let inner = Ssh::new(address)?.with_config(&config);
+        Ok(Arc::new(Cut { inner, cut: Arc::default(), mended: Arc::clone(&mended) }))
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_nobody_reaches_after_a_switch_goes_back_by_itself() {
     let host = installed("watchdog");
     let before = system_of(&host);
     let mended = Arc::new(AtomicBool::new(false));
-    let config = host.ssh_config();
-    let connect = {
-        let mended = Arc::clone(&mended);
-        move |address: &str| {
-            let inner = Ssh::new(address)?.with_config(&config);
-            let (cut, mended) = (Arc::default(), Arc::clone(&mended));
-            Ok(Arc::new(Cut { inner, cut, mended }) as Arc<dyn Transport>)
-        }
-    };
+    let connect = cut_until(&mended, &host);
     let deployer = Deployer::new("zalora", connect);
     let wanted = || on([rack("rack1", &host)], [functionality("other", sleeper())]);
     let deploying = tokio::spawn({
@@ -359,22 +351,10 @@ async fn several_who_deploy_different_functionalities_to_one_machine_at_once_all
 async fn a_profile_is_changed_to_the_end_whatever_becomes_of_the_connection() {
     let host = installed("cut");
     let mended = Arc::new(AtomicBool::new(false));
-    let config = host.ssh_config();
-    let connect = {
-        let mended = Arc::clone(&mended);
-        move |address: &str| {
-            let inner = Ssh::new(address)?.with_config(&config);
-            let (cut, mended) = (Arc::default(), Arc::clone(&mended));
-            Ok(Arc::new(Cut { inner, cut, mended }) as Arc<dyn Transport>)
-        }
-    };
+    let connect = cut_until(&mended, &host);
     let deployer = Deployer::new("zalora", connect);
-    let mut wanted = on([], [as_profile(functionality("web", sleeper()))]);
-    let mut target = rack("rack1", &host);
-    let (nixpkgs, deploy) = (NIXPKGS.to_owned(), NixosDeploy::Profile);
-    let settings = NixosTarget { nixpkgs, deploy, ..NixosTarget::default() };
-    target.extensions.insert(&settings).expect("JSON");
-    wanted.infrastructure.targets.insert(target.name.clone(), target);
+    let wanted =
+        deployment([as_profile(functionality("web", sleeper()))], [shared("rack1", &host)]);
     let deploying = tokio::spawn({
         let (deployer, wanted) = (deployer.clone(), wanted.clone());
         async move { deployer.deploy(wanted).await }
@@ -388,6 +368,15 @@ async fn a_profile_is_changed_to_the_end_whatever_becomes_of_the_connection() {
     assert!(report.is_good(), "{report:#?}");
     let again = deployer.plan(wanted, &Only::All).await;
     assert!(again.steps.is_empty(), "{again:#?}");
+}
+
+/// A machine whose system is somebody else's.
+fn shared(name: &str, host: &Host) -> Target {
+    let mut target = rack(name, host);
+    let (nixpkgs, deploy) = (NIXPKGS.to_owned(), NixosDeploy::Profile);
+    let settings = NixosTarget { nixpkgs, deploy, ..NixosTarget::default() };
+    target.extensions.insert(&settings).expect("JSON");
+    target
 }
 
 /// The same, deployed as a profile of its own.
@@ -406,17 +395,15 @@ async fn a_profile_is_deployed_to_a_machine_whose_system_is_somebody_elses() {
     let system = system_of(&host);
     let deployer = Deployer::new("visitor", reaching(&host)).with_secret("db", "s3cr3t");
     let wanted = |version, other: ServiceBuilder| {
-        let web = functionality("web", witness(3000, version).env("PASSWORD", "${secret:db}"));
+        let web = functionality(
+            "web",
+            witness("witness-3000", 3000, version).env("PASSWORD", "${secret:db}"),
+        );
         let mut deployment = deployment(
             [as_profile(web), as_profile(functionality("other", other))],
-            [rack("rack1", &host)],
+            [shared("rack1", &host)],
         );
         deployment.name = support::name("visitor");
-        for target in deployment.infrastructure.targets.values_mut() {
-            let (nixpkgs, deploy) = (NIXPKGS.to_owned(), NixosDeploy::Profile);
-            let settings = NixosTarget { nixpkgs, deploy, ..NixosTarget::default() };
-            target.extensions.insert(&settings).expect("JSON");
-        }
         deployment
     };
     deployer.deployed(wanted("1", sleeper())).await;

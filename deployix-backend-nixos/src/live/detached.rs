@@ -6,10 +6,7 @@ use deployix_core::backend::{BackendError, ErrorKind};
 use deployix_transport::TransportError;
 use tokio::time::{Instant, sleep};
 
-use super::{
-    command::{run, script},
-    host::Host,
-};
+use super::{command::script, host::Host};
 
 const START: &str = include_str!("start.sh");
 const LOOK: &str = include_str!("look.sh");
@@ -51,7 +48,7 @@ impl<'a> Detached<'a> {
         tell: &'a (dyn Fn(&str) + Sync),
     ) -> Result<Self, BackendError> {
         let start = script(START, "start", &[&[name], arguments].concat()).stdin(text);
-        run(&*host.transport, "activate", start, tell).await?;
+        host.run("activate", start, tell).await?;
         let answered = Instant::now();
         Ok(Self { host, name, tell, patience, answered, looked: false, log: Log::default() })
     }

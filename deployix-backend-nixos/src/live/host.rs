@@ -9,10 +9,10 @@ use deployix_core::{
     Name,
     backend::{BackendError, ErrorKind},
 };
-use deployix_transport::Transport;
+use deployix_transport::{Command, Transport};
 use tokio::sync::{Mutex as Turn, oneshot};
 
-use super::{change::Change, switch};
+use super::{change::Change, command, switch};
 
 /// A machine.
 pub(super) struct Host {
@@ -77,6 +77,16 @@ impl Host {
         self.carry_out(batch, tell).await;
         drop(turn);
         result.await.unwrap_or_else(|_| Err(Failure::given_up())).map_err(Failure::into_error)
+    }
+
+    /// Runs a command that has to go well, and gives what it wrote to standard output.
+    pub(super) async fn run(
+        &self,
+        operation: &'static str,
+        command: Command,
+        tell: &(dyn Fn(&str) + Sync),
+    ) -> Result<Vec<u8>, BackendError> {
+        command::run(&*self.transport, operation, command, tell).await
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {

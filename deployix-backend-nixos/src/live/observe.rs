@@ -7,13 +7,7 @@ use deployix_core::{
     backend::{BackendError, Observed, Scope},
 };
 
-use super::{
-    Connections,
-    command::{self, script},
-    host::Host,
-    record::Record,
-    step,
-};
+use super::{Connections, command::script, host::Host, record::Record, step};
 
 const OBSERVE: &str = include_str!("observe.sh");
 
@@ -69,7 +63,7 @@ fn merged(all: Vec<Observed>) -> Option<Observed> {
 }
 
 async fn look(host: &Host, deployment: &str, name: &str) -> Result<Machine, BackendError> {
-    let run = |command| command::run(&*host.transport, "observe", command, &|_| {});
+    let run = |command| host.run("observe", command, &|_| {});
     let told = run(script(OBSERVE, "observe", &[deployment, name])).await?;
     let told = String::from_utf8_lossy(&told);
     let mut lines = told.lines();

@@ -45,20 +45,17 @@ impl Profile<'_> {
         format!("{}/{}", self.folder(), Record::file(self.step.resource.id()))
     }
 
-    async fn run(
-        &self,
-        operation: &'static str,
-        command: Command,
-    ) -> Result<Vec<u8>, BackendError> {
-        command::run(&*self.host.transport, operation, command, self.tell).await
-    }
-
     /// Whether it is a part of the machine's system.
     pub(super) async fn is_part(&self, machine: &Machine) -> Result<bool, BackendError> {
         let (deployment, name) = (machine.deployment.as_str(), machine.name.as_str());
         let record = Record::file(self.step.resource.id());
         let look = script(PART, "part", &[deployment, name, &record]);
-        Ok(!self.run("look", look).await.map_err(BackendError::as_it_was)?.is_empty())
+        Ok(!self
+            .host
+            .run("look", look, self.tell)
+            .await
+            .map_err(BackendError::as_it_was)?
+            .is_empty())
     }
 
     /// Takes it out of the machine's system, with these secrets.
@@ -77,7 +74,12 @@ impl Profile<'_> {
         let look =
             "[ ! -L \"/nix/var/nix/profiles/deployix/$1/$2\" ] && [ ! -e \"$3\" ] || echo yes";
         let look = script(look, "look", &[deployment, name, &self.record()]);
-        Ok(!self.run("look", look).await.map_err(BackendError::as_it_was)?.is_empty())
+        Ok(!self
+            .host
+            .run("look", look, self.tell)
+            .await
+            .map_err(BackendError::as_it_was)?
+            .is_empty())
     }
 
     /// Puts what a version is made of on the machine and builds it.
@@ -91,7 +93,7 @@ impl Profile<'_> {
         // The lock of what it takes from elsewhere stays.
         let clear = "umask 022; mkdir -p \"$1\" && \
                      find \"$1\" -mindepth 1 ! -name flake.lock -delete";
-        self.run("prepare", script(clear, "prepare", &[&flake])).await?;
+        self.host.run("prepare", script(clear, "prepare", &[&flake]), self.tell).await?;
         let mut entries = change::entries(&flake, &wanted.files);
         if let Some(secrets) = &wanted.secrets {
             entries.extend(secrets.entries(self.step.deployment));
@@ -109,7 +111,7 @@ impl Profile<'_> {
         self.change("deploy", &[built], Some(wanted.record.built_to(built))).await?;
         if let Some(secrets) = &wanted.secrets {
             let forget = change::forget(self.step.deployment, vec![secrets.kept()]);
-            self.run("remove secrets", forget).await?;
+            self.host.run("remove secrets", forget, self.tell).await?;
         }
         Ok(())
     }
@@ -162,6 +164,6 @@ impl Profile<'_> {
         let folder = format!("{}/{}", self.folder(), self.functionality);
         let secrets = compile::secrets(self.step.deployment, self.functionality);
         let remove = Command::new("rm").args(["-rf", "--", &folder, &secrets]);
-        self.run("remove", remove).await.map(drop)
+        self.host.run("remove", remove, self.tell).await.map(drop)
     }
 }

@@ -134,19 +134,12 @@ impl Switch<'_> {
         format!("{SYSTEM}/{}/{below}", self.version)
     }
 
-    async fn run(
-        &self,
-        operation: &'static str,
-        command: Command,
-    ) -> Result<Vec<u8>, BackendError> {
-        command::run(&*self.host.transport, operation, command, self.tell).await
-    }
-
     /// Copies what the machine is made of to a new version.
     async fn prepare(&self) -> Result<Base, BackendError> {
         let Machine { deployment, name } = self.machine;
         let arguments = [&self.version, deployment.as_str(), name];
-        let told = self.run("prepare", script(PREPARE, "prepare", &arguments)).await?;
+        let told =
+            self.host.run("prepare", script(PREPARE, "prepare", &arguments), self.tell).await?;
         let told = String::from_utf8_lossy(&told);
         let mut lines = told.lines();
         let version = lines.next().unwrap_or_default().to_owned();
@@ -193,7 +186,7 @@ impl Switch<'_> {
             let list = gone.join("\0");
             let remove = "cd \"$1\" && xargs -0 rm -f --";
             let remove = script(remove, "remove", &[&self.path("")]).stdin(list);
-            self.run("remove files", remove).await?;
+            self.host.run("remove files", remove, self.tell).await?;
         }
         let done = put(&*self.host.transport, &entries).await;
         done.map_err(|cause| command::not_put(self.host, cause))
@@ -235,12 +228,13 @@ impl Switch<'_> {
             return Ok(());
         }
         let forget = change::forget(&self.machine.deployment, kept);
-        self.run("remove secrets", forget).await.map(drop)
+        self.host.run("remove secrets", forget, self.tell).await.map(drop)
     }
 
     /// Builds the new version.
     async fn build(&self) -> Result<Built, BackendError> {
-        let gathered = self.run("gather", script(GATHER, "gather", &[&self.version])).await?;
+        let gathered =
+            self.host.run("gather", script(GATHER, "gather", &[&self.version]), self.tell).await?;
         let gathered = String::from_utf8_lossy(&gathered);
         let mut settings = gathered.lines();
         let here = settings.next() == Some("here");
@@ -257,7 +251,7 @@ impl Switch<'_> {
     /// Goes back to what the machine ran before its first version.
     async fn leave(&self, base: &Base) -> Result<Ended, BackendError> {
         let before = script("cat \"$1\"/before 2>/dev/null || true", "before", &[SYSTEM]);
-        let before = self.run("read what ran before", before).await;
+        let before = self.host.run("read what ran before", before, self.tell).await;
         let system = before.map_err(BackendError::as_it_was)?;
         let system = String::from_utf8_lossy(&system).trim().to_owned();
         if system.is_empty() {

@@ -14,6 +14,9 @@ use crate::support::nix::write_files;
 /// The flake that stands for nixpkgs on a [`Host`], for `extensions.nixos.nixpkgs`.
 pub(crate) const NIXPKGS: &str = "path:/opt/nixpkgs";
 
+/// Where that lies in this repository.
+pub(crate) const STAND_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/nixpkgs");
+
 /// A service that answers on a port, and has a folder of its own.
 pub(crate) fn witness(name: &str, port: u16, version: &str) -> ServiceBuilder {
     let program = FileContent::program(include_bytes!("witness.py").as_slice());
@@ -39,9 +42,6 @@ pub(crate) fn flake(mut deployment: Deployment) -> BTreeMap<String, FileContent>
     let files = crate::support::files(deployment).into_iter();
     files.filter_map(|(path, file)| Some((path.strip_prefix("rack1/")?.to_owned(), file))).collect()
 }
-
-/// Where that lies in this repository.
-pub(crate) const STAND_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/nixpkgs");
 
 /// A running host, removed when dropped.
 ///
