@@ -22,7 +22,7 @@ use tokio::sync::RwLock;
 
 use super::{
     engine::{Engine, found, is_missing},
-    label, plain, stand, text, unreadable,
+    label, plain, stand,
 };
 
 /// How many lines of a build's log an error holds.
@@ -174,7 +174,7 @@ pub(super) async fn apply(
     step: &Step<'_>,
     context: &StepContext<'_>,
 ) -> Result<(), BackendError> {
-    let image = text(step.inputs, "image")?;
+    let image = step.inputs.text("image")?;
     if matches!(step.action, Action::Remove) {
         remove(engine, image).await?;
         engine.builds.ended(step);
@@ -216,7 +216,7 @@ pub(super) async fn apply(
 /// The build context as an archive: equal contexts give equal bytes.
 async fn archive(step: &Step<'_>, context: &StepContext<'_>) -> Result<Vec<u8>, BackendError> {
     let Some(Input::Map(files)) = step.inputs.get("context") else {
-        return Err(unreadable("there is no `context`"));
+        return Err(BackendError::unreadable("there is no `context`"));
     };
     let broken = |error: std::io::Error| {
         BackendError::permanent(ErrorKind::Unexpected, "pack build context", error.to_string())
@@ -226,7 +226,7 @@ async fn archive(step: &Step<'_>, context: &StepContext<'_>) -> Result<Vec<u8>, 
     let mut folders = BTreeSet::new();
     for (path, file) in files {
         let Input::File(file) = file else {
-            return Err(unreadable(&format!("`context.{path}` is no file")));
+            return Err(BackendError::unreadable(&format!("`context.{path}` is no file")));
         };
         let mut content = context.file(file).await.map_err(BackendError::as_it_was)?.to_vec();
         if path == "Dockerfile" {

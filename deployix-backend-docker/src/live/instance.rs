@@ -27,7 +27,7 @@ use super::{
     ready::{self, Failure},
     secrets::Values,
     stand::{self, Standing},
-    unreadable, volume,
+    volume,
 };
 use crate::{compose::Port, instance::Instance, naming};
 
@@ -42,8 +42,8 @@ pub(super) async fn apply(
     if matches!(step.action, Action::Remove) {
         return remove(engine, step).await;
     }
-    let instance =
-        Instance::from_inputs(step.inputs).map_err(|error| unreadable(&error.to_string()))?;
+    let instance = Instance::from_inputs(step.inputs)
+        .map_err(|error| BackendError::unreadable(&error.to_string()))?;
     let name = step.resource.id().as_str().rsplit('/').next().unwrap_or_default();
     let digest = step.resource.digest();
     let values = Values::default();

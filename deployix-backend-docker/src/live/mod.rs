@@ -25,7 +25,7 @@ mod stand;
 mod volume;
 
 use deployix_core::backend::{
-    BackendError, ErrorKind, Input, Inputs, Observed, Outcome, Scope, Step, StepContext,
+    BackendError, ErrorKind, Observed, Outcome, Scope, Step, StepContext,
 };
 
 pub(crate) use engine::Connections;
@@ -62,14 +62,6 @@ pub(crate) async fn observe(
     observe::observe(&engine, scope.deployment, &scope.site.target.name).await
 }
 
-/// A setting that is a text.
-fn text<'i>(inputs: &'i Inputs, name: &str) -> Result<&'i str, BackendError> {
-    match inputs.get(name) {
-        Some(Input::Text(text)) => Ok(text),
-        _ => Err(unreadable(&format!("there is no `{name}`"))),
-    }
-}
-
 /// A program's text without what moves a terminal's cursor or colours: nobody asked for that.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -87,15 +79,6 @@ fn plain(text: &str) -> String {
         }
     }
     out
-}
-
-/// Settings of another shape than this release writes.
-fn unreadable(reason: &str) -> BackendError {
-    let message = format!(
-        "its settings are not as this release writes them: {reason}; make the plan anew, or carry \
-         it out with the release that made it"
-    );
-    BackendError::permanent(ErrorKind::Invalid, "settings", message).as_it_was()
 }
 
 #[cfg(test)]

@@ -10,11 +10,11 @@ use ipnet::Ipv4Net;
 
 use super::{
     engine::{Engine, found, is_missing},
-    label, text,
+    label,
 };
 
 pub(super) async fn apply(engine: &Engine, step: &Step<'_>) -> Result<(), BackendError> {
-    let name = text(step.inputs, "name")?;
+    let name = step.inputs.text("name")?;
     let standing = inspect(engine, name).await?;
     if matches!(step.action, Action::Remove) {
         return match standing {
@@ -47,7 +47,7 @@ async fn inspect(engine: &Engine, name: &str) -> Result<Option<NetworkInspect>, 
 }
 
 async fn create(engine: &Engine, step: &Step<'_>, name: &str) -> Result<(), BackendError> {
-    let subnet = text(step.inputs, "subnet")?;
+    let subnet = step.inputs.text("subnet")?;
     let mut labels = label::of(step);
     let mut options = Vec::new();
     for (to, field) in [(true, "labels"), (false, "options")] {

@@ -5,11 +5,11 @@ use deployix_core::backend::{Action, BackendError, Step};
 
 use super::{
     engine::{Engine, found, is_missing},
-    label, text,
+    label,
 };
 
 pub(super) async fn apply(engine: &Engine, step: &Step<'_>) -> Result<(), BackendError> {
-    let name = text(step.inputs, "name")?;
+    let name = step.inputs.text("name")?;
     if matches!(step.action, Action::Remove) {
         return remove(engine, name).await;
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use deployix_core::{
     Digest, Name, ResourceId,
-    backend::{Action, BackendError, ErrorKind, Owner, Step},
+    backend::{Action, BackendError, Owner, Step},
 };
 
 use super::caller::Caller;
@@ -69,9 +69,11 @@ impl<'a> Job<'a> {
     /// with all outputs in it, and how many before it were used up. At most 64 characters
     /// (`RunInstances`, `ClientToken`).
     pub(super) fn token(&self, request: &Request, used_up: usize) -> Result<String, BackendError> {
-        let json = request.parameters().map_err(|error| unreadable(&error.to_string()))?;
+        let json =
+            request.parameters().map_err(|error| BackendError::unreadable(&error.to_string()))?;
         let wish = (self.deployment.as_str(), self.id.as_str(), json, used_up);
-        let digest = Digest::of(&wish).map_err(|error| unreadable(&error.to_string()))?;
+        let digest =
+            Digest::of(&wish).map_err(|error| BackendError::unreadable(&error.to_string()))?;
         Ok(digest.to_string().chars().take(64).collect())
     }
 
@@ -156,7 +158,7 @@ pub(super) fn known<T>(value: &Value<T>) -> Result<&T, BackendError> {
         Value::Known(value) => Ok(value),
         Value::Output(output) => {
             let missing = format!("output {} of {} is missing", output.output, output.resource);
-            Err(unreadable(&missing))
+            Err(BackendError::unreadable(&missing))
         }
     }
 }
@@ -164,15 +166,6 @@ pub(super) fn known<T>(value: &Value<T>) -> Result<&T, BackendError> {
 /// Values of a request that were filled in.
 pub(super) fn all_known<T: Clone>(values: &[Value<T>]) -> Result<Vec<T>, BackendError> {
     values.iter().map(|value| known(value).cloned()).collect()
-}
-
-/// Settings of another shape than this release writes.
-pub(super) fn unreadable(reason: &str) -> BackendError {
-    let message = format!(
-        "its settings are not as this release writes them: {reason}; make the plan anew, or carry \
-         it out with the release that made it"
-    );
-    BackendError::permanent(ErrorKind::Invalid, "settings", message).as_it_was()
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ use deployix_core::backend::{Action, BackendError, Input, Observed, Outcome, Sco
 
 use self::{
     caller::Caller,
-    job::{Job, Outputs, unreadable},
+    job::{Job, Outputs},
     kind::{converge, remove},
     shape::{
         Address, AutoScalingGroup, Instance, InternetGateway, LaunchTemplate, Listener,
@@ -63,7 +63,8 @@ pub(crate) async fn apply(aws: &dyn Aws, step: &Step<'_>) -> Result<Outcome, Bac
         take_away(&job, step).await?;
         return Ok(Outcome::default());
     }
-    let request = resource::request(step.inputs).map_err(|error| unreadable(&error.to_string()))?;
+    let request = resource::request(step.inputs)
+        .map_err(|error| BackendError::unreadable(&error.to_string()))?;
     Ok(Outcome { outputs: make(&job, &request).await? })
 }
 
@@ -168,7 +169,7 @@ async fn take_away(job: &Job<'_>, step: &Step<'_>) -> Result<(), BackendError> {
         "RegisterTargets" | "AttachLoadBalancerTargetGroups" => {
             part::remove::<TargetGroup>(job).await
         }
-        other => Err(unreadable(&format!("no operation is named {other:?}"))),
+        other => Err(BackendError::unreadable(&format!("no operation is named {other:?}"))),
     }
 }
 
@@ -202,7 +203,7 @@ async fn take_away_unknown(job: &Job<'_>) -> Result<(), BackendError> {
 
 /// What a machine does at its first boot, which nobody has to be asked for.
 fn render(request: &RenderUserData) -> Result<Outputs, BackendError> {
-    let text =
-        pack::render(request, &BTreeMap::new()).map_err(|error| unreadable(&error.to_string()))?;
+    let text = pack::render(request, &BTreeMap::new())
+        .map_err(|error| BackendError::unreadable(&error.to_string()))?;
     Ok(Outputs::from([(UserDataText::NAME.to_owned(), text.0)]))
 }

@@ -9,7 +9,7 @@ use deployix_core::{
 
 use deployix_transport::{Command, Entry};
 
-use super::{command::script, record::Record, step::unreadable};
+use super::{command::script, record::Record};
 use crate::compile;
 
 const FORGET: &str = include_str!("forget.sh");
@@ -71,12 +71,12 @@ pub(super) async fn files(
     context: &StepContext<'_>,
 ) -> Result<BTreeMap<String, File>, BackendError> {
     let Some(Input::Map(given)) = inputs.get("files") else {
-        return Err(unreadable("there are no `files`"));
+        return Err(BackendError::unreadable("there are no `files`"));
     };
     let mut files = BTreeMap::new();
     for (path, file) in given {
         let Input::File(file) = file else {
-            return Err(unreadable(&format!("`files.{path}` is no file")));
+            return Err(BackendError::unreadable(&format!("`files.{path}` is no file")));
         };
         let content = context.file(file).await.map_err(BackendError::as_it_was)?;
         files.insert(path.to_string(), File { content, executable: file.executable });
@@ -94,7 +94,7 @@ pub(super) async fn secrets(
     if let Some(Input::Map(secrets)) = inputs.get("secrets") {
         for secret in secrets.values() {
             let Input::Secret(name) = secret else {
-                return Err(unreadable("`secrets` holds something else"));
+                return Err(BackendError::unreadable("`secrets` holds something else"));
             };
             let value = context.secret(name).await.map_err(BackendError::as_it_was)?;
             values.insert(name.clone(), value);

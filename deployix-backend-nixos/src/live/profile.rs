@@ -15,7 +15,7 @@ use super::{
     detached::{self, Detached},
     host::{Host, Machine},
     record::Record,
-    step, switch,
+    switch,
 };
 use crate::{compile, profile::HOST_SCRIPT};
 
@@ -100,9 +100,9 @@ impl Profile<'_> {
         }
         let done = put(&*self.host.transport, &entries).await;
         done.map_err(|cause| command::not_put(self.host, cause))?;
-        let system = step::text(inputs, "system")?;
+        let system = inputs.text("system")?;
         let what = format!("packages.\"{system}\".\"{}\"", self.functionality);
-        let here = step::text(inputs, "build")? == "here";
+        let here = inputs.text("build")? == "here";
         build::built(self.host, &folder, &what, here, self.tell).await
     }
 

@@ -2,7 +2,7 @@
 
 use deployix_core::{
     Name,
-    backend::{Action, BackendError, ErrorKind, Input, Inputs, Owner, Resource, Step, StepContext},
+    backend::{Action, BackendError, Input, Inputs, Owner, Resource, Step, StepContext},
     spec::TargetKind,
 };
 
@@ -24,7 +24,8 @@ pub(super) async fn system(
         TargetKind::Machine => 0,
         _ => {
             let last = step.resource.id().as_str().rsplit('/').next().unwrap_or_default();
-            last.parse().map_err(|_| unreadable("its id has no number of a machine"))?
+            last.parse()
+                .map_err(|_| BackendError::unreadable("its id has no number of a machine"))?
         }
     };
     let machine = machine(step, index);
@@ -33,12 +34,12 @@ pub(super) async fn system(
         Change::Leave
     } else {
         let base = Base {
-            imports: text(step.inputs, "imports")?.to_owned(),
+            imports: step.inputs.text("imports")?.to_owned(),
             host_modules: texts(step.inputs, "host-modules")?,
-            built_by_host: text(step.inputs, "build")? == "host",
+            built_by_host: step.inputs.text("build")? == "host",
             confirm_within: match step.inputs.get("confirm-within") {
                 Some(Input::Integer(seconds)) => *seconds,
-                _ => return Err(unreadable("there is no `confirm-within`")),
+                _ => return Err(BackendError::unreadable("there is no `confirm-within`")),
             },
         };
         Change::Put(Box::new(put(step.resource, step.inputs, Some(base), context).await?))
@@ -54,7 +55,7 @@ pub(super) async fn functionality(
     context: &StepContext<'_>,
 ) -> Result<(), BackendError> {
     let Owner::Functionality(name) = step.resource.owner() else {
-        return Err(unreadable("it is no functionality's"));
+        return Err(BackendError::unreadable("it is no functionality's"));
     };
     let tell = |line: &str| context.tell(line);
     for (done, (index, goes)) in machines_of(step)?.into_iter().enumerate() {
@@ -63,7 +64,7 @@ pub(super) async fn functionality(
         let profile = Profile { host: &host, step, functionality: name, tell: &tell };
         let applied = if goes {
             go(&profile, machine).await
-        } else if text(step.inputs, "deploy")? == "profile" {
+        } else if step.inputs.text("deploy")? == "profile" {
             be_a_profile(&profile, machine, context).await
         } else {
             be_a_part(&profile, machine, context).await
@@ -210,21 +211,14 @@ pub(super) fn name_of(target: &Name, kind: TargetKind, index: u32) -> String {
 /// The machines that a functionality's resource names.
 fn machines(inputs: &Inputs) -> Result<Vec<u32>, BackendError> {
     let Some(Input::List(machines)) = inputs.get("machines") else {
-        return Err(unreadable("there are no `machines`"));
+        return Err(BackendError::unreadable("there are no `machines`"));
     };
     let read = |machine: &Input| match machine {
         Input::Integer(index) => u32::try_from(*index).ok(),
         _ => None,
     };
     let read: Option<Vec<u32>> = machines.iter().map(read).collect();
-    read.ok_or_else(|| unreadable("`machines` holds something else than numbers"))
-}
-
-pub(super) fn text<'i>(inputs: &'i Inputs, name: &str) -> Result<&'i str, BackendError> {
-    match inputs.get(name) {
-        Some(Input::Text(text)) => Ok(text),
-        _ => Err(unreadable(&format!("there is no `{name}`"))),
-    }
+    read.ok_or_else(|| BackendError::unreadable("`machines` holds something else than numbers"))
 }
 
 fn texts(inputs: &Inputs, name: &str) -> Result<Vec<String>, BackendError> {
@@ -236,14 +230,5 @@ fn texts(inputs: &Inputs, name: &str) -> Result<Vec<String>, BackendError> {
         Some(Input::List(items)) => items.iter().map(text).collect(),
         _ => None,
     }
-    .ok_or_else(|| unreadable(&format!("`{name}` is no list of texts")))
-}
-
-/// Settings of another shape than this release writes.
-pub(super) fn unreadable(reason: &str) -> BackendError {
-    let message = format!(
-        "its settings are not as this release writes them: {reason}; make the plan anew, or carry \
-         it out with the release that made it"
-    );
-    BackendError::permanent(ErrorKind::Invalid, "settings", message).as_it_was()
+    .ok_or_else(|| BackendError::unreadable(&format!("`{name}` is no list of texts")))
 }

@@ -327,6 +327,17 @@ impl BackendError {
         Self { kind, status, as_it_was: false, operation, message: message.into(), source: None }
     }
 
+    /// A resource whose settings are of another shape than this release writes, such as those in a
+    /// plan of another one; nothing was done.
+    #[must_use]
+    pub fn unreadable(reason: &str) -> Self {
+        let message = format!(
+            "its settings are not as this release writes them: {reason}; make the plan anew, or \
+             carry it out with the release that made it"
+        );
+        Self::permanent(ErrorKind::Invalid, "settings", message).as_it_was()
+    }
+
     /// Adds the error behind it.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {

@@ -8,6 +8,7 @@ use serde::{
     ser::SerializeMap,
 };
 
+use super::BackendError;
 use crate::{
     digest::Digest,
     name::{Name, ResourceId, SecretName},
@@ -16,6 +17,19 @@ use crate::{
 
 /// The settings of a resource, by name.
 pub type Inputs = OrderedMap<Cow<'static, str>, Input>;
+
+impl Inputs {
+    /// A setting that is a text.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub fn text(&self, name: &str) -> Result<&str, BackendError> {
+        match self.get(name) {
+            Some(Input::Text(text)) => Ok(text),
+            _ => Err(BackendError::unreadable(&format!("there is no `{name}`"))),
+        }
+    }
+}
 
 /// A setting of a resource.
 ///
