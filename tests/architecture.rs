@@ -184,11 +184,12 @@ fn the_first_command_builds_nothing_live() {
 }
 
 #[test]
-fn the_command_line_builds_what_talks_to_docker_and_no_sdk() {
-    let needed = needed_by("deployix-cli", &[]);
-    assert!(needed.contains("bollard"), "{needed:?}");
-    let sdk: Vec<_> = needed.iter().filter(|name| name.starts_with("aws-")).collect();
-    assert_eq!(sdk, [""; 0]);
+fn the_command_line_talks_to_everything_and_can_be_built_without_the_sdk() {
+    let sdk = |needed: &BTreeSet<String>| needed.iter().any(|name| name.starts_with("aws-"));
+    let whole = needed_by("deployix-cli", &[]);
+    assert!(whole.contains("bollard") && whole.contains("aws-sdk-ec2"), "{whole:?}");
+    let without = needed_by("deployix-cli", &["--no-default-features"]);
+    assert!(without.contains("bollard") && !sdk(&without), "{without:?}");
 }
 
 #[test]
