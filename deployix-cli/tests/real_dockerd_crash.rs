@@ -4,23 +4,21 @@
 //! right after the log's entry of some number; so is the engine, which is the test's own.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../deployix-core/tests/shared/deadly.rs"]
+mod deadly;
 #[expect(dead_code, reason = "each test binary uses its part")]
 mod engine;
 
 use std::{
-    env, fmt,
+    env,
     os::unix::process::ExitStatusExt,
     path::Path,
     process::{Command, Output, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use deployix::core::{
     execute::{ApplyOptions, Interrupt, apply, observe, settle},
     history::{History, store},
@@ -29,13 +27,11 @@ use deployix::core::{
     secret::SecretsFolder,
     topology::{connect, place, resolve},
 };
-use futures_util::stream::BoxStream;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, path::Path as Key,
-};
 
-use crate::engine::{Engine, Home, World, ended, private::PrivateEngine};
+use crate::{
+    deadly::{Deadly, Death, When},
+    engine::{Engine, Home, World, ended, private::PrivateEngine},
+};
 
 /// Where the process that deploys finds its deployment, and when it is to die.
 const CHILD: &str = "DEPLOYIX_TEST_CHILD";
@@ -113,136 +109,9 @@ fn after() -> String {
     })
 }
 
-/// When a process dies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum When {
-    Before,
-    After,
-}
-
-/// The moment at which a process dies: at an entry of the log, by its number in this process.
-#[derive(Debug, Clone, Copy)]
-struct Death {
-    when: When,
-    entry: usize,
-}
-
-impl fmt::Display for Death {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let when = if self.when == When::Before { "before" } else { "after" };
-        write!(f, "{when} {}", self.entry)
-    }
-}
-
-impl Death {
-    /// What the process was told, if it is to die at all.
-    fn told() -> Option<Self> {
-        let told = env::var(DIES).ok()?;
-        let (when, entry) = told.split_once(' ').unwrap();
-        let when = if when == "before" { When::Before } else { When::After };
-        Some(Self { when, entry: entry.parse().unwrap() })
-    }
-}
-
-/// A store whose process dies at an entry of the log.
-#[derive(Debug)]
-struct Deadly {
-    inner: Arc<dyn ObjectStore>,
-    death: Death,
-    entries: AtomicUsize,
-}
-
-impl Deadly {
-    fn die_at(&self, when: When, entry: usize) {
-        if (when, entry) == (self.death.when, self.death.entry) {
-            engine::kill(std::process::id(), "KILL");
-            loop {
-                thread::park();
-            }
-        }
-    }
-}
-
-impl fmt::Display for Deadly {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "deadly {}", self.inner)
-    }
-}
-
-#[async_trait]
-impl ObjectStore for Deadly {
-    async fn put_opts(
-        &self,
-        location: &Key,
-        payload: PutPayload,
-        options: PutOptions,
-    ) -> object_store::Result<PutResult> {
-        if !location.as_ref().contains("/log/") {
-            return self.inner.put_opts(location, payload, options).await;
-        }
-        let entry = self.entries.fetch_add(1, Ordering::SeqCst);
-        self.die_at(When::Before, entry);
-        let result = self.inner.put_opts(location, payload, options).await;
-        self.die_at(When::After, entry);
-        result
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        location: &Key,
-        options: PutMultipartOptions,
-    ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(location, options).await
-    }
-
-    async fn get_opts(
-        &self,
-        location: &Key,
-        options: GetOptions,
-    ) -> object_store::Result<GetResult> {
-        self.inner.get_opts(location, options).await
-    }
-
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, object_store::Result<Key>>,
-    ) -> BoxStream<'static, object_store::Result<Key>> {
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Key>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    fn list_with_offset(
-        &self,
-        prefix: Option<&Key>,
-        offset: &Key,
-    ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.inner.list_with_offset(prefix, offset)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Key>) -> object_store::Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(
-        &self,
-        from: &Key,
-        to: &Key,
-        options: CopyOptions,
-    ) -> object_store::Result<()> {
-        self.inner.copy_opts(from, to, options).await
-    }
-
-    async fn rename_opts(
-        &self,
-        from: &Key,
-        to: &Key,
-        options: RenameOptions,
-    ) -> object_store::Result<()> {
-        self.inner.rename_opts(from, to, options).await
-    }
+/// The moment of death that the process was told, if it is to die at all.
+fn told() -> Option<Death> {
+    Some(env::var(DIES).ok()?.parse().unwrap())
 }
 
 /// Not a test of its own: the process that deploys, and may die of it.
@@ -258,8 +127,8 @@ async fn deploy(folder: &Path) {
     let deployment = load(&folder.join("deployment.toml")).complete().unwrap().unwrap();
     let name = deployment.name.clone();
     let mut store = store("file:history", folder).unwrap();
-    if let Some(death) = Death::told() {
-        store = Arc::new(Deadly { inner: store, death, entries: AtomicUsize::new(0) });
+    if let Some(death) = told() {
+        store = Arc::new(Deadly::new(store, death, || engine::kill(std::process::id(), "KILL")));
     }
     let registry = deployix::registry();
     let history = History::open(store, &name).await.unwrap();
