@@ -49,6 +49,14 @@ impl Ec2Backend {
         }
     }
 
+    /// The backend, carrying its steps out on AWS itself, as this machine's configuration says; see
+    /// [`live::Sdk`](crate::live::Sdk). Nothing is read or called before the first step.
+    #[cfg(feature = "live")]
+    #[must_use]
+    pub fn live() -> Self {
+        Self::new().through(std::sync::Arc::new(crate::live::Sdk::new()))
+    }
+
     /// The same, carrying its steps out through a client.
     #[cfg(feature = "engine")]
     #[must_use]

@@ -111,6 +111,7 @@ impl Rule {
             IpProtocol::Udp => "udp",
             IpProtocol::Esp => "esp",
             IpProtocol::All => "all",
+            IpProtocol::Other => "other",
         };
         let what = match self.key.port {
             Some(port) => format!("{protocol}-{port}"),

@@ -359,10 +359,27 @@ pub struct CallError {
 impl CallError {
     /// The code of an error that AWS did not give: it did not answer.
     pub const NO_ANSWER: &'static str = "NoAnswer";
+    /// Nothing was sent, since nobody could be reached.
+    pub const NO_CONNECTION: &'static str = "NoConnection";
+    /// Nothing was sent, since the endpoint of the region has no address.
+    pub const NO_ENDPOINT: &'static str = "NoEndpoint";
+    /// Nothing was sent, since nobody says to which region.
+    pub const NO_REGION: &'static str = "NoRegion";
+    /// Nothing was sent, since nobody says on whose account.
+    pub const NO_CREDENTIALS: &'static str = "NoCredentials";
+    /// Nothing was sent, since AWS's configuration on this side cannot be read.
+    pub const BAD_CONFIGURATION: &'static str = "BadConfiguration";
+    /// What AWS tells has another shape than its API reference says.
+    pub const UNREADABLE: &'static str = "UnreadableAnswer";
 
     /// What AWS refuses, so nothing was done.
     pub fn refused(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into(), request_id: None, maybe_done: false }
+    }
+
+    /// AWS tells something that has another shape than its API reference says.
+    pub fn unreadable(message: impl Into<String>) -> Self {
+        Self::refused(Self::UNREADABLE, message)
     }
 
     /// There was no answer, so nobody knows.

@@ -36,8 +36,8 @@ impl<'a> Caller<'a> {
         Self { aws, region }
     }
 
-    /// Carries a call out; again where AWS says that it did nothing for being asked too often, and
-    /// where it may have done something, if twice is the same as once.
+    /// Carries a call out; again where nothing was done because AWS was asked too often or not
+    /// reached, and where it may have done something, if twice is the same as once.
     pub(super) async fn call(&self, call: &Call) -> Result<Answer, CallError> {
         let mut waits = ExponentialBuilder::new()
             .with_min_delay(Duration::from_millis(250))
@@ -50,7 +50,8 @@ impl<'a> Caller<'a> {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let again = is_throttled(&error) || (is_passing(&error) && call.is_repeatable());
+            let harmless = !error.maybe_done || call.is_repeatable();
+            let again = is_throttled(&error) || (is_passing(&error) && harmless);
             let Some(wait) = waits.next().filter(|_| again) else { return Err(error) };
             sleep(wait).await;
         }

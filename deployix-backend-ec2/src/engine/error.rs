@@ -10,7 +10,7 @@ use super::call::{Call, CallError};
 use crate::request::Service;
 
 /// AWS asks to be called less often; nothing was done.
-pub(super) fn is_throttled(error: &CallError) -> bool {
+pub(crate) fn is_throttled(error: &CallError) -> bool {
     const CODES: [&str; 8] = [
         "EC2ThrottledException",
         "RequestLimitExceeded",
@@ -26,8 +26,9 @@ pub(super) fn is_throttled(error: &CallError) -> bool {
 
 /// AWS failed, or did not answer: the same call may do later.
 pub(super) fn is_passing(error: &CallError) -> bool {
-    const CODES: [&str; 8] = [
+    const CODES: [&str; 9] = [
         CallError::NO_ANSWER,
+        CallError::NO_CONNECTION,
         "InternalError",
         "InternalFailure",
         "RequestTimeout",
@@ -40,7 +41,7 @@ pub(super) fn is_passing(error: &CallError) -> bool {
 }
 
 /// What was named is not there: `InvalidVpcID.NotFound`, `TargetGroupNotFound`.
-pub(super) fn is_not_found(error: &CallError) -> bool {
+pub(crate) fn is_not_found(error: &CallError) -> bool {
     const CODES: [&str; 3] =
         ["InvalidAssociationID.NotFound", "Gateway.NotAttached", "InvalidInstanceID.Malformed"];
     // Auto Scaling and Elastic Load Balancing call it a wrong value.
@@ -92,6 +93,8 @@ pub(super) fn meaning(call: &Call, error: CallError) -> BackendError {
     if is_passing(&error) {
         let message = if is_throttled(&error) {
             "AWS takes no more calls for now, after several tries"
+        } else if code == CallError::NO_CONNECTION {
+            "AWS is not reached: check this machine's network, and `AWS_ENDPOINT_URL` where it is set"
         } else {
             "AWS does not answer as it should, after several tries"
         };
@@ -122,6 +125,35 @@ pub(super) fn meaning(call: &Call, error: CallError) -> BackendError {
             ErrorKind::Denied,
             "AWS does not know the credentials: check those that `aws sts get-caller-identity` \
              shows, and that the account uses this region"
+                .to_owned(),
+        ),
+        CallError::NO_CREDENTIALS => permanent(
+            ErrorKind::Denied,
+            "there are no credentials for AWS: sign in (`aws sso login`), or set `AWS_PROFILE`, or \
+             `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`"
+                .to_owned(),
+        ),
+        CallError::BAD_CONFIGURATION => permanent(
+            ErrorKind::Invalid,
+            "AWS's configuration on this machine cannot be used: correct `~/.aws/config`, \
+             `~/.aws/credentials` or `AWS_PROFILE`"
+                .to_owned(),
+        ),
+        CallError::NO_REGION => permanent(
+            ErrorKind::Invalid,
+            "nobody says which region: set `extensions.ec2.region` of the location, or `AWS_REGION`"
+                .to_owned(),
+        ),
+        CallError::NO_ENDPOINT => permanent(
+            ErrorKind::Invalid,
+            "the region's endpoint has no address, so there is no such region: correct \
+             `extensions.ec2.region` of the location"
+                .to_owned(),
+        ),
+        CallError::UNREADABLE => permanent(
+            ErrorKind::Unexpected,
+            "AWS tells something that its API reference does not; this is an error in Deployix, or \
+             `AWS_ENDPOINT_URL` leads to something else than AWS"
                 .to_owned(),
         ),
         "OptInRequired" | "UnknownRegion" | "InvalidRegion" => permanent(
@@ -225,6 +257,11 @@ mod tests {
             ("RequestExpired", ErrorKind::Denied, "sign in again"),
             ("AuthFailure", ErrorKind::Denied, "get-caller-identity"),
             ("OptInRequired", ErrorKind::Invalid, "extensions.ec2.region"),
+            (CallError::NO_CREDENTIALS, ErrorKind::Denied, "aws sso login"),
+            (CallError::BAD_CONFIGURATION, ErrorKind::Invalid, "~/.aws/config"),
+            (CallError::NO_REGION, ErrorKind::Invalid, "set `extensions.ec2.region`"),
+            (CallError::NO_ENDPOINT, ErrorKind::Invalid, "correct `extensions.ec2.region`"),
+            (CallError::UNREADABLE, ErrorKind::Unexpected, "AWS_ENDPOINT_URL"),
             ("InvalidAMIID.NotFound", ErrorKind::NotFound, "extensions.ec2.image"),
             ("InvalidKeyPair.NotFound", ErrorKind::NotFound, "extensions.ec2.key-name"),
             ("VcpuLimitExceeded", ErrorKind::Conflict, "Service Quotas"),

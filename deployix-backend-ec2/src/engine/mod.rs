@@ -32,6 +32,8 @@ use std::collections::BTreeMap;
 
 pub use call::Aws;
 use deployix_core::backend::{Action, BackendError, Input, Observed, Outcome, Scope, Site, Step};
+#[cfg(feature = "live")]
+pub(crate) use error::{is_not_found, is_throttled};
 
 use self::{
     caller::Caller,

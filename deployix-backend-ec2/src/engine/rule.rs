@@ -132,6 +132,9 @@ pub(super) fn says(rule: &IpPermission) -> String {
     let ranges6 = rule.ipv6_ranges.iter().map(|range| range.cidr_ipv6.to_string());
     let mut peers: Vec<_> = groups.chain(ranges).chain(ranges6).collect();
     peers.sort();
+    if peers.is_empty() {
+        peers.push("a list of prefixes".to_owned());
+    }
     format!("{text} with {}", peers.join(" "))
 }
 

@@ -15,33 +15,32 @@ fn tags(tags: &[Tag]) -> Option<Vec<types::Tag>> {
 }
 
 impl ToSdk for CreateLoadBalancer {
-    type Sdk = api::create_load_balancer::CreateLoadBalancerInput;
+    type Sdk = api::create_load_balancer::builders::CreateLoadBalancerInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
         let scheme = match self.scheme {
             BalancerScheme::Internal => types::LoadBalancerSchemeEnum::Internal,
             BalancerScheme::InternetFacing => types::LoadBalancerSchemeEnum::InternetFacing,
         };
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .name(&self.name)
             .r#type(self.kind.as_str().into())
             .scheme(scheme)
             .ip_address_type(self.ip_address_type.as_str().into())
             .set_subnets(self.subnets.to_sdk()?)
             .set_security_groups(self.security_groups.to_sdk()?)
-            .set_tags(tags(&self.tags))
-            .build()?)
+            .set_tags(tags(&self.tags)))
     }
 }
 
 impl ToSdk for CreateTargetGroup {
-    type Sdk = api::create_target_group::CreateTargetGroupInput;
+    type Sdk = api::create_target_group::builders::CreateTargetGroupInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
         let matcher = self.matcher.as_ref();
         let matcher =
             matcher.map(|matcher| types::Matcher::builder().http_code(&matcher.http_code).build());
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .name(&self.name)
             .protocol(self.protocol.as_str().into())
             .port(self.port.into())
@@ -57,22 +56,20 @@ impl ToSdk for CreateTargetGroup {
             )
             .healthy_threshold_count(whole(self.healthy_threshold_count)?)
             .unhealthy_threshold_count(whole(self.unhealthy_threshold_count)?)
-            .set_tags(tags(&self.tags))
-            .build()?)
+            .set_tags(tags(&self.tags)))
     }
 }
 
 impl ToSdk for CreateListener {
-    type Sdk = api::create_listener::CreateListenerInput;
+    type Sdk = api::create_listener::builders::CreateListenerInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .load_balancer_arn(self.load_balancer_arn.to_sdk()?)
             .protocol(self.protocol.as_str().into())
             .port(self.port.into())
             .set_default_actions(self.default_actions.to_sdk()?)
-            .set_tags(tags(&self.tags))
-            .build()?)
+            .set_tags(tags(&self.tags)))
     }
 }
 
@@ -91,13 +88,12 @@ impl ToSdk for Action {
 }
 
 impl ToSdk for RegisterTargets {
-    type Sdk = api::register_targets::RegisterTargetsInput;
+    type Sdk = api::register_targets::builders::RegisterTargetsInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .target_group_arn(self.target_group_arn.to_sdk()?)
-            .set_targets(self.targets.to_sdk()?)
-            .build()?)
+            .set_targets(self.targets.to_sdk()?))
     }
 }
 
@@ -110,13 +106,13 @@ impl ToSdk for TargetDescription {
 }
 
 impl ToSdk for ModifyLoadBalancerAttributes {
-    type Sdk = api::modify_load_balancer_attributes::ModifyLoadBalancerAttributesInput;
+    type Sdk =
+        api::modify_load_balancer_attributes::builders::ModifyLoadBalancerAttributesInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .load_balancer_arn(self.load_balancer_arn.to_sdk()?)
-            .set_attributes(self.attributes.to_sdk()?)
-            .build()?)
+            .set_attributes(self.attributes.to_sdk()?))
     }
 }
 

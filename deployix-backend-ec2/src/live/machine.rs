@@ -10,76 +10,70 @@ use crate::request::{
 };
 
 impl ToSdk for CreateNetworkInterface {
-    type Sdk = api::create_network_interface::CreateNetworkInterfaceInput;
+    type Sdk = api::create_network_interface::builders::CreateNetworkInterfaceInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .subnet_id(self.subnet_id.to_sdk()?)
             .description(&self.description)
             .set_groups(self.groups.to_sdk()?)
-            .set_tag_specifications(self.tag_specifications.to_sdk()?)
-            .build()?)
+            .set_tag_specifications(self.tag_specifications.to_sdk()?))
     }
 }
 
 impl ToSdk for AllocateAddress {
-    type Sdk = api::allocate_address::AllocateAddressInput;
+    type Sdk = api::allocate_address::builders::AllocateAddressInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .domain(self.domain.as_str().into())
-            .set_tag_specifications(self.tag_specifications.to_sdk()?)
-            .build()?)
+            .set_tag_specifications(self.tag_specifications.to_sdk()?))
     }
 }
 
 impl ToSdk for AssociateAddress {
-    type Sdk = api::associate_address::AssociateAddressInput;
+    type Sdk = api::associate_address::builders::AssociateAddressInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .allocation_id(self.allocation_id.to_sdk()?)
             .network_interface_id(self.network_interface_id.to_sdk()?)
-            .allow_reassociation(self.allow_reassociation)
-            .build()?)
+            .allow_reassociation(self.allow_reassociation))
     }
 }
 
 impl ToSdk for CreateVolume {
-    type Sdk = api::create_volume::CreateVolumeInput;
+    type Sdk = api::create_volume::builders::CreateVolumeInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .availability_zone(self.availability_zone.to_sdk()?)
             .size(whole(self.size)?)
             .volume_type(self.volume_type.as_str().into())
             .encrypted(self.encrypted)
-            .set_tag_specifications(self.tag_specifications.to_sdk()?)
-            .build()?)
+            .set_tag_specifications(self.tag_specifications.to_sdk()?))
     }
 }
 
 impl ToSdk for AttachVolume {
-    type Sdk = api::attach_volume::AttachVolumeInput;
+    type Sdk = api::attach_volume::builders::AttachVolumeInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .volume_id(self.volume_id.to_sdk()?)
             .instance_id(self.instance_id.to_sdk()?)
-            .device(&self.device)
-            .build()?)
+            .device(&self.device))
     }
 }
 
 impl ToSdk for CreateLaunchTemplate {
-    type Sdk = api::create_launch_template::CreateLaunchTemplateInput;
+    type Sdk = api::create_launch_template::builders::CreateLaunchTemplateInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .launch_template_name(&self.launch_template_name)
             .launch_template_data(self.launch_template_data.to_sdk()?)
-            .set_tag_specifications(self.tag_specifications.to_sdk()?)
-            .build()?)
+            .set_tag_specifications(self.tag_specifications.to_sdk()?))
     }
 }
 
@@ -196,15 +190,14 @@ impl ToSdk for LaunchTemplateRef {
 }
 
 impl ToSdk for RunInstances {
-    type Sdk = api::run_instances::RunInstancesInput;
+    type Sdk = api::run_instances::builders::RunInstancesInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .launch_template(self.launch_template.to_sdk()?)
             .min_count(whole(self.min_count)?)
             .max_count(whole(self.max_count)?)
             .set_network_interfaces(self.network_interfaces.to_sdk()?)
-            .set_tag_specifications(self.tag_specifications.to_sdk()?)
-            .build()?)
+            .set_tag_specifications(self.tag_specifications.to_sdk()?))
     }
 }

@@ -1,19 +1,30 @@
-//! What talks to AWS: so far, requests as the inputs of AWS's SDK.
+//! [`Sdk`]: the client that talks to AWS, through AWS's own SDK.
 //!
-//! One file for each file of [`crate::request`], and one implementation of `ToSdk` for each type
-//! there, so that the compiler holds the two together.
+//! * requests as the inputs of the SDK: one file for each file of [`crate::request`], and one
+//!   implementation of `ToSdk` for each type there, so that the compiler holds the two together;
+//! * `answer`: what the SDK tells, as [`crate::engine::shape`] has it;
+//! * `create`, `write`, `read`: the calls of [`crate::engine::call`], one after the other;
+//! * `client`: configuration, regions, time-outs;
+//! * `fault`: what the SDK calls an error, as the engine reads errors.
 
+mod answer;
 mod balancer;
+mod client;
+mod create;
+mod fault;
 mod machine;
 mod network;
+mod read;
 mod rule;
 mod scaling;
+mod write;
 
 use std::fmt;
 
 use aws_sdk_autoscaling::operation as autoscaling;
 use aws_sdk_ec2::{error::BuildError, operation as ec2};
 use aws_sdk_elasticloadbalancingv2::operation as balancing;
+pub use client::{Sdk, Timeouts};
 use deployix_core::backend::OutputRef;
 
 use crate::request::{Request, Value};
@@ -88,7 +99,7 @@ macro_rules! inputs {
         pub fn input(request: &Request) -> Result<Input, InputError> {
             match request {
                 $(Request::$operation(request) => {
-                    request.to_sdk().map(|input| Input::$operation(Box::new(input)))
+                    Ok(Input::$operation(Box::new(request.to_sdk()?.build()?)))
                 })*
                 Request::RenderUserData(_) => Err(InputError::Local(request.operation())),
             }

@@ -28,80 +28,72 @@ impl ToSdk for TagSpecification {
 }
 
 impl ToSdk for CreateVpc {
-    type Sdk = api::create_vpc::CreateVpcInput;
+    type Sdk = api::create_vpc::builders::CreateVpcInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .cidr_block(self.cidr_block.to_string())
-            .set_tag_specifications(self.tag_specifications.to_sdk()?)
-            .build()?)
+            .set_tag_specifications(self.tag_specifications.to_sdk()?))
     }
 }
 
 impl ToSdk for CreateSubnet {
-    type Sdk = api::create_subnet::CreateSubnetInput;
+    type Sdk = api::create_subnet::builders::CreateSubnetInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .vpc_id(self.vpc_id.to_sdk()?)
             .cidr_block(self.cidr_block.to_string())
             .set_availability_zone(self.availability_zone.as_ref().map(ToString::to_string))
-            .set_tag_specifications(self.tag_specifications.to_sdk()?)
-            .build()?)
+            .set_tag_specifications(self.tag_specifications.to_sdk()?))
     }
 }
 
 impl ToSdk for CreateInternetGateway {
-    type Sdk = api::create_internet_gateway::CreateInternetGatewayInput;
+    type Sdk = api::create_internet_gateway::builders::CreateInternetGatewayInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
-            .set_tag_specifications(self.tag_specifications.to_sdk()?)
-            .build()?)
+        Ok(Self::Sdk::default().set_tag_specifications(self.tag_specifications.to_sdk()?))
     }
 }
 
 impl ToSdk for AttachInternetGateway {
-    type Sdk = api::attach_internet_gateway::AttachInternetGatewayInput;
+    type Sdk = api::attach_internet_gateway::builders::AttachInternetGatewayInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .internet_gateway_id(self.internet_gateway_id.to_sdk()?)
-            .vpc_id(self.vpc_id.to_sdk()?)
-            .build()?)
+            .vpc_id(self.vpc_id.to_sdk()?))
     }
 }
 
 impl ToSdk for CreateRouteTable {
-    type Sdk = api::create_route_table::CreateRouteTableInput;
+    type Sdk = api::create_route_table::builders::CreateRouteTableInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .vpc_id(self.vpc_id.to_sdk()?)
-            .set_tag_specifications(self.tag_specifications.to_sdk()?)
-            .build()?)
+            .set_tag_specifications(self.tag_specifications.to_sdk()?))
     }
 }
 
 impl ToSdk for CreateRoute {
-    type Sdk = api::create_route::CreateRouteInput;
+    type Sdk = api::create_route::builders::CreateRouteInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .route_table_id(self.route_table_id.to_sdk()?)
             .destination_cidr_block(self.destination_cidr_block.to_string())
-            .gateway_id(self.gateway_id.to_sdk()?)
-            .build()?)
+            .gateway_id(self.gateway_id.to_sdk()?))
     }
 }
 
 impl ToSdk for AssociateRouteTable {
-    type Sdk = api::associate_route_table::AssociateRouteTableInput;
+    type Sdk = api::associate_route_table::builders::AssociateRouteTableInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .route_table_id(self.route_table_id.to_sdk()?)
-            .subnet_id(self.subnet_id.to_sdk()?)
-            .build()?)
+            .subnet_id(self.subnet_id.to_sdk()?))
     }
 }

@@ -9,50 +9,48 @@ use crate::request::{
 };
 
 impl ToSdk for CreateSecurityGroup {
-    type Sdk = api::create_security_group::CreateSecurityGroupInput;
+    type Sdk = api::create_security_group::builders::CreateSecurityGroupInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .group_name(&self.group_name)
             .description(&self.description)
             .vpc_id(self.vpc_id.to_sdk()?)
-            .set_tag_specifications(self.tag_specifications.to_sdk()?)
-            .build()?)
+            .set_tag_specifications(self.tag_specifications.to_sdk()?))
     }
 }
 
 impl ToSdk for RevokeSecurityGroupEgress {
-    type Sdk = api::revoke_security_group_egress::RevokeSecurityGroupEgressInput;
+    type Sdk = api::revoke_security_group_egress::builders::RevokeSecurityGroupEgressInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .group_id(self.group_id.to_sdk()?)
-            .set_ip_permissions(self.ip_permissions.to_sdk()?)
-            .build()?)
+            .set_ip_permissions(self.ip_permissions.to_sdk()?))
     }
 }
 
 impl ToSdk for AuthorizeSecurityGroupIngress {
-    type Sdk = api::authorize_security_group_ingress::AuthorizeSecurityGroupIngressInput;
+    type Sdk =
+        api::authorize_security_group_ingress::builders::AuthorizeSecurityGroupIngressInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .group_id(self.group_id.to_sdk()?)
             .set_ip_permissions(self.ip_permissions.to_sdk()?)
-            .set_tag_specifications(self.tag_specifications.to_sdk()?)
-            .build()?)
+            .set_tag_specifications(self.tag_specifications.to_sdk()?))
     }
 }
 
 impl ToSdk for AuthorizeSecurityGroupEgress {
-    type Sdk = api::authorize_security_group_egress::AuthorizeSecurityGroupEgressInput;
+    type Sdk =
+        api::authorize_security_group_egress::builders::AuthorizeSecurityGroupEgressInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .group_id(self.group_id.to_sdk()?)
             .set_ip_permissions(self.ip_permissions.to_sdk()?)
-            .set_tag_specifications(self.tag_specifications.to_sdk()?)
-            .build()?)
+            .set_tag_specifications(self.tag_specifications.to_sdk()?))
     }
 }
 

@@ -6,7 +6,7 @@ use super::{InputError, ToSdk, whole};
 use crate::request::{AttachLoadBalancerTargetGroups, AutoScalingTag, CreateAutoScalingGroup};
 
 impl ToSdk for CreateAutoScalingGroup {
-    type Sdk = api::create_auto_scaling_group::CreateAutoScalingGroupInput;
+    type Sdk = api::create_auto_scaling_group::builders::CreateAutoScalingGroupInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
         let template = types::LaunchTemplateSpecification::builder()
@@ -18,7 +18,7 @@ impl ToSdk for CreateAutoScalingGroup {
             .max_healthy_percentage(whole(self.instance_maintenance_policy.max_healthy_percentage)?)
             .build();
         let subnets = self.vpc_zone_identifier.to_sdk()?.unwrap_or_default();
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .auto_scaling_group_name(&self.auto_scaling_group_name)
             .launch_template(template)
             .min_size(whole(self.min_size)?)
@@ -27,8 +27,7 @@ impl ToSdk for CreateAutoScalingGroup {
             .health_check_type(&self.health_check_type)
             .health_check_grace_period(whole(self.health_check_grace_period)?)
             .instance_maintenance_policy(policy)
-            .set_tags(self.tags.to_sdk()?)
-            .build()?)
+            .set_tags(self.tags.to_sdk()?))
     }
 }
 
@@ -45,12 +44,11 @@ impl ToSdk for AutoScalingTag {
 }
 
 impl ToSdk for AttachLoadBalancerTargetGroups {
-    type Sdk = api::attach_load_balancer_target_groups::AttachLoadBalancerTargetGroupsInput;
+    type Sdk = api::attach_load_balancer_target_groups::builders::AttachLoadBalancerTargetGroupsInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .auto_scaling_group_name(&self.auto_scaling_group_name)
-            .set_target_group_arns(self.target_group_arns.to_sdk()?)
-            .build()?)
+            .set_target_group_arns(self.target_group_arns.to_sdk()?))
     }
 }

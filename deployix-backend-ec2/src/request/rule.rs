@@ -68,6 +68,9 @@ pub enum IpProtocol {
     /// Every protocol.
     #[serde(rename = "-1")]
     All,
+    /// Any other, such as ICMP, in a rule that somebody made by hand; no request has it.
+    #[serde(skip)]
+    Other,
 }
 
 impl IpProtocol {
@@ -79,6 +82,7 @@ impl IpProtocol {
             Self::Udp => "udp",
             Self::Esp => "50",
             Self::All => "-1",
+            Self::Other => "another protocol",
         }
     }
 }

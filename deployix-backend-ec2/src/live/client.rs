@@ -1,0 +1,166 @@
+//! [`Sdk`]: configuration, regions, time-outs.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_ec2::config::{ProvideCredentials, SharedHttpClient};
+use aws_smithy_http_client::tls;
+use tokio::sync::OnceCell;
+
+use super::{create, fault, read, write};
+use crate::engine::{
+    Aws,
+    call::{Answer, Call, CallError},
+};
+
+/// How long one call may take. Nothing is tried again within that: whoever calls does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// Until there is a connection, with its encryption.
+    pub connect: Duration,
+    /// From a request's last byte until its answer begins.
+    pub read: Duration,
+    /// The whole call.
+    pub attempt: Duration,
+}
+
+impl Default for Timeouts {
+    /// 5, 30 and 60 seconds: AWS answers within a few, and a machine that is started or a large page
+    /// takes longest.
+    fn default() -> Self {
+        let of = Duration::from_secs;
+        Self { connect: of(5), read: of(30), attempt: of(60) }
+    }
+}
+
+/// AWS itself, by its own SDK.
+///
+/// Nothing is read before the first call. Then the configuration is that of every AWS tool (AWS SDKs
+/// and Tools Reference Guide, "Configuration"): the environment, the profiles of `~/.aws`, IAM
+/// Identity Center, processes, the role of the machine this runs on; `AWS_ENDPOINT_URL` and its
+/// kin send the calls elsewhere. Each region has clients of its own, which are kept.
+#[derive(Debug, Default)]
+pub struct Sdk {
+    given: Option<SdkConfig>,
+    timeouts: Timeouts,
+    config: OnceCell<SdkConfig>,
+    regions: Mutex<BTreeMap<String, Clients>>,
+}
+
+/// The clients of a region.
+#[derive(Debug, Clone)]
+pub(super) struct Clients {
+    pub(super) ec2: aws_sdk_ec2::Client,
+    pub(super) scaling: aws_sdk_autoscaling::Client,
+    pub(super) balancing: aws_sdk_elasticloadbalancingv2::Client,
+}
+
+impl Clients {
+    fn new(config: &SdkConfig) -> Self {
+        Self {
+            ec2: aws_sdk_ec2::Client::new(config),
+            scaling: aws_sdk_autoscaling::Client::new(config),
+            balancing: aws_sdk_elasticloadbalancingv2::Client::new(config),
+        }
+    }
+}
+
+impl Sdk {
+    /// As this machine's environment and files say.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// As somebody else says, but for time-outs and retries.
+    #[must_use]
+    pub fn with(config: SdkConfig) -> Self {
+        Self { given: Some(config), ..Self::default() }
+    }
+
+    /// The same with other time-outs.
+    #[must_use]
+    pub fn within(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    async fn config(&self) -> &SdkConfig {
+        let load = || async {
+            let config = match self.given.clone() {
+                Some(given) => given,
+                None => load().await,
+            };
+            let timeouts = TimeoutConfig::builder()
+                .connect_timeout(self.timeouts.connect)
+                .read_timeout(self.timeouts.read)
+                .operation_attempt_timeout(self.timeouts.attempt)
+                .operation_timeout(self.timeouts.attempt)
+                .build();
+            let builder = config.into_builder();
+            builder.retry_config(RetryConfig::disabled()).timeout_config(timeouts).build()
+        };
+        self.config.get_or_init(load).await
+    }
+
+    async fn clients(&self, region: Option<&str>) -> Result<Clients, CallError> {
+        let config = self.config().await;
+        let region = match region {
+            Some(region) => Region::new(region.to_owned()),
+            None => match config.region() {
+                Some(region) => region.clone(),
+                None => return Err(no_region(config).await),
+            },
+        };
+        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = region.to_string();
+        let new = || Clients::new(&config.to_builder().region(region).build());
+        Ok(regions.entry(name).or_insert_with(new).clone())
+    }
+}
+
+/// A profile that cannot be read says no region either, and is what has to be told then.
+async fn no_region(config: &SdkConfig) -> CallError {
+    if let Some(provider) = config.credentials_provider()
+        && let Err(error) = provider.provide_credentials().await
+    {
+        let error = fault::no_credentials(&error);
+        if error.code == CallError::BAD_CONFIGURATION {
+            return error;
+        }
+    }
+    let message = "neither the location nor AWS's configuration on this machine names a region";
+    CallError::refused(CallError::NO_REGION, message)
+}
+
+async fn load() -> SdkConfig {
+    // One of its own, as later versions change what a default is.
+    let version = BehaviorVersion::v2026_01_12();
+    aws_config::defaults(version).http_client(http_client()).load().await
+}
+
+/// HTTP with TLS by ring.
+fn http_client() -> SharedHttpClient {
+    let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+    aws_smithy_http_client::Builder::new().tls_provider(provider).build_https()
+}
+
+#[async_trait]
+impl Aws for Sdk {
+    async fn call(&self, region: Option<&str>, call: &Call) -> Result<Answer, CallError> {
+        let clients = self.clients(region).await?;
+        match call {
+            Call::Create { request, client_token } => {
+                create::create(&clients, request, client_token.as_deref()).await
+            }
+            Call::Write(write) => write::write(&clients, write).await,
+            Call::Read(read) => read::read(&clients, read).await,
+        }
+    }
+}

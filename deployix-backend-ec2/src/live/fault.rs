@@ -1,0 +1,118 @@
+//! What the SDK calls an error, as the engine reads errors.
+
+use std::{error::Error, future::Future, iter::successors};
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_ec2::{
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::RequestId,
+};
+
+use super::InputError;
+use crate::engine::{call::CallError, is_throttled};
+
+/// Sends a call, and reads its error where there is one.
+pub(super) async fn sent<O, E>(
+    call: impl Future<Output = Result<O, SdkError<E, HttpResponse>>>,
+) -> Result<O, CallError>
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    call.await.map_err(|error| fault(&error))
+}
+
+impl From<InputError> for CallError {
+    fn from(error: InputError) -> Self {
+        Self::refused("InvalidInput", error.to_string())
+    }
+}
+
+fn fault<E>(error: &SdkError<E, HttpResponse>) -> CallError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    if let Some(error) = source::<CredentialsError>(error) {
+        return no_credentials(error);
+    }
+    let message = chain(error);
+    match error {
+        SdkError::ServiceError(service) => refusal(service.err().meta(), service.raw()),
+        SdkError::ConstructionFailure(_) => CallError::refused("InvalidInput", message),
+        SdkError::DispatchFailure(failure) if failure.is_user() => {
+            CallError::refused("InvalidInput", message)
+        }
+        SdkError::DispatchFailure(_) if is_before_sending(error) => no_connection(message),
+        // A time-out, a connection that was cut, an answer of which a part is missing.
+        _ => CallError::no_answer(message),
+    }
+}
+
+/// What AWS says on its own account. It may have done what it was asked for where it fails itself.
+fn refusal(told: &aws_sdk_ec2::error::ErrorMetadata, raw: &HttpResponse) -> CallError {
+    let status = raw.status().as_u16();
+    // A balancer in front of AWS's own machines has no codes.
+    let code = told.code().filter(|code| !code.is_empty()).map(str::to_owned);
+    let code = code.unwrap_or_else(|| match status {
+        429 => "TooManyRequestsException".to_owned(),
+        503 => "ServiceUnavailable".to_owned(),
+        500.. => "InternalFailure".to_owned(),
+        _ => format!("HTTP status {status}"),
+    });
+    let message = told.message().unwrap_or("AWS says no more than that").to_owned();
+    let mut error = CallError::refused(code, message);
+    error.request_id = told.request_id().map(str::to_owned);
+    error.maybe_done = status >= 500 && !is_throttled(&error);
+    error
+}
+
+/// Why there are no credentials.
+pub(super) fn no_credentials(error: &CredentialsError) -> CallError {
+    let message = chain(error);
+    // AWS's own tools say so of a session of IAM Identity Center and of a role's.
+    if message.to_ascii_lowercase().contains("expired") {
+        return CallError::refused("ExpiredToken", message);
+    }
+    let code = match error {
+        CredentialsError::InvalidConfiguration(_) => CallError::BAD_CONFIGURATION,
+        CredentialsError::ProviderTimedOut(_) => CallError::NO_CONNECTION,
+        _ => CallError::NO_CREDENTIALS,
+    };
+    CallError::refused(code, message)
+}
+
+/// Whether nobody was reached: the HTTP client says `(Connect)` where no connection came to be,
+/// which its own type tells as well, and is not public.
+fn is_before_sending(error: &(dyn Error + 'static)) -> bool {
+    all(error).any(|error| error.to_string().contains("(Connect)"))
+}
+
+fn no_connection(message: String) -> CallError {
+    // As `getaddrinfo` says it of a name that there is not; of a name server that is not reached it
+    // says that this may pass.
+    let text = message.to_ascii_lowercase();
+    let no_name = ["name or service not known", "name does not resolve", "nodename nor servname"];
+    if no_name.iter().any(|words| text.contains(words)) {
+        return CallError::refused(CallError::NO_ENDPOINT, message);
+    }
+    CallError::refused(CallError::NO_CONNECTION, message)
+}
+
+fn all<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    successors(Some(error), |error: &&'e (dyn Error + 'static)| (*error).source())
+}
+
+fn source<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e T> {
+    all(error).find_map(|error| error.downcast_ref())
+}
+
+/// An error with all its causes, each told once.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for text in all(error).map(ToString::to_string) {
+        if texts.last().is_none_or(|last| !last.ends_with(&text)) {
+            texts.push(text);
+        }
+    }
+    texts.join(": ")
+}
