@@ -2,7 +2,7 @@
 //!
 //! This crate is the thin front of the workspace: it re-exports the [`core`] and the backends that
 //! its features `docker`, `ec2` and `nixos` turn on, and puts them into one [`registry`]. With
-//! `docker-live` and `nixos-live` those backends make their resources real as well.
+//! `docker-live`, `ec2-live` and `nixos-live` those backends make their resources real as well.
 //!
 //! ```
 //! use deployix::core::{
@@ -45,9 +45,12 @@ pub fn registry() -> Registry {
     let registry = registry
         .with(docker::DockerBackend::new())
         .with_guest(id("docker"), docker::DockerBackend::new());
+    #[cfg(all(feature = "ec2", not(feature = "ec2-live")))]
+    let ec2 = ec2::Ec2Backend::new();
+    #[cfg(feature = "ec2-live")]
+    let ec2 = ec2::Ec2Backend::live();
     #[cfg(feature = "ec2")]
-    let registry =
-        registry.with(ec2::Ec2Backend::new()).with_guest(id("native"), ec2::PlainGuest::new());
+    let registry = registry.with(ec2).with_guest(id("native"), ec2::PlainGuest::new());
     #[cfg(feature = "nixos")]
     let registry = registry
         .with(nixos::NixosBackend::new())
