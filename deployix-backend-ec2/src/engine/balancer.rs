@@ -172,7 +172,7 @@ async fn interfaces(aws: &Caller<'_>, name_and_id: &str) -> Result<Vec<Ipv4Addr>
 }
 
 /// `net/NAME/ID`.
-fn name_and_id(arn: &str) -> &str {
+pub(super) fn name_and_id(arn: &str) -> &str {
     arn.split_once("loadbalancer/").map_or(arn, |(_, name)| name)
 }
 

@@ -12,6 +12,7 @@
 //! * `kind`: how whatever stands by itself is made what it should be; with `network`, `rule`,
 //!   `machine`, `scaling` and `balancer` for what differs from kind to kind;
 //! * `part`: what has no tags of its own;
+//! * `trace`: what load balancers leave behind;
 //! * `observe`: what stands.
 
 mod balancer;
@@ -27,6 +28,7 @@ mod part;
 mod rule;
 mod scaling;
 pub mod shape;
+mod trace;
 
 use std::collections::BTreeMap;
 

@@ -3,10 +3,11 @@
 use deployix_core::backend::BackendError;
 
 use super::{
-    call::Write,
+    call::{Filter, Write},
     job::{Job, Outputs},
     kind::{Kind, Once, State},
     shape::{InternetGateway, RouteTable, Subnet, Vpc},
+    trace,
 };
 use crate::request::{
     CreateInternetGateway, CreateRouteTable, CreateSubnet, CreateVpc, Output, Tag, ZoneName,
@@ -98,7 +99,9 @@ impl Kind for Subnet {
     }
 
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
-        job.aws.remove(Write::DeleteSubnet { subnet_id: self.subnet_id.clone() }).await
+        let holding = Filter::new("subnet-id", [self.subnet_id.as_str()]);
+        let write = Write::DeleteSubnet { subnet_id: self.subnet_id.clone() };
+        trace::remove(job, write, holding).await
     }
 }
 
@@ -122,12 +125,22 @@ impl Kind for InternetGateway {
     }
 
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        self.detach(job).await?;
         let internet_gateway_id = self.internet_gateway_id.clone();
-        for vpc_id in self.attachments.clone() {
-            let internet_gateway_id = internet_gateway_id.clone();
-            job.aws.remove(Write::DetachInternetGateway { internet_gateway_id, vpc_id }).await?;
-        }
         job.aws.remove(Write::DeleteInternetGateway { internet_gateway_id }).await
+    }
+}
+
+impl InternetGateway {
+    /// Takes it from its network.
+    pub(super) async fn detach(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        for vpc_id in self.attachments.clone() {
+            let holding = Filter::new("vpc-id", [vpc_id.as_str()]);
+            let internet_gateway_id = self.internet_gateway_id.clone();
+            let write = Write::DetachInternetGateway { internet_gateway_id, vpc_id };
+            trace::remove(job, write, holding).await?;
+        }
+        Ok(())
     }
 }
 

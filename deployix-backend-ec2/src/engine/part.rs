@@ -114,11 +114,7 @@ pub(super) async fn attach_gateway(
 
 impl Whole for InternetGateway {
     async fn undo(&self, job: &Job<'_>) -> Result<(), BackendError> {
-        for vpc_id in self.attachments.clone() {
-            let internet_gateway_id = self.internet_gateway_id.clone();
-            job.aws.remove(Write::DetachInternetGateway { internet_gateway_id, vpc_id }).await?;
-        }
-        Ok(())
+        self.detach(job).await
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     kind::{Kind, Once},
     network::{output, tags_of_ec2_requests},
     shape::{SecurityGroup, SecurityGroupRule},
+    trace,
 };
 use crate::{
     naming::DEPLOYMENT,
@@ -47,7 +48,9 @@ impl Kind for SecurityGroup {
     }
 
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
-        job.aws.remove(Write::DeleteSecurityGroup { group_id: self.group_id.clone() }).await
+        let holding = Filter::new("group-id", [self.group_id.as_str()]);
+        let write = Write::DeleteSecurityGroup { group_id: self.group_id.clone() };
+        trace::remove(job, write, holding).await
     }
 }
 

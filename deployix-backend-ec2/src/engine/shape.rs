@@ -78,6 +78,7 @@ shapes! {
     /// A network interface.
     NetworkInterface {
         network_interface_id: InterfaceId,
+        vpc_id: VpcId,
         subnet_id: SubnetId,
         description: String,
         groups: Vec<GroupId>,

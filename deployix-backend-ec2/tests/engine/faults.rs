@@ -25,7 +25,7 @@ async fn a_deploy_of_which_a_third_of_the_calls_fail_ends_with_exactly_what_is_w
 }
 
 /// One of everything: a machine with state, an autoscaling group, a load balancer.
-fn everything() -> Deployment {
+pub(crate) fn everything() -> Deployment {
     let location =
         LocationSettings { region: Some("eu-central-1".into()), ..LocationSettings::default() };
     let service = deployix_core::spec::ServiceSpec::builder(["db"])

@@ -2,9 +2,12 @@
 #![cfg(feature = "engine")]
 #![expect(clippy::unwrap_used, reason = "a test fails where its own steps do")]
 
+#[path = "../../../deployix-core/tests/shared/deadly.rs"]
+mod deadly;
 mod deploy;
 mod drift;
 mod faults;
+mod journal;
 mod refusals;
 mod site;
 mod strict;

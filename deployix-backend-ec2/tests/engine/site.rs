@@ -24,8 +24,8 @@ use crate::strict::Strict;
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) aws: Strict,
-    store: Arc<InMemory>,
-    name: Name,
+    pub(crate) store: Arc<InMemory>,
+    pub(crate) name: Name,
 }
 
 impl Site {
@@ -139,10 +139,18 @@ impl Site {
         self.remove(false).await;
     }
 
+    /// Plans to remove everything, data as well.
+    pub(crate) async fn plan_to_destroy(&self) -> Plan {
+        self.plan_to_remove(true).await
+    }
+
+    async fn plan_to_remove(&self, data: bool) -> Plan {
+        destroy(&self.name, &self.heads().await, &Only::All, data).value
+    }
+
     async fn remove(&self, data: bool) {
-        let heads = self.heads().await;
-        let planned = destroy(&self.name, &heads, &Only::All, data);
-        let report = self.carry_out(&planned.value).await;
+        let plan = self.plan_to_remove(data).await;
+        let report = self.carry_out(&plan).await;
         assert!(report.is_good(), "{}", ends(&report));
     }
 }

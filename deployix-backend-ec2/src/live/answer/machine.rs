@@ -13,7 +13,7 @@ use crate::{
             VolumeAttachment,
         },
     },
-    request::{AddressId, GroupId, InstanceId, InterfaceId, SubnetId, VolumeId, ZoneName},
+    request::{AddressId, GroupId, InstanceId, InterfaceId, SubnetId, VolumeId, VpcId, ZoneName},
 };
 
 impl TryFrom<&types::NetworkInterface> for NetworkInterface {
@@ -29,6 +29,7 @@ impl TryFrom<&types::NetworkInterface> for NetworkInterface {
                 "NetworkInterfaceId",
                 InterfaceId::new,
             )?,
+            vpc_id: id(told.vpc_id(), "VpcId", VpcId::new)?,
             subnet_id: id(told.subnet_id(), "SubnetId", SubnetId::new)?,
             description: any(told.description()),
             groups: told.groups().iter().map(group).collect::<Result<_, _>>()?,

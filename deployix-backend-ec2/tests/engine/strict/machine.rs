@@ -49,6 +49,7 @@ impl World {
         let interface = NetworkInterface {
             network_interface_id: InterfaceId::new(&id).unwrap(),
             private_ip_address: self.free_address(subnet.cidr_block),
+            vpc_id: subnet.vpc_id,
             subnet_id: subnet.subnet_id,
             description: description.to_owned(),
             groups,

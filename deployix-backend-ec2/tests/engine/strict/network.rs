@@ -337,6 +337,10 @@ impl World {
         }) {
             return refuse("DependencyViolation", format!("{vpc} has mapped public addresses"));
         }
+        let mut interfaces = self.interfaces.all();
+        if interfaces.any(|it| it.vpc_id == *vpc && it.description.starts_with("ELB ")) {
+            return refuse("DependencyViolation", format!("{vpc} has mapped public addresses"));
+        }
         let gateway = &mut self.gateways.get(id.as_str(), "InvalidInternetGatewayID.NotFound")?.it;
         if !gateway.attachments.contains(vpc) {
             return refuse("Gateway.NotAttached", format!("{id} is not attached to {vpc}"));

@@ -99,6 +99,9 @@ things! {
     }
     NetworkInterface {
         "network-interface-id": it => vec![it.network_interface_id.to_string()];
+        "vpc-id": it => vec![it.vpc_id.to_string()];
+        "subnet-id": it => vec![it.subnet_id.to_string()];
+        "group-id": it => it.groups.iter().map(ToString::to_string).collect();
         "description": it => vec![it.description.clone()];
     }
     Address { "allocation-id": it => vec![it.allocation_id.to_string()]; }
