@@ -227,6 +227,7 @@ fn on_ec2() -> Result<Deployment, Box<dyn Error>> {
     let place = LocationSettings {
         region: Some("ap-southeast-1".to_owned()),
         zones: ["ap-southeast-1a", "ap-southeast-1b"].map(str::to_owned).into(),
+        ..LocationSettings::default()
     };
     let machine =
         TargetSettings { instance_type: Some("m3.medium".to_owned()), ..TargetSettings::default() };

@@ -110,12 +110,16 @@ impl Backend for Ec2Backend {
         Err(unsupported("observe"))
     }
 
-    async fn apply(&self, step: &Step<'_>, _: &StepContext<'_>) -> Result<Outcome, BackendError> {
+    async fn apply(
+        &self,
+        step: &Step<'_>,
+        context: &StepContext<'_>,
+    ) -> Result<Outcome, BackendError> {
         #[cfg(feature = "engine")]
         if let Some(aws) = &self.aws {
-            return crate::engine::apply(&**aws, step).await;
+            return crate::engine::apply(&**aws, step, context).await;
         }
-        let _ = step;
+        let _ = (step, context);
         Err(unsupported("apply"))
     }
 }

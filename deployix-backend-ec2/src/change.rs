@@ -69,6 +69,10 @@ const IN_PLACE: &[(&str, &[&str])] = &[
     ("CreateListener", &["DefaultActions", "Port", "Protocol", "Tags"]),
     // RegisterTargets and DeregisterTargets.
     ("RegisterTargets", &["Targets"]),
+    // The same once more; the id of its resource tells zone and name.
+    ("ChangeResourceRecordSets", &["ChangeBatch"]),
+    // PutParameter with Overwrite, AddTagsToResource.
+    ("PutParameter", &["Description", "Tags", "Tier", "Value"]),
 ];
 
 /// How to get from a resource to another of the same id.

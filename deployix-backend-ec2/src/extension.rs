@@ -4,11 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use deployix_core::spec::{Bytes, Extension, ExtensionDecl, ExtensionSite, IfUnsupported, Span};
+use deployix_core::{
+    Fqdn,
+    spec::{Bytes, Extension, ExtensionDecl, ExtensionSite, IfUnsupported, Span},
+};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::request::{ImageId, SubnetId, VpcId};
+use crate::request::{HostedZoneId, ImageId, SubnetId, VpcId};
 
 /// Where a location is on AWS.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -19,6 +22,45 @@ pub struct LocationSettings {
     pub region: Option<String>,
     /// The zones to use, such as `ap-southeast-1a`; one that AWS chooses where nothing is said.
     pub zones: Vec<String>,
+    /// The zone of Route 53 that its fqdns become records of; in the machines' files of hosts, where
+    /// nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hosted_zone: Option<HostedZone>,
+}
+
+/// A zone of Route 53 that exists. A private one has to be associated with the location's networks
+/// already, so those are networks that exist as well.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct HostedZone {
+    /// Its id, such as `Z0123456789ABCDEFGHIJ`.
+    pub id: HostedZoneId,
+    /// Its name, such as `example.com`: fqdns at or below it become records.
+    pub name: Fqdn,
+    /// How long others may remember a record: up to a day; a minute where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Span>,
+}
+
+impl HostedZone {
+    /// Whether an fqdn is in it.
+    pub(crate) fn holds(&self, fqdn: &Fqdn) -> bool {
+        let before = fqdn.as_str().strip_suffix(self.name.as_str());
+        before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    }
+
+    /// How long others may remember a record, in seconds.
+    ///
+    /// # Errors
+    /// Says what is wrong about it.
+    pub(crate) fn seconds(&self) -> Result<u32, String> {
+        const MINUTE: u64 = 60;
+        const DAY: u64 = 86_400;
+        let seconds = self.ttl.map_or(MINUTE, Span::as_seconds);
+        u32::try_from(seconds).ok().filter(|_| (1..=DAY).contains(&seconds)).ok_or_else(|| {
+            format!("`ttl` of hosted zone {} is {seconds} s, and not 1 s to a day", self.name)
+        })
+    }
 }
 
 /// How a private network is made, or which one is taken.
@@ -147,4 +189,35 @@ extensions! {
     TargetSettings: Target, Refuse;
     FunctionalitySettings: Functionality, Note;
     LoadBalancerSettings: LoadBalancer, Note;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_holds_its_own_name_and_those_below() {
+        let zone = HostedZone {
+            id: HostedZoneId::new("Z1").unwrap(),
+            name: Fqdn::new("example.com").unwrap(),
+            ttl: None,
+        };
+        let holds = |fqdn: &str| zone.holds(&Fqdn::new(fqdn).unwrap());
+        assert!(holds("example.com") && holds("a.b.example.com"));
+        assert!(!holds("badexample.com") && !holds("example.com.sg") && !holds("com"));
+    }
+
+    #[test]
+    fn a_record_is_remembered_for_a_second_to_a_day() {
+        let zone = |ttl| HostedZone {
+            id: HostedZoneId::new("Z1").unwrap(),
+            name: Fqdn::new("example.com").unwrap(),
+            ttl,
+        };
+        assert_eq!(zone(None).seconds(), Ok(60));
+        assert_eq!(zone(Some(Span::seconds(86_400))).seconds(), Ok(86_400));
+        for bad in [0, 86_401, u64::MAX / 1000] {
+            assert!(zone(Some(Span::seconds(bad))).seconds().is_err(), "{bad}");
+        }
+    }
 }

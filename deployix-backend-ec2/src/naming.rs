@@ -1,11 +1,11 @@
 //! Names: the ids of resources, the names that AWS shows, the tags by which all is found again.
 
 use deployix_core::{
-    Digest, Name, ResourceId,
+    Digest, Fqdn, Name, ResourceId, SecretName,
     backend::{CompileError, Remark},
 };
 
-use crate::request::{Tag, TagSpecification};
+use crate::request::{HostedZoneId, Tag, TagSpecification};
 
 /// The tag that says by which deployment something was made.
 pub(crate) const DEPLOYMENT: &str = "deployix:deployment";
@@ -82,6 +82,41 @@ fn value(text: &str) -> String {
     if text.len() <= 256 { text.to_owned() } else { shorten(text, 256, text) }
 }
 
+/// The id of the record of an fqdn. It tells all there is to know of where the record is, so that
+/// another fqdn or zone is another resource, and the one before is removed by its id alone.
+pub(crate) fn record(
+    functionality: &Name,
+    zone: &HostedZoneId,
+    fqdn: &Fqdn,
+) -> Result<ResourceId, CompileError> {
+    of_functionality(functionality, &["record", zone.as_str(), fqdn.as_str()])
+}
+
+/// Zone and name of a record, from its id.
+#[cfg(feature = "engine")]
+pub(crate) fn zone_and_name(id: &ResourceId) -> Option<(HostedZoneId, &str)> {
+    let mut segments = id.as_str().split('/').skip(3);
+    let zone = segments.next().filter(|it| *it == "record").and(segments.next())?;
+    Some((HostedZoneId::new(zone).ok()?, segments.next()?))
+}
+
+/// The id of a secret of a target.
+pub(crate) fn secret(target: &Name, secret: &SecretName) -> Result<ResourceId, CompileError> {
+    id(&["target", target.as_str(), "secret", secret.as_str()])
+}
+
+/// Whether it is the id of a secret of a target.
+#[cfg(feature = "engine")]
+pub(crate) fn is_of_secret(id: &ResourceId) -> bool {
+    let mut segments = id.as_str().split('/').skip(1).step_by(2);
+    segments.next() == Some("target") && segments.next() == Some("secret")
+}
+
+/// What the note beside a record says before the record is made.
+pub(crate) fn tags_of_record(deployment: &Name, id: &ResourceId) -> Vec<Tag> {
+    vec![Tag::new(DEPLOYMENT, deployment.as_str()), Tag::new(RESOURCE, id.as_str())]
+}
+
 /// What the tags begin with that say what was done to a thing, and by which version: attachments,
 /// routes and the like have no tags of their own, so those of what they belong to tell of them.
 pub(crate) const PART: &str = "deployix:part:";
@@ -125,6 +160,27 @@ mod tests {
         }
         assert_ne!(short(&name("a-b"), "c", ""), short(&name("a"), "b-c", ""));
         assert_ne!(short(&name("a"), "b", "TCP/80"), short(&name("a"), "b", "TCP/81"));
+    }
+
+    #[cfg(feature = "engine")]
+    #[test]
+    fn the_id_of_a_record_tells_where_it_is() {
+        let (zone, fqdn) = (HostedZoneId::new("Z1").unwrap(), Fqdn::new("a.example.com").unwrap());
+        let id = record(&Name::new("web").unwrap(), &zone, &fqdn).unwrap();
+        assert_eq!(zone_and_name(&id), Some((zone, "a.example.com")));
+        for other in ["ec2/functionality/web/security-group", "ec2/functionality/web/record/z/a"] {
+            assert_eq!(zone_and_name(&ResourceId::new(other).unwrap()), None, "{other}");
+        }
+    }
+
+    #[cfg(feature = "engine")]
+    #[test]
+    fn the_id_of_a_secret_is_told_from_others() {
+        let target = Name::new("secret").unwrap();
+        let id = secret(&target, &SecretName::new("db").unwrap()).unwrap();
+        assert!(is_of_secret(&id), "{id}");
+        assert!(!is_of_secret(&of_target(&target, "autoscaling-group").unwrap()));
+        assert!(!is_of_secret(&of_functionality(&target, &["secret", "x"]).unwrap()));
     }
 
     #[test]

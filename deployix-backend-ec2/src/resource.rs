@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use deployix_core::{
-    ResourceId,
+    ResourceId, SecretName,
     backend::{CompileError, Input, Inputs, OutputRef, Owner, Remark, Resource},
 };
 use serde_json::Value as Json;
@@ -14,6 +14,9 @@ use crate::request::{OUTPUT_KEY, Request};
 pub const OPERATION: &str = "operation";
 /// The region that the request goes to; that of whoever deploys where it is not there.
 pub const REGION: &str = "region";
+
+/// The only key of a secret in a request's JSON, as in that of the core's inputs.
+const SECRET_KEY: &str = "$secret";
 
 /// Tells that a resource is none of this backend's.
 #[derive(Debug, thiserror::Error)]
@@ -86,10 +89,15 @@ fn input(json: Json) -> Input {
         Json::Number(number) => Input::Integer(number.as_i64().unwrap_or_default()),
         Json::String(text) => Input::Text(text),
         Json::Array(items) => Input::List(items.into_iter().map(input).collect()),
-        Json::Object(mut map) => match map.remove(OUTPUT_KEY).and_then(output) {
-            Some(output) => Input::Output(output.into()),
-            None => Input::Map(map.into_iter().map(|(key, json)| (key, input(json))).collect()),
-        },
+        Json::Object(mut map) => {
+            if let Some(output) = map.remove(OUTPUT_KEY).and_then(output) {
+                return Input::Output(output.into());
+            }
+            if let Some(secret) = map.remove(SECRET_KEY).and_then(secret) {
+                return Input::Secret(secret);
+            }
+            Input::Map(map.into_iter().map(|(key, json)| (key, input(json))).collect())
+        }
     }
 }
 
@@ -98,8 +106,12 @@ fn output(json: Json) -> Option<OutputRef> {
     Some(OutputRef { resource, output: json.get("output")?.as_str()?.to_owned() })
 }
 
+fn secret(json: Json) -> Option<SecretName> {
+    SecretName::new(json.as_str()?).ok()
+}
+
 fn json(input: &Input) -> Json {
-    // An input is JSON in the form that requests read, but for secrets, which no request has.
+    // An input is JSON in the form that requests read.
     serde_json::to_value(input).unwrap_or_default()
 }
 

@@ -77,7 +77,8 @@ fn no_secret_is_in_user_data_and_units_read_it_from_its_file() {
 #[test]
 fn targets_of_one_network_give_equal_resources_for_it() {
     let specs = vec![functionality("a", 1001, &[]), functionality("b", 1002, &[])];
-    let location = LocationSettings { region: Some("eu-central-1".into()), zones: vec![] };
+    let location =
+        LocationSettings { region: Some("eu-central-1".into()), ..LocationSettings::default() };
     let deployment = deployment(specs)
         .machine("one", Some("n"))
         .autoscaling("two", 1, 3, "n")
@@ -137,6 +138,7 @@ fn a_network_that_exists_is_taken_and_not_made() {
     let location = LocationSettings {
         region: Some("eu-central-1".into()),
         zones: vec!["eu-central-1a".into()],
+        ..LocationSettings::default()
     };
     let deployment = deployment(vec![functionality("web", 80, &[])])
         .machine("one", Some("n"))
@@ -157,6 +159,7 @@ fn what_aws_would_refuse_is_refused_with_a_remedy() {
     let location = |region: &str, zones: &[&str]| LocationSettings {
         region: Some(region.to_owned()),
         zones: zones.iter().map(|zone| (*zone).to_owned()).collect(),
+        ..LocationSettings::default()
     };
     let network = |json| serde_json::from_value::<NetworkSettings>(json).unwrap();
     let cases = [

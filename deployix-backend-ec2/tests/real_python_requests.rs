@@ -108,6 +108,7 @@ fn everything() -> Vec<Value> {
     let location = LocationSettings {
         region: Some("eu-central-1".into()),
         zones: vec!["eu-central-1a".into()],
+        ..LocationSettings::default()
     };
     let settings = TargetSettings {
         instance_type: Some("m6g.large".into()),

@@ -57,7 +57,8 @@ fn sample(output: &str) -> Value {
 }
 
 fn deployments() -> [Deployment; 3] {
-    let location = LocationSettings { region: Some("eu-central-1".into()), zones: vec![] };
+    let location =
+        LocationSettings { region: Some("eu-central-1".into()), ..LocationSettings::default() };
     let settings = TargetSettings {
         instance_type: Some("m6g.large".into()),
         key_name: Some("ops".into()),

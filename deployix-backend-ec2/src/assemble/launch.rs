@@ -104,10 +104,17 @@ impl Job<'_> {
             let hostname = place.machine.map(|machine| format!("{}-{machine}", site.target.name));
             let state_disk = place.state_disk.clone();
             let units = place.units.clone();
+            let parameters = self.fetched_from(&units)?;
             let authority = self.assembly.certificate_authority;
             let authority = authority.and_then(|authority| authority.certificate.as_deref());
             let ipsec = guest::Ipsec::of(&units, place.machine.unwrap_or(0), authority)?;
-            return guest::cloud_config(&guest::Machine { hostname, units, state_disk, ipsec });
+            return guest::cloud_config(&guest::Machine {
+                hostname,
+                units,
+                state_disk,
+                parameters,
+                ipsec,
+            });
         }
         let Some(guest) = self.assembly.guest else {
             return Err(Remark::new(["guest"], "its guest is not known here")

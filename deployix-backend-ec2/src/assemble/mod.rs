@@ -3,6 +3,7 @@
 mod image;
 mod launch;
 mod report;
+mod secret;
 mod tag;
 
 use deployix_core::{
@@ -12,7 +13,7 @@ use deployix_core::{
 };
 
 use crate::{
-    compile::{autoscaling_group, group_of, needed_to_boot},
+    compile::{autoscaling_group, found_by, group_of, needed_to_boot},
     extension::TargetSettings,
     guest, naming,
     network::Net,
@@ -53,6 +54,7 @@ pub(crate) fn assemble(assembly: &Assembly<'_>) -> Result<Artifact, CompileError
                 .into());
         }
     }
+    job.secrets()?;
     report::write(assembly, &mut job.artifact)?;
     Ok(job.artifact)
 }
@@ -353,12 +355,18 @@ impl<'a> Job<'a> {
         place.units.iter().map(|unit| group_of(unit.name)).collect()
     }
 
-    /// What a machine waits for: that its groups are closed, its software is in reach, and its
-    /// network has a way out.
+    /// What a machine waits for: that its groups are closed, its software is in reach, its network
+    /// has a way out, its secrets are there to be fetched, and those that it reaches by name have one.
     fn before_boot(&self, place: &Place<'_>) -> Result<Vec<ResourceId>, CompileError> {
         let mut needed = self.net.ways_out()?;
+        needed.extend(self.secrets_before(&place.units)?);
         for unit in &place.units {
             needed.extend(needed_to_boot(unit)?);
+            if guest::is_plain(&self.assembly.site) {
+                for upstream in &unit.upstreams {
+                    needed.extend(found_by(unit, upstream)?);
+                }
+            }
         }
         Ok(needed)
     }

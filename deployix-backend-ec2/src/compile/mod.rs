@@ -4,10 +4,12 @@
 
 mod balancer;
 mod peer;
+mod record;
 mod rule;
 
 use deployix_core::backend::{Artifact, CompileError, Remark, Unit};
 pub(crate) use peer::{Address, autoscaling_group, hosts, public_address};
+pub(crate) use record::found_by;
 pub(crate) use rule::{group_of, needed_to_boot};
 
 use crate::{guest, network::Net};
@@ -42,5 +44,7 @@ pub(crate) fn compile(unit: &Unit<'_>) -> Result<Artifact, CompileError> {
     if let Some(balanced) = unit.balancer {
         artifact.resources.extend(balancer::compile(unit, balanced, &net)?);
     }
+    let record = record::compile(unit, &net, &mut artifact.remarks)?;
+    artifact.resources.extend(record);
     Ok(artifact)
 }

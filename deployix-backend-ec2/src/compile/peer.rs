@@ -117,13 +117,19 @@ pub(super) fn check_fixed(site: &Site<'_>) -> Result<(), CompileError> {
 /// An address as it stands in a file of hosts: text, or an output.
 pub(crate) type Address = Value<String>;
 
-/// Under which addresses an upstream's fqdn is reached from a machine.
+/// The address of a machine in its network.
+pub(super) fn private_address(target: &Name, machine: u32) -> Result<Address, CompileError> {
+    Ok(output::<PrivateIp>(&naming::of_machine(target, machine, "interface")?))
+}
+
+/// Under which addresses an upstream's fqdn is reached from a machine, as far as its name does not
+/// tell: one with a record needs none, and its machines may come and go without a new version of
+/// those that reach it.
 pub(crate) fn hosts(
     unit: &Unit<'_>,
     upstream: &Peer<'_>,
 ) -> Result<BTreeSet<Address>, CompileError> {
     let target = &upstream.site.target.name;
-    let at = |machine: u32, what: &str| naming::of_machine(target, machine, what);
     let one = |address: Address| Ok(BTreeSet::from([address]));
     match via(unit, upstream) {
         Via::Loopback => one(Value::Known("127.0.0.1".to_owned())),
@@ -141,11 +147,10 @@ pub(crate) fn hosts(
                 .remedy(format!("put a load balancer before it: [load-balancer.{}]", upstream.name))
                 .into())
         }
-        Via::Private if is_ec2(&upstream.site) => upstream
-            .machines
-            .iter()
-            .map(|&machine| Ok(output::<PrivateIp>(&at(machine, "interface")?)))
-            .collect(),
+        Via::Private if super::found_by(unit, upstream)?.is_some() => Ok(BTreeSet::new()),
+        Via::Private if is_ec2(&upstream.site) => {
+            upstream.machines.iter().map(|&machine| private_address(target, machine)).collect()
+        }
         Via::Private => {
             let known = upstream.known_addresses().ok_or_else(|| no_address(upstream))?;
             Ok(known.into_iter().map(|address| Value::Known(address.to_string())).collect())

@@ -35,7 +35,7 @@ pub(crate) fn group_of(functionality: &Name) -> Result<Value<GroupId>, CompileEr
 /// and its packages must be in reach.
 pub(crate) fn needed_to_boot(unit: &Unit<'_>) -> Result<Vec<ResourceId>, CompileError> {
     let mut needed = vec![naming::of_functionality(unit.name, &["default-egress"])?];
-    if fetches_software(unit) {
+    if fetches(unit)? {
         needed.push(software(unit).id(unit)?);
     }
     Ok(needed)
@@ -167,7 +167,7 @@ pub(super) fn rules(unit: &Unit<'_>) -> Result<Vec<Rule>, CompileError> {
             rules.add(Direction::Ingress, protocol, Some(port), (side, peer), None, "open to");
         }
     }
-    if fetches_software(unit) {
+    if fetches(unit)? {
         let rule = software(unit);
         rules.found.insert(rule.key.clone(), rule);
     }
@@ -185,7 +185,7 @@ pub(super) fn rules(unit: &Unit<'_>) -> Result<Vec<Rule>, CompileError> {
 /// How every address is called in a rule's id.
 const ANYONE: &str = "anyone";
 
-/// What a machine needs to get its software: HTTPS to anywhere, since package mirrors and
+/// What a machine needs to get its software and secrets: HTTPS to anywhere, since package mirrors and
 /// registries are content delivery networks without fixed addresses; Debian's images for AWS name
 /// mirrors that speak it. Names, time and metadata need no rule: security groups do not filter what
 /// goes to AWS's own services on the machine's link (Amazon VPC User Guide, "Security groups").
@@ -204,7 +204,11 @@ fn software(unit: &Unit<'_>) -> Rule {
 }
 
 /// Whether something has to be fetched before a functionality can run.
-pub(crate) fn fetches_software(unit: &Unit<'_>) -> bool {
+fn fetches(unit: &Unit<'_>) -> Result<bool, CompileError> {
+    Ok(fetches_software(unit) || guest::fetches_secrets(unit)?)
+}
+
+fn fetches_software(unit: &Unit<'_>) -> bool {
     let fetches = |service: &ServiceSpec| {
         !service.software.debian.is_empty()
             || !service.software.nix.is_empty()

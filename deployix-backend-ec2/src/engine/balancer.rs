@@ -15,8 +15,8 @@ use super::{
 use crate::{
     naming::DEPLOYMENT,
     request::{
-        CreateListener, CreateLoadBalancer, CreateTargetGroup, LoadBalancerArn, PrivateIp, Service,
-        Tag, TargetGroupArn,
+        BalancerDnsName, BalancerZoneId, CreateListener, CreateLoadBalancer, CreateTargetGroup,
+        LoadBalancerArn, Output, PrivateIp, Service, Tag, TargetGroupArn,
     },
 };
 
@@ -113,7 +113,11 @@ impl Kind for LoadBalancer {
     }
 
     fn outputs(&self) -> Outputs {
-        Outputs::from([output(&LoadBalancerArn(self.load_balancer_arn.clone()))])
+        Outputs::from([
+            output(&LoadBalancerArn(self.load_balancer_arn.clone())),
+            output(&BalancerDnsName(self.dns_name.clone())),
+            output(&BalancerZoneId(self.canonical_hosted_zone_id.clone())),
+        ])
     }
 
     fn settings(&self) -> String {
@@ -176,11 +180,14 @@ pub(super) fn name_and_id(arn: &str) -> &str {
     arn.split_once("loadbalancer/").map_or(arn, |(_, name)| name)
 }
 
-/// What a load balancer gives to others, its first address among it.
-pub(super) async fn address(aws: &Caller<'_>, arn: &str) -> Result<Outputs, BackendError> {
+/// What a load balancer gives to others beside what is told of itself: its first address, once
+/// its interfaces are there.
+pub(super) async fn address(
+    aws: &Caller<'_>,
+    arn: &str,
+) -> Result<Option<(String, String)>, BackendError> {
     let first = interfaces(aws, name_and_id(arn)).await?.into_iter().next();
-    let first = first.map(|address| output(&PrivateIp(address)));
-    Ok(first.into_iter().chain([output(&LoadBalancerArn(arn.to_owned()))]).collect())
+    Ok(first.map(|address| output(&PrivateIp(address))))
 }
 
 /// The interfaces that a load balancer leaves go a while after it, and hold its subnets and groups.
@@ -395,12 +402,12 @@ pub(super) async fn leave_groups(
 }
 
 /// The outputs of a load balancer once its interfaces are there.
-pub(super) async fn outputs(job: &Job<'_>, outputs: Outputs) -> Result<Outputs, BackendError> {
-    let Some(arn) = outputs.values().next() else { return Ok(outputs) };
+pub(super) async fn outputs(job: &Job<'_>, mut outputs: Outputs) -> Result<Outputs, BackendError> {
+    let Some(arn) = outputs.get(LoadBalancerArn::NAME).cloned() else { return Ok(outputs) };
     let mut wait = Waiting::new(Duration::from_secs(300));
     loop {
-        let outputs = address(&job.aws, arn).await?;
-        if outputs.len() > 1 {
+        if let Some(address) = address(&job.aws, &arn).await? {
+            outputs.extend([address]);
             return Ok(outputs);
         }
         if !wait.go_on().await {

@@ -11,13 +11,13 @@ use ipnet::Ipv4Net;
 
 use super::shape::{
     Address, AutoScalingGroup, Instance, InternetGateway, LaunchTemplate, LaunchTemplateVersion,
-    Listener, LoadBalancer, NetworkInterface, RouteTable, SecurityGroup, SecurityGroupRule, Subnet,
-    TargetGroup, TargetHealth, Volume, Vpc,
+    Listener, LoadBalancer, NetworkInterface, Parameter, RouteTable, SecurityGroup,
+    SecurityGroupRule, Subnet, TargetGroup, TargetHealth, Volume, Vpc,
 };
 use crate::request::{
     Action, AddressId, AutoScalingTag, CreateAutoScalingGroup, CreateTargetGroup, GroupId,
-    InstanceId, InterfaceId, InternetGatewayId, Request, RouteTableId, Service, SubnetId, Tag,
-    TargetDescription, VolumeId, VpcId,
+    InstanceId, InterfaceId, InternetGatewayId, Request, ResourceRecordSet, RouteTableId, Service,
+    SubnetId, Tag, TargetDescription, VolumeId, VpcId,
 };
 
 /// Carries calls out; whoever implements it retries nothing and waits for nothing.
@@ -178,6 +178,8 @@ writes! {
         target_group_arn: String,
         targets: Vec<TargetDescription>,
     }
+    AddTagsToResource: Ssm { resource_id: String, tags: Vec<Tag> }
+    DeleteParameter: Ssm { name: String }
 }
 
 /// What is changed about a network interface: one thing with each call.
@@ -193,7 +195,10 @@ pub enum InterfaceAttribute {
 /// `launch-template-id`, which stands for the parameter `LaunchTemplateIds`. Elastic Load
 /// Balancing has none; there `load-balancer-arn` and `target-group-arn` stand for its parameters of
 /// these names, and so does `auto-scaling-group-name` in Auto Scaling. Of launch templates the default
-/// versions of all are told.
+/// versions of all are told. In Route 53 `hosted-zone-id` stands for the parameter of this name, and
+/// `start-record-name` for the one that says from which name on records are told; a client makes one
+/// token of all that says where the next page begins. In Parameter Store filters are those of
+/// `ParameterFilters`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query {
     /// All of them have to match.
@@ -254,6 +259,10 @@ macro_rules! reads {
             DescribeLoadBalancerAttributes { load_balancer_arn: String },
             /// The state of a group's newest refresh.
             DescribeInstanceRefreshes { auto_scaling_group_name: String },
+            /// The state of a change of records: `PENDING`, or `INSYNC`.
+            GetChange { id: String },
+            /// The tags of a parameter, by its name.
+            ListTagsForResource { resource_id: String },
         }
 
         impl Read {
@@ -265,6 +274,8 @@ macro_rules! reads {
                     Self::DescribeTags { .. } => "DescribeTags",
                     Self::DescribeLoadBalancerAttributes { .. } => "DescribeLoadBalancerAttributes",
                     Self::DescribeInstanceRefreshes { .. } => "DescribeInstanceRefreshes",
+                    Self::GetChange { .. } => "GetChange",
+                    Self::ListTagsForResource { .. } => "ListTagsForResource",
                 }
             }
 
@@ -277,6 +288,8 @@ macro_rules! reads {
                         Service::ElasticLoadBalancing
                     }
                     Self::DescribeInstanceRefreshes { .. } => Service::AutoScaling,
+                    Self::GetChange { .. } => Service::Route53,
+                    Self::ListTagsForResource { .. } => Service::Ssm,
                 }
             }
         }
@@ -293,9 +306,10 @@ macro_rules! reads {
         pub enum Answer {
             /// It is done, and there is nothing to tell.
             Done,
-            /// The id, Amazon resource name or name of what was made.
+            /// The id, Amazon resource name or name of what was made; of records the id of the change,
+            /// of a parameter its version.
             Made(String),
-            /// Tags by Amazon resource name.
+            /// Tags by Amazon resource name, or by the name of a parameter.
             Tags(Vec<(String, Vec<Tag>)>),
             /// Keys and values.
             Attributes(Vec<crate::request::Attribute>),
@@ -339,6 +353,8 @@ reads! {
     DescribeTargetGroups: ElasticLoadBalancing, TargetGroup, "target-group-arn";
     DescribeListeners: ElasticLoadBalancing, Listener, "listener-arn";
     DescribeTargetHealth: ElasticLoadBalancing, TargetHealth, "target-id";
+    ListResourceRecordSets: Route53, ResourceRecordSet, "start-record-name";
+    DescribeParameters: Ssm, Parameter, "Name";
 }
 
 /// Tells why a call gave nothing.

@@ -68,6 +68,15 @@ impl<'a> Caller<'a> {
         &self,
         filters: Vec<Filter>,
     ) -> Result<Vec<T>, BackendError> {
+        self.all_while(filters, &|_| true).await
+    }
+
+    /// The same up to the first one that is of no interest, where AWS tells them in an order.
+    pub(super) async fn all_while<T: Described>(
+        &self,
+        filters: Vec<Filter>,
+        goes_on: &(dyn Fn(&T) -> bool + Send + Sync),
+    ) -> Result<Vec<T>, BackendError> {
         let mut all = Vec::new();
         let mut next_token = None;
         loop {
@@ -81,14 +90,19 @@ impl<'a> Caller<'a> {
                     for value in &filters[at].values {
                         let mut filters = filters.clone();
                         filters[at].values = vec![value.clone()];
-                        all.extend(Box::pin(self.all::<T>(filters)).await?);
+                        all.extend(Box::pin(self.all_while(filters, goes_on)).await?);
                     }
                     return Ok(all);
                 }
                 other => other.map_err(|error| meaning(&call, error))?,
             };
             let page = T::page(answer).ok_or_else(|| unexpected(call.operation()))?;
-            all.extend(page.items);
+            for item in page.items {
+                if !goes_on(&item) {
+                    return Ok(all);
+                }
+                all.push(item);
+            }
             next_token = page.next_token;
             if next_token.is_none() {
                 return Ok(all);
@@ -151,6 +165,28 @@ impl<'a> Caller<'a> {
         match self.read(Read::DescribeInstanceRefreshes { auto_scaling_group_name }).await? {
             Answer::State(state) => Ok(state),
             _ => Err(unexpected("DescribeInstanceRefreshes")),
+        }
+    }
+
+    /// The state of a change of records; nothing while Route 53 does not know of it.
+    pub(super) async fn change(&self, id: String) -> Result<Option<String>, BackendError> {
+        let call = Call::from(Read::GetChange { id });
+        match self.call(&call).await {
+            Ok(Answer::State(state)) => Ok(state),
+            Ok(_) => Err(unexpected("GetChange")),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(meaning(&call, error)),
+        }
+    }
+
+    /// The tags of a parameter; none where it is gone.
+    pub(super) async fn tags_of_parameter(&self, name: &str) -> Result<Vec<Tag>, BackendError> {
+        let call = Call::from(Read::ListTagsForResource { resource_id: name.to_owned() });
+        match self.call(&call).await {
+            Ok(Answer::Tags(all)) => Ok(all.into_iter().flat_map(|(_, tags)| tags).collect()),
+            Ok(_) => Err(unexpected("ListTagsForResource")),
+            Err(error) if is_not_found(&error) => Ok(Vec::new()),
+            Err(error) => Err(meaning(&call, error)),
         }
     }
 

@@ -1,8 +1,8 @@
 //! What AWS's errors mean, and what to do about each.
 //!
 //! Codes are those of the Amazon EC2 API Reference, "Error codes", the Amazon EC2 Auto Scaling API
-//! Reference and the Elastic Load Balancing API Reference, "Common errors" and those of each
-//! operation.
+//! Reference, the Elastic Load Balancing API Reference, the Amazon Route 53 API Reference and the AWS
+//! Systems Manager API Reference, "Common errors" and those of each operation.
 
 use deployix_core::backend::{BackendError, ErrorKind};
 
@@ -11,8 +11,9 @@ use crate::request::Service;
 
 /// AWS asks to be called less often; nothing was done.
 pub(crate) fn is_throttled(error: &CallError) -> bool {
-    const CODES: [&str; 8] = [
+    const CODES: [&str; 10] = [
         "EC2ThrottledException",
+        "PriorRequestNotComplete",
         "RequestLimitExceeded",
         "RequestThrottled",
         "RequestThrottledException",
@@ -20,6 +21,7 @@ pub(crate) fn is_throttled(error: &CallError) -> bool {
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
+        "TooManyUpdates",
     ];
     CODES.contains(&error.code.as_str())
 }
@@ -42,8 +44,14 @@ pub(super) fn is_passing(error: &CallError) -> bool {
 
 /// What was named is not there: `InvalidVpcID.NotFound`, `TargetGroupNotFound`.
 pub(crate) fn is_not_found(error: &CallError) -> bool {
-    const CODES: [&str; 3] =
-        ["InvalidAssociationID.NotFound", "Gateway.NotAttached", "InvalidInstanceID.Malformed"];
+    const CODES: [&str; 6] = [
+        "Gateway.NotAttached",
+        "InvalidAssociationID.NotFound",
+        "InvalidInstanceID.Malformed",
+        "InvalidResourceId",
+        "NoSuchChange",
+        "NoSuchHostedZone",
+    ];
     // Auto Scaling and Elastic Load Balancing call it a wrong value.
     let says = |words: &str| error.message.contains(words);
     let no_group = error.code == "ValidationError" && (says("not found") || says("does not exist"));
@@ -174,6 +182,18 @@ pub(super) fn meaning(call: &Call, error: CallError) -> BackendError {
              import the key into its region"
                 .to_owned(),
         ),
+        "NoSuchHostedZone" => permanent(
+            ErrorKind::NotFound,
+            "there is no such zone: correct `extensions.ec2.hosted-zone` of the location, and check \
+             that the credentials are those of the zone's account"
+                .to_owned(),
+        ),
+        "InvalidChangeBatch" => permanent(
+            ErrorKind::Conflict,
+            "the zone has other records than it tells of, or none of this name may be in it: check \
+             `extensions.ec2.hosted-zone` of the location, and deploy again"
+                .to_owned(),
+        ),
         "InsufficientInstanceCapacity" | "InsufficientHostCapacity" => BackendError::temporary(
             ErrorKind::Unavailable,
             operation,
@@ -221,8 +241,15 @@ fn action(call: &Call, message: &str) -> String {
     let words = message.split_whitespace();
     let named =
         words.map(|word| word.trim_matches(|c: char| !c.is_ascii_alphanumeric())).find(|word| {
-            let prefixes =
-                ["ec2:", "autoscaling:", "elasticloadbalancing:", "iam:", "ssm:", "kms:"];
+            let prefixes = [
+                "ec2:",
+                "autoscaling:",
+                "elasticloadbalancing:",
+                "iam:",
+                "ssm:",
+                "kms:",
+                "route53:",
+            ];
             prefixes.iter().any(|prefix| word.starts_with(prefix))
         });
     if let Some(named) = named {
@@ -232,6 +259,8 @@ fn action(call: &Call, message: &str) -> String {
         Service::Ec2 | Service::Local => "ec2",
         Service::AutoScaling => "autoscaling",
         Service::ElasticLoadBalancing => "elasticloadbalancing",
+        Service::Route53 => "route53",
+        Service::Ssm => "ssm",
     };
     format!("{service}:{}", call.operation())
 }
@@ -264,7 +293,10 @@ mod tests {
             (CallError::UNREADABLE, ErrorKind::Unexpected, "AWS_ENDPOINT_URL"),
             ("InvalidAMIID.NotFound", ErrorKind::NotFound, "extensions.ec2.image"),
             ("InvalidKeyPair.NotFound", ErrorKind::NotFound, "extensions.ec2.key-name"),
+            ("NoSuchHostedZone", ErrorKind::NotFound, "extensions.ec2.hosted-zone"),
+            ("InvalidChangeBatch", ErrorKind::Conflict, "extensions.ec2.hosted-zone"),
             ("VcpuLimitExceeded", ErrorKind::Conflict, "Service Quotas"),
+            ("ParameterLimitExceeded", ErrorKind::Conflict, "Service Quotas"),
             ("TooManyLoadBalancers", ErrorKind::Conflict, "Service Quotas"),
             ("DependencyViolation", ErrorKind::Conflict, "remove that"),
             ("InvalidParameterValue", ErrorKind::Invalid, "AWS refuses it"),
@@ -278,7 +310,7 @@ mod tests {
 
     #[test]
     fn what_passes_is_tried_again() {
-        for code in ["RequestLimitExceeded", "Throttling", "TooManyRequestsException"] {
+        for code in ["RequestLimitExceeded", "Throttling", "PriorRequestNotComplete"] {
             let error = meaning(&call(), CallError::refused(code, ""));
             assert_eq!(error.status(), ErrorStatus::Temporary, "{code}");
         }
@@ -290,5 +322,10 @@ mod tests {
     fn the_action_is_the_one_that_aws_names() {
         let message = "You are not authorized to perform: ec2:CreateTags on it.";
         assert_eq!(action(&call(), message), "ec2:CreateTags");
+        let message = "User: arn:aws:iam::1:user/a is not authorized to perform: \
+                       route53:ChangeResourceRecordSets on resource: arn:aws:route53:::hostedzone/Z1";
+        assert_eq!(action(&call(), message), "route53:ChangeResourceRecordSets");
+        let delete = Call::from(Write::DeleteParameter { name: "/a".to_owned() });
+        assert_eq!(action(&delete, ""), "ssm:DeleteParameter");
     }
 }

@@ -102,7 +102,10 @@ impl<'a> Job<'a> {
                 auto_scaling_group_name: id.to_owned(),
                 tags: tags.into_iter().map(super::scaling::own_tag).collect(),
             },
-            Service::Ec2 | Service::Local => Write::CreateTags { resources: ids, tags },
+            Service::Ssm => Write::AddTagsToResource { resource_id: id.to_owned(), tags },
+            Service::Ec2 | Service::Route53 | Service::Local => {
+                Write::CreateTags { resources: ids, tags }
+            }
         };
         self.aws.write(write).await
     }

@@ -11,7 +11,8 @@
 //! * `job`: one step and its tags;
 //! * `kind`: how whatever stands by itself is made what it should be; with `network`, `rule`,
 //!   `machine`, `scaling` and `balancer` for what differs from kind to kind;
-//! * `part`: what has no tags of its own;
+//! * `part`: what has no tags of its own; `record`: names, which have none either;
+//! * `parameter`: secrets;
 //! * `trace`: what load balancers leave behind;
 //! * `observe`: what stands.
 
@@ -24,7 +25,9 @@ mod kind;
 mod machine;
 mod network;
 mod observe;
+mod parameter;
 mod part;
+mod record;
 mod rule;
 mod scaling;
 pub mod shape;
@@ -33,7 +36,9 @@ mod trace;
 use std::collections::BTreeMap;
 
 pub use call::Aws;
-use deployix_core::backend::{Action, BackendError, Input, Observed, Outcome, Scope, Site, Step};
+use deployix_core::backend::{
+    Action, BackendError, Input, Observed, Outcome, Scope, Site, Step, StepContext,
+};
 #[cfg(feature = "live")]
 pub(crate) use error::{is_not_found, is_throttled};
 
@@ -41,21 +46,27 @@ use self::{
     caller::Caller,
     job::{Job, Outputs},
     kind::{converge, remove},
+    observe::Elsewhere,
     shape::{
         Address, AutoScalingGroup, Instance, InternetGateway, LaunchTemplate, Listener,
-        LoadBalancer, NetworkInterface, RouteTable, SecurityGroup, SecurityGroupRule, Subnet,
-        TargetGroup, Volume, Vpc,
+        LoadBalancer, NetworkInterface, Parameter, RouteTable, SecurityGroup, SecurityGroupRule,
+        Subnet, TargetGroup, Volume, Vpc,
     },
 };
 use crate::{
-    extension::LocationSettings,
+    extension::{LocationSettings, TargetSettings},
+    naming::{self, zone_and_name},
     request::{Output, RenderUserData, Request, UserDataText},
     resource::{self, OPERATION, REGION},
     user_data::pack,
 };
 
 /// Carries out one step.
-pub(crate) async fn apply(aws: &dyn Aws, step: &Step<'_>) -> Result<Outcome, BackendError> {
+pub(crate) async fn apply(
+    aws: &dyn Aws,
+    step: &Step<'_>,
+    context: &StepContext<'_>,
+) -> Result<Outcome, BackendError> {
     let region = match step.inputs.get(REGION) {
         Some(Input::Text(region)) => Some(region.clone()),
         // What was found and is not known here says nothing of itself.
@@ -69,7 +80,7 @@ pub(crate) async fn apply(aws: &dyn Aws, step: &Step<'_>) -> Result<Outcome, Bac
     }
     let request = resource::request(step.inputs)
         .map_err(|error| BackendError::unreadable(&error.to_string()))?;
-    Ok(Outcome { outputs: make(&job, &request).await? })
+    Ok(Outcome { outputs: make(&job, &request, context).await? })
 }
 
 /// Tells what stands of a deployment where a target is.
@@ -77,16 +88,32 @@ pub(crate) async fn observe(
     aws: &dyn Aws,
     scope: &Scope<'_>,
 ) -> Result<Vec<Observed>, BackendError> {
-    observe::observe(&Caller::new(aws, region(&scope.site)), scope.deployment).await
+    let caller = Caller::new(aws, region(&scope.site));
+    let zone = location(&scope.site).and_then(|location| location.hosted_zone);
+    let target = crate::settings::<TargetSettings>(&scope.site.target.extensions);
+    let elsewhere = Elsewhere {
+        zone,
+        parameters: target.is_ok_and(|target| target.instance_profile.is_some()),
+    };
+    observe::observe(&caller, scope.deployment, &elsewhere).await
+}
+
+/// Where a target is.
+fn location(site: &Site<'_>) -> Option<LocationSettings> {
+    let (_, location) = site.location?;
+    crate::settings(&location.extensions).ok()
 }
 
 /// The region of a target; that of whoever deploys where it says none.
 fn region(site: &Site<'_>) -> Option<String> {
-    let (_, location) = site.location?;
-    crate::settings::<LocationSettings>(&location.extensions).ok()?.region
+    location(site)?.region
 }
 
-async fn make(job: &Job<'_>, request: &Request) -> Result<Outputs, BackendError> {
+async fn make(
+    job: &Job<'_>,
+    request: &Request,
+    context: &StepContext<'_>,
+) -> Result<Outputs, BackendError> {
     match request {
         Request::CreateVpc(it) => converge::<Vpc>(job, it).await,
         Request::CreateSubnet(it) => converge::<Subnet>(job, it).await,
@@ -133,6 +160,8 @@ async fn make(job: &Job<'_>, request: &Request) -> Result<Outputs, BackendError>
             Ok(outputs)
         }
         Request::RegisterTargets(it) => part::register(job, it).await,
+        Request::ChangeResourceRecordSets(it) => record::put(job, it).await,
+        Request::PutParameter(it) => parameter::put(job, it, context).await,
     }
 }
 
@@ -173,6 +202,8 @@ async fn take_away(job: &Job<'_>, step: &Step<'_>) -> Result<(), BackendError> {
         "RegisterTargets" | "AttachLoadBalancerTargetGroups" => {
             part::remove::<TargetGroup>(job).await
         }
+        "ChangeResourceRecordSets" => record::remove(job).await,
+        "PutParameter" => remove::<Parameter>(job).await,
         other => Err(BackendError::unreadable(&format!("no operation is named {other:?}"))),
     }
 }
@@ -180,6 +211,12 @@ async fn take_away(job: &Job<'_>, step: &Step<'_>) -> Result<(), BackendError> {
 /// Removes what was found and nobody knows: its tags tell which resource it was made as, and only
 /// looking tells what it is.
 async fn take_away_unknown(job: &Job<'_>) -> Result<(), BackendError> {
+    if zone_and_name(job.id).is_some() {
+        return record::remove(job).await;
+    }
+    if naming::is_of_secret(job.id) {
+        return remove::<Parameter>(job).await;
+    }
     part::remove::<TargetGroup>(job).await?;
     part::remove::<LoadBalancer>(job).await?;
     part::remove::<Volume>(job).await?;

@@ -13,15 +13,16 @@ use super::{
     caller::Caller,
     job::{DIGEST, MADE_AS, OWNER, by_tags, owner, tag},
     kind::{Kind, State, value},
-    part,
+    part, record,
     rule::{is_by_hand, is_default_egress, says},
     shape::{
         Address, AutoScalingGroup, Instance, InternetGateway, LaunchTemplate,
-        LaunchTemplateVersion, Listener, LoadBalancer, NetworkInterface, RouteTable, SecurityGroup,
-        SecurityGroupRule, Subnet, TargetGroup, Volume, Vpc,
+        LaunchTemplateVersion, Listener, LoadBalancer, NetworkInterface, Parameter, RouteTable,
+        SecurityGroup, SecurityGroupRule, Subnet, TargetGroup, Volume, Vpc,
     },
 };
 use crate::{
+    extension::HostedZone,
     naming::{PART, RESOURCE},
     request::{GroupId, Output, Tag, UserDataText},
 };
@@ -29,10 +30,20 @@ use crate::{
 /// So many values go into one filter (Amazon EC2 API Reference, "Filter").
 const FILTER_VALUES: usize = 200;
 
+/// What a target has beside what all have, and whoever has none of it needs no right to ask for.
+#[derive(Debug)]
+pub(super) struct Elsewhere {
+    /// The zone of its names.
+    pub(super) zone: Option<HostedZone>,
+    /// Whether its machines fetch secrets.
+    pub(super) parameters: bool,
+}
+
 /// Tells what stands of a deployment in a region.
 pub(super) async fn observe(
     aws: &Caller<'_>,
     deployment: &Name,
+    elsewhere: &Elsewhere,
 ) -> Result<Vec<Observed>, BackendError> {
     let mut seen = Seen::default();
     let mine = || by_tags(deployment.as_str(), None);
@@ -76,6 +87,12 @@ pub(super) async fn observe(
     groups(aws, deployment, &mut seen).await?;
     templates(aws, deployment, &mut seen).await?;
     balancers(aws, deployment, &mut seen).await?;
+    if elsewhere.parameters {
+        seen.add(&Parameter::find(aws, mine()).await?);
+    }
+    if let Some(zone) = &elsewhere.zone {
+        record::observe(aws, deployment, zone, &mut seen).await?;
+    }
     Ok(seen.0.into_values().collect())
 }
 
@@ -142,8 +159,8 @@ async fn balancers(
     let balancers = LoadBalancer::find(aws, mine()).await?;
     seen.add(&balancers);
     for balancer in &balancers {
-        let outputs = balancer::address(aws, &balancer.load_balancer_arn).await?;
-        seen.outputs(&balancer.tags, outputs);
+        let address = balancer::address(aws, &balancer.load_balancer_arn).await?;
+        seen.outputs(&balancer.tags, address);
         let attributes = aws.attributes(balancer.load_balancer_arn.clone()).await?;
         let crosses = attributes
             .iter()
@@ -166,7 +183,7 @@ async fn balancers(
 
 /// What was seen.
 #[derive(Debug, Default)]
-struct Seen(BTreeMap<ResourceId, Observed>);
+pub(super) struct Seen(BTreeMap<ResourceId, Observed>);
 
 /// The resource that something was made as, by the engine itself.
 fn resource_of(tags: &[Tag]) -> Option<(ResourceId, Option<Digest>)> {
@@ -176,6 +193,11 @@ fn resource_of(tags: &[Tag]) -> Option<(ResourceId, Option<Digest>)> {
 }
 
 impl Seen {
+    /// What was told of as a whole.
+    pub(super) fn put(&mut self, observed: Observed) {
+        self.0.insert(observed.id.clone(), observed);
+    }
+
     fn add<K: Kind>(&mut self, all: &[K]) {
         for thing in all {
             let Some((id, digest)) = resource_of(thing.tags()) else { continue };
@@ -218,9 +240,9 @@ impl Seen {
         }
     }
 
-    fn outputs(&mut self, tags: &[Tag], outputs: BTreeMap<String, String>) {
+    fn outputs(&mut self, tags: &[Tag], more: Option<(String, String)>) {
         if let Some(observed) = self.of(tags) {
-            observed.outputs = outputs;
+            observed.outputs.extend(more);
         }
     }
 

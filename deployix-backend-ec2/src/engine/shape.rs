@@ -163,11 +163,16 @@ shapes! {
         load_balancer_arn: String,
         load_balancer_name: String,
         scheme: crate::request::BalancerScheme,
+        dns_name: String,
+        canonical_hosted_zone_id: String,
         state: String,
         subnets: Vec<SubnetId>,
         security_groups: Vec<GroupId>,
         tags: Vec<Tag>,
     }
+
+    /// A parameter, as far as it is told without its value. Its tags are told apart.
+    Parameter { name: String, version: i64, tags: Vec<Tag> }
 
     /// A target group, with the settings it would be made with.
     TargetGroup {

@@ -8,8 +8,8 @@ use deployix_core::{
 };
 
 use super::{
-    HOME, Ipsec, SECRETS, STATE, ipsec, script,
-    service::{Program, absolute, program, text_file},
+    HOME, Ipsec, SECRETS, STATE, ipsec, script, secret,
+    service::{Ground, Program, absolute, program, text_file},
 };
 use crate::{
     compile::hosts,
@@ -30,6 +30,8 @@ pub(crate) struct Machine<'a, 'b> {
     pub(crate) units: Vec<&'a Unit<'b>>,
     /// The disk for state, where it has one.
     pub(crate) state_disk: Option<ResourceId>,
+    /// The path of the parameters that it fetches its secrets from, where it does.
+    pub(crate) parameters: Option<String>,
     /// The machines of other networks that it talks to.
     pub(crate) ipsec: Option<Ipsec>,
 }
@@ -43,9 +45,13 @@ pub(crate) fn check(unit: &Unit<'_>) -> Result<(), CompileError> {
 pub(crate) fn cloud_config(machine: &Machine<'_, '_>) -> Result<Text, CompileError> {
     let mut programs = Vec::new();
     let mut reasons = Vec::new();
+    let ground = Ground {
+        state_disk: machine.state_disk.is_some(),
+        fetches_secrets: machine.parameters.is_some(),
+    };
     for unit in &machine.units {
         for (member, service) in unit.service.members() {
-            match program(unit, member, service, machine.state_disk.is_some()) {
+            match program(unit, member, service, ground) {
                 Ok(made) => programs.push(made),
                 Err(error) => reasons.extend(error.reasons),
             }
@@ -61,6 +67,11 @@ pub(crate) fn cloud_config(machine: &Machine<'_, '_>) -> Result<Text, CompileErr
         services().flat_map(|(_, service)| &service.software.debian).cloned().collect();
     if machine.ipsec.is_some() {
         packages.extend(ipsec::PACKAGES.map(str::to_owned));
+    }
+    let secrets: BTreeSet<_> = machine.units.iter().flat_map(|unit| unit.secrets()).collect();
+    let fetched = machine.parameters.as_ref().filter(|_| !secrets.is_empty());
+    if fetched.is_some() {
+        packages.extend(secret::PACKAGES.map(str::to_owned));
     }
     let mut config = CloudConfig {
         hostname: machine.hostname.clone(),
@@ -82,13 +93,19 @@ pub(crate) fn cloud_config(machine: &Machine<'_, '_>) -> Result<Text, CompileErr
     }
     config.files.push(text_file("/etc/sysusers.d/deployix.conf", 0o644, users(&programs))?);
     config.commands.push(words(["systemd-sysusers", "/etc/sysusers.d/deployix.conf"]));
-    config.commands.push(words(["install", "-d", "-m", "0700", "--", SECRETS]));
+    if machine.parameters.is_none() {
+        config.commands.push(words(["install", "-d", "-m", "0700", "--", SECRETS]));
+    }
     if let Some(volume) = &machine.state_disk {
         config.files.extend(state_disk(volume)?);
         config.commands.push(words(["systemctl", "daemon-reload"]));
         config.commands.push(words(["systemctl", "enable", "--now", "deployix-state.service"]));
     }
     let mut units = vec![];
+    if let Some(path) = fetched {
+        config.files.extend(secret::files(path, &secrets)?);
+        units.push(secret::SERVICE.to_owned());
+    }
     if let Some(ipsec) = &machine.ipsec {
         config.files.extend(ipsec.files()?);
         config.commands.extend(Ipsec::commands());

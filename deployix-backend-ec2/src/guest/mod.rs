@@ -2,17 +2,20 @@
 //!
 //! cloud-init installs the packages, writes files and units, makes users and directories, and starts
 //! everything. Secrets are never in user data, which every program on the machine can read from the
-//! metadata service: units take them from `/var/lib/deployix/secrets`, one file each, where they are
-//! put by other means.
+//! metadata service: units take them from a folder, one file each. A machine with a role fetches
+//! them from Parameter Store at each boot, into `/run/deployix/secrets`; on others they are put into
+//! `/var/lib/deployix/secrets` by other means.
 //!
 //! * [`service`]: one program as its units;
 //! * [`script`]: the shell scripts that it starts with;
+//! * [`secret`]: fetching secrets;
 //! * [`ipsec`]: talking to machines of other networks;
 //! * [`machine`]: everything together as one `#cloud-config`.
 
 mod ipsec;
 mod machine;
 mod script;
+mod secret;
 mod service;
 
 use deployix_core::backend::{
@@ -20,6 +23,7 @@ use deployix_core::backend::{
 };
 pub(crate) use ipsec::Ipsec;
 pub(crate) use machine::{Machine, check, cloud_config};
+pub(crate) use secret::fetches as fetches_secrets;
 
 use crate::request::Value;
 
@@ -74,8 +78,8 @@ impl Guest for PlainGuest {
 /// Where everything that belongs to no package is.
 const HOME: &str = "/usr/local/lib/deployix";
 
-/// Where secrets are put, one file each.
-const SECRETS: &str = "/var/lib/deployix/secrets";
+/// Where secrets are put by other means, one file each.
+pub(crate) const SECRETS: &str = "/var/lib/deployix/secrets";
 
 /// Where what has secrets in it is kept while a machine runs, in memory only.
 const RUNTIME: &str = "/run/deployix";

@@ -16,6 +16,9 @@ pub(super) const READY: &str = include_str!("ready.sh");
 /// Mounts the disk for state, making a file system on it the first time.
 pub(super) const MOUNT_STATE: &str = include_str!("mount-state.sh");
 
+/// Fetches secrets from Parameter Store: `fetch-secrets FOLDER PATH NAME..`.
+pub(super) const FETCH_SECRETS: &str = include_str!("fetch-secrets.sh");
+
 /// Keeps what packages bring along from running by itself; see the file.
 pub(super) const REMEMBER_UNITS: &str = "mkdir -p /run/deployix; systemctl list-unit-files \
     --state=enabled --no-legend --plain | cut -d' ' -f1 | sort > /run/deployix/enabled";

@@ -6,7 +6,7 @@ use deployix_core::{
     spec::{FileBody, Probe, Protocol, ServiceSpec, Shipped, Template},
 };
 
-use super::{HOME, RUNTIME, SECRETS, STATE, script};
+use super::{HOME, RUNTIME, SECRETS, STATE, script, secret};
 use crate::user_data::{
     cloud_config::{Content, WriteFile},
     text::Text,
@@ -28,6 +28,15 @@ pub(super) struct Program {
     pub(super) owned: Vec<AbsolutePath>,
 }
 
+/// What programs find on their machine.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ground {
+    /// A disk for state.
+    pub(super) state_disk: bool,
+    /// Secrets that a unit fetches.
+    pub(super) fetches_secrets: bool,
+}
+
 /// Where a program's `PATH` ends.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
 
@@ -36,13 +45,13 @@ pub(super) fn program(
     unit: &Unit<'_>,
     member: Option<&Name>,
     service: &ServiceSpec,
-    state_disk: bool,
+    ground: Ground,
 ) -> Result<Program, CompileError> {
     let name = match member {
         Some(member) => format!("{}-{member}", unit.name),
         None => unit.name.to_string(),
     };
-    let builder = Builder { unit, member, service, name, state_disk };
+    let builder = Builder { unit, member, service, name, ground };
     let reasons = builder.unsupported();
     if reasons.is_empty() { builder.build() } else { Err(CompileError { reasons }) }
 }
@@ -66,7 +75,7 @@ struct Builder<'a, 'b> {
     member: Option<&'a Name>,
     service: &'a ServiceSpec,
     name: String,
-    state_disk: bool,
+    ground: Ground,
 }
 
 type Settings = Vec<(&'static str, Setting)>;
@@ -212,10 +221,11 @@ impl Builder<'_, '_> {
                 program.files.push(WriteFile { path, mode, append: false, content });
             }
         }
-        let secret = self.secret();
-        if !secret.is_empty() {
+        let own = self.secret();
+        if !own.is_empty() {
             let owner = format!("{0}:{0}", program.user);
-            let text = secret.script(SECRETS, &self.environment_file(), &owner);
+            let folder = if self.ground.fetches_secrets { secret::FOLDER } else { SECRETS };
+            let text = own.script(folder, &self.environment_file(), &owner);
             program.files.push(text_file(&format!("{home}/secrets"), 0o700, text)?);
         }
         Ok(())
@@ -227,9 +237,13 @@ impl Builder<'_, '_> {
             ("Wants", Setting::word("network-online.target")),
             ("After", Setting::word("network-online.target")),
         ];
-        if self.state_disk && !self.service.state.is_empty() {
+        if self.ground.state_disk && !self.service.state.is_empty() {
             unit.push(("Requires", Setting::word("deployix-state.service")));
             unit.push(("After", Setting::word("deployix-state.service")));
+        }
+        if self.ground.fetches_secrets && !self.secret().is_empty() {
+            unit.push(("Requires", Setting::word(secret::SERVICE)));
+            unit.push(("After", Setting::word(secret::SERVICE)));
         }
         let mut printed = UnitFile::default()
             .section("Unit", unit)
@@ -357,7 +371,7 @@ impl Builder<'_, '_> {
             let file = format!("-{}", self.environment_file());
             settings.push(("EnvironmentFile", Setting::Word(file)));
         }
-        if self.state_disk {
+        if self.ground.state_disk {
             let bind = |path: &AbsolutePath| format!("{STATE}{path}:{path}");
             let binds: Vec<_> = self.service.state.iter().map(bind).collect();
             if !binds.is_empty() {

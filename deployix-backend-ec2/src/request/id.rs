@@ -173,6 +173,10 @@ texts! {
     LoadBalancerArn(String) = "LoadBalancerArn";
     /// A target group's Amazon resource name.
     TargetGroupArn(String) = "TargetGroupArn";
+    /// A load balancer's own name.
+    BalancerDnsName(String) = "DNSName";
+    /// The hosted zone that a load balancer's own name is in, which is AWS's.
+    BalancerZoneId(String) = "CanonicalHostedZoneId";
     /// User data, rendered and in base64. An output of [`RenderUserData`](super::RenderUserData).
     UserDataText(String) = "UserData";
 }

@@ -1,14 +1,17 @@
 //! The requests that make a deployment real on AWS, as typed data.
 //!
 //! A resource of this backend is exactly one API call. Its request has the names and shapes of the
-//! AWS API (EC2 2016-11-15, Auto Scaling 2011-01-01, Elastic Load Balancing 2015-12-01), so that
-//! it can be read beside AWS's own reference and checked against AWS's own service model. What is
-//! known only once another resource exists stands in it as a [`Value::Output`].
+//! AWS API (EC2 2016-11-15, Auto Scaling 2011-01-01, Elastic Load Balancing 2015-12-01, Route 53
+//! 2013-04-01, Systems Manager 2014-11-06), so that it can be read beside AWS's own reference and
+//! checked against AWS's own service model. What is known only once another resource exists stands
+//! in it as a [`Value::Output`], and a secret by its name alone.
 
 mod balancer;
 mod id;
 mod machine;
 mod network;
+mod parameter;
+mod record;
 mod rule;
 mod scaling;
 mod tag;
@@ -19,9 +22,9 @@ pub use balancer::{
     ForwardTo, Matcher, ModifyLoadBalancerAttributes, RegisterTargets, TargetDescription,
 };
 pub use id::{
-    AddressId, GroupId, IdError, ImageId, InstanceId, InterfaceId, InternetGatewayId,
-    LoadBalancerArn, PrivateIp, PublicCidr, PublicIp, RouteTableId, SubnetId, TargetGroupArn,
-    UserDataText, VolumeId, VpcId, ZoneName,
+    AddressId, BalancerDnsName, BalancerZoneId, GroupId, IdError, ImageId, InstanceId, InterfaceId,
+    InternetGatewayId, LoadBalancerArn, PrivateIp, PublicCidr, PublicIp, RouteTableId, SubnetId,
+    TargetGroupArn, UserDataText, VolumeId, VpcId, ZoneName,
 };
 pub use machine::{
     AllocateAddress, AssociateAddress, AttachVolume, BlockDevice, CreateLaunchTemplate,
@@ -32,6 +35,11 @@ pub use machine::{
 pub use network::{
     AssociateRouteTable, AttachInternetGateway, CreateInternetGateway, CreateRoute,
     CreateRouteTable, CreateSubnet, CreateVpc,
+};
+pub use parameter::{ParameterValue, PutParameter};
+pub use record::{
+    AliasTarget, Change, ChangeAction, ChangeBatch, ChangeResourceRecordSets, HostedZoneId,
+    HostedZoneIdError, ResourceRecord, ResourceRecordSet,
 };
 pub use rule::{
     AuthorizeSecurityGroupEgress, AuthorizeSecurityGroupIngress, CreateSecurityGroup, IpPermission,
@@ -57,6 +65,12 @@ pub enum Service {
     /// Elastic Load Balancing, version 2.
     #[serde(rename = "elasticloadbalancingv2")]
     ElasticLoadBalancing,
+    /// Route 53, which knows no regions.
+    #[serde(rename = "route53")]
+    Route53,
+    /// Systems Manager, with its Parameter Store.
+    #[serde(rename = "ssm")]
+    Ssm,
     /// None: worked out on this side, from other resources' outputs.
     #[serde(rename = "local")]
     Local,
@@ -70,6 +84,8 @@ impl Service {
             Self::Ec2 => "ec2",
             Self::AutoScaling => "autoscaling",
             Self::ElasticLoadBalancing => "elasticloadbalancingv2",
+            Self::Route53 => "route53",
+            Self::Ssm => "ssm",
             Self::Local => "local",
         }
     }
@@ -162,4 +178,6 @@ requests! {
     CreateTargetGroup: ElasticLoadBalancing,
     CreateListener: ElasticLoadBalancing,
     RegisterTargets: ElasticLoadBalancing,
+    ChangeResourceRecordSets: Route53,
+    PutParameter: Ssm,
 }

@@ -22,6 +22,7 @@ fn location() -> LocationSettings {
     LocationSettings {
         region: Some("eu-central-1".into()),
         zones: vec!["eu-central-1a".into(), "eu-central-1b".into()],
+        ..LocationSettings::default()
     }
 }
 

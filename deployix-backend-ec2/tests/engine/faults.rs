@@ -1,10 +1,11 @@
 //! Calls that are throttled, fail, hang or are cut off: what stands is what is wanted, once.
 
-use deployix_backend_ec2::extension::LocationSettings;
+use deployix_backend_ec2::extension::{LocationSettings, TargetSettings};
 use deployix_core::spec::Deployment;
 use futures_util::future::join_all;
 
 use crate::{
+    names::{ZONE, zone},
     site::{Hand, Site, beyond, hydra},
     strict::Death,
     support::{With, deployment, functionality},
@@ -24,14 +25,20 @@ async fn a_deploy_of_which_a_third_of_the_calls_fail_ends_with_exactly_what_is_w
     }
 }
 
-/// One of everything: a machine with state, an autoscaling group, a load balancer.
+/// One of everything: a machine with state and a secret, an autoscaling group, a load balancer, names.
 pub(crate) fn everything() -> Deployment {
-    let location =
-        LocationSettings { region: Some("eu-central-1".into()), ..LocationSettings::default() };
+    let location = LocationSettings {
+        region: Some("eu-central-1".into()),
+        hosted_zone: Some(zone()),
+        ..LocationSettings::default()
+    };
+    let profile =
+        TargetSettings { instance_profile: Some("db".to_owned()), ..TargetSettings::default() };
     let service = deployix_core::spec::ServiceSpec::builder(["db"])
         .ship("bin/db", deployix_core::spec::FileContent::program("#!/bin/sh\n"))
         .endpoint("main", 5432)
         .state("/var/lib/db")
+        .env("PASSWORD", "${secret:db}")
         .build()
         .unwrap();
     let db = deployix_core::spec::FunctionalitySpec::new("db", service).unwrap();
@@ -41,12 +48,18 @@ pub(crate) fn everything() -> Deployment {
         .placed("db", "one")
         .placed("web", "fleet")
         .located("n", &location)
+        .target_settings("one", &profile)
         .balancer("front", "web.example.com", (443, 8080), &["0.0.0.0/0"])
 }
 
 #[tokio::test(start_paused = true)]
 async fn whoever_is_cut_off_at_any_call_that_writes_and_begins_again_makes_nothing_twice() {
-    let calm = Site::new(&everything(), 30);
+    let site = || {
+        let site = Site::new(&everything(), 30);
+        site.aws.names(|names| names.add_zone(ZONE, "example.com"));
+        site
+    };
+    let calm = site();
     let mut hand = Hand::new(&calm, everything());
     hand.make().await;
     let (wanted, making) = (calm.aws.inventory(), calm.aws.write_calls());
@@ -57,9 +70,9 @@ async fn whoever_is_cut_off_at_any_call_that_writes_and_begins_again_makes_nothi
 
     let deaths = (0..all).flat_map(|at| [(at, Death::Before), (at, Death::After)]);
     let runs = deaths.map(|(at, death)| {
-        let wanted = &wanted;
+        let (wanted, site) = (&wanted, &site);
         async move {
-            let site = Site::new(&everything(), 30);
+            let site = site();
             site.aws.mood(|mood| mood.dies_at = Some((at, death)));
             let mut hand = Hand::new(&site, everything());
             tokio::select! {

@@ -8,7 +8,9 @@ mod deploy;
 mod drift;
 mod faults;
 mod journal;
+mod names;
 mod refusals;
+mod secrets;
 mod site;
 mod strict;
 #[path = "../support/mod.rs"]

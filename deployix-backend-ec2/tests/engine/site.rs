@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
+use async_trait::async_trait;
 use deployix_backend_ec2::{Ec2Backend, PlainGuest};
 use deployix_core::{
-    BackendId, Name, ResourceId,
+    BackendId, Name, ResourceId, SecretName,
     backend::{
-        Action, Backend, BackendError, ErrorStatus, Inputs, NoFiles, NoSecrets, Registry, Resource,
-        Step, StepContext,
+        Action, Backend, BackendError, ErrorStatus, Inputs, NoFiles, Registry, Resource,
+        SecretError, SecretValue, Secrets, Step, StepContext,
     },
     execute::{ApplyOptions, Interrupt, Observation, Report, apply, observe, settle},
     history::{Heads, History, Holder},
@@ -16,7 +17,8 @@ use deployix_core::{
     spec::Deployment,
     topology::{connect, place, resolve},
 };
-use object_store::memory::InMemory;
+use futures_util::TryStreamExt;
+use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
 
 use crate::strict::Strict;
 
@@ -26,6 +28,19 @@ pub(crate) struct Site {
     pub(crate) aws: Strict,
     pub(crate) store: Arc<InMemory>,
     pub(crate) name: Name,
+    /// Where the values of secrets are from.
+    pub(crate) secrets: Arc<dyn Secrets>,
+}
+
+/// A value for every secret: `hunter2 `, and its name.
+#[derive(Debug)]
+pub(crate) struct Hunter;
+
+#[async_trait]
+impl Secrets for Hunter {
+    async fn value(&self, name: &SecretName) -> Result<SecretValue, SecretError> {
+        Ok(SecretValue::new(format!("hunter2 {name}").into_bytes()))
+    }
 }
 
 impl Site {
@@ -34,6 +49,7 @@ impl Site {
             aws: Strict::new(seed),
             store: Arc::new(InMemory::new()),
             name: deployment.name.clone(),
+            secrets: Arc::new(Hunter),
         }
     }
 
@@ -44,6 +60,17 @@ impl Site {
     pub(crate) fn registry(&self) -> Registry {
         let native = BackendId::new("native").unwrap();
         Registry::new().with(self.backend()).with_guest(native, PlainGuest::new())
+    }
+
+    /// Everything that the history holds, as text.
+    pub(crate) async fn written(&self) -> String {
+        let objects: Vec<_> = self.store.list(None).try_collect().await.unwrap();
+        let mut all = String::new();
+        for object in objects {
+            let bytes = self.store.get(&object.location).await.unwrap().bytes().await.unwrap();
+            all.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        all
     }
 
     async fn history(&self) -> History {
@@ -118,6 +145,7 @@ impl Site {
         let mut options = ApplyOptions::new();
         options.by = by;
         options.retries = 30;
+        options.secrets = self.secrets.clone();
         apply(plan, &history, &self.registry(), &options, &interrupt, None).await
     }
 
@@ -240,7 +268,7 @@ impl Hand {
         let deployment = self.compiled.connected().deployment();
         let (_, site) =
             self.compiled.sited().find(|(other, _)| other.id() == resource.id()).unwrap();
-        let context = StepContext::new(&NoFiles, &NoSecrets, &|_| {});
+        let context = StepContext::new(&NoFiles, &Hunter, &|_| {});
         let step = Step::new(deployment, site, resource, action).with_inputs(inputs);
         for _ in 0..8 {
             match self.backend.apply(&step, &context).await {

@@ -267,6 +267,7 @@ pub(crate) fn hydra() -> Deployment {
         .insert(&LocationSettings {
             region: Some("ap-southeast-1".into()),
             zones: vec!["ap-southeast-1a".into(), "ap-southeast-1b".into()],
+            ..LocationSettings::default()
         })
         .unwrap();
     deployment.infrastructure.locations.insert(name("singapore"), location);

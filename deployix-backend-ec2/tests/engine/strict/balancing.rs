@@ -152,6 +152,8 @@ impl World {
             load_balancer_arn: arn.clone(),
             load_balancer_name: it.name.clone(),
             scheme: it.scheme,
+            dns_name: format!("{}.elb.{}.amazonaws.com", name.replace('/', "-"), self.region),
+            canonical_hosted_zone_id: "Z1LOADBALANCERS".to_owned(),
             state: "provisioning".to_owned(),
             subnets,
             security_groups: groups,

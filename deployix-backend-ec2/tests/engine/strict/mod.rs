@@ -6,7 +6,9 @@
 
 mod balancing;
 mod machine;
+mod names;
 mod network;
+mod parameters;
 mod scaling;
 mod table;
 mod world;
@@ -18,7 +20,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use deployix_backend_ec2::engine::call::{Answer, Aws, Call, CallError};
+use deployix_backend_ec2::{
+    engine::call::{Answer, Aws, Call, CallError},
+    request::Service,
+};
+pub(crate) use names::Names;
 use tokio::sync::Notify;
 pub(crate) use world::World;
 
@@ -45,6 +51,9 @@ pub(crate) enum Death {
 #[derive(Debug, Default)]
 struct Account {
     regions: BTreeMap<String, World>,
+    names: Names,
+    /// What every call showed of itself, where somebody listens.
+    shown: Option<Vec<String>>,
     mood: Mood,
     random: u64,
     calls: u64,
@@ -92,6 +101,21 @@ impl Strict {
         change(world)
     }
 
+    /// The zones, for those who make them and change records by hand.
+    pub(crate) fn names<R>(&self, change: impl FnOnce(&mut Names) -> R) -> R {
+        change(&mut self.lock().names)
+    }
+
+    /// Listens to what calls and answers show of themselves from now on.
+    pub(crate) fn listen(&self) {
+        self.lock().shown = Some(Vec::new());
+    }
+
+    /// What was heard.
+    pub(crate) fn heard(&self) -> Vec<String> {
+        self.lock().shown.clone().unwrap_or_default()
+    }
+
     /// How often it was called so far.
     pub(crate) fn calls(&self) -> u64 {
         self.lock().calls
@@ -120,6 +144,7 @@ impl Strict {
             world.tick();
             all.extend(world.inventory().into_iter().map(|line| format!("{region} {line}")));
         }
+        all.extend(account.names.inventory());
         all.sort();
         all
     }
@@ -162,12 +187,18 @@ impl Strict {
             return Err(CallError::refused("UnknownRegion", region));
         }
         let mut account = self.lock();
-        let Account { regions, random, mood, writes, .. } = &mut *account;
+        let Account { regions, names, random, mood, writes, shown, .. } = &mut *account;
         let world = regions.entry(region.to_owned()).or_default();
         region.clone_into(&mut world.region);
         world.late = Duration::from_millis(next(random) % (mood.late + 1));
         world.tick();
-        let answer = world.call(call);
+        let answer = match call.service() {
+            Service::Route53 => names.call(call),
+            _ => world.call(call),
+        };
+        if let Some(shown) = shown {
+            shown.push(format!("{call:?} {call:#?} {answer:?}"));
+        }
         if !matches!(call, Call::Read(_)) && answer.is_ok() {
             writes.push(call.operation().to_owned());
         }

@@ -11,7 +11,7 @@ use deployix_backend_ec2::{
         call::{Answer, Call, Read, Write},
         shape::{
             Address, AutoScalingGroup, Instance, InternetGateway, LaunchTemplate,
-            LaunchTemplateVersion, Listener, LoadBalancer, NetworkInterface, RouteTable,
+            LaunchTemplateVersion, Listener, LoadBalancer, NetworkInterface, Parameter, RouteTable,
             SecurityGroup, SecurityGroupRule, Subnet, TargetGroup, TargetHealth, Volume, Vpc,
         },
     },
@@ -52,6 +52,9 @@ pub(crate) struct World {
     pub(super) target_groups: Table<TargetGroup>,
     pub(super) targets: BTreeMap<String, Table<TargetHealth>>,
     pub(super) listeners: Table<Listener>,
+    pub(super) parameters: Table<Parameter>,
+    /// What parameters say, by their names.
+    pub(crate) values: BTreeMap<String, String>,
     /// Images whose machines end while they begin.
     pub(crate) broken: BTreeSet<String>,
     /// Images that are not there.
@@ -110,6 +113,7 @@ things! {
     Instance { "instance-id": it => vec![it.instance_id.to_string()]; }
     AutoScalingGroup { "auto-scaling-group-name": it => vec![it.auto_scaling_group_name.clone()]; }
     LoadBalancer { "load-balancer-arn": it => vec![it.load_balancer_arn.clone()]; }
+    Parameter { "Name": it => vec![it.name.clone()]; }
     TargetGroup { "target-group-arn": it => vec![it.target_group_arn.clone()]; }
     Listener {
         "listener-arn": it => vec![it.listener_arn.clone()];
@@ -151,6 +155,9 @@ impl World {
     }
 
     fn make(&mut self, request: &Request, token: Option<&str>) -> Result<Answer> {
+        if let Request::PutParameter(it) = request {
+            return self.put_parameter(it).map(Answer::Made);
+        }
         let asked = request.parameters().unwrap().to_string();
         if asked.contains("$output") {
             return refuse("InvalidParameterValue", asked);
@@ -191,9 +198,10 @@ impl World {
             Request::CreateTargetGroup(it) => self.create_target_group(it),
             Request::CreateListener(it) => self.create_listener(it),
             Request::RegisterTargets(it) => self.register(it),
-            Request::RevokeSecurityGroupEgress(_) | Request::RenderUserData(_) => {
-                refuse("InvalidAction", request.operation())
-            }
+            Request::RevokeSecurityGroupEgress(_)
+            | Request::RenderUserData(_)
+            | Request::ChangeResourceRecordSets(_)
+            | Request::PutParameter(_) => refuse("InvalidAction", request.operation()),
         }?;
         if let Some(token) = token {
             if token.len() > 64 {
@@ -253,6 +261,11 @@ impl World {
             Read::DescribeTargetGroups(query) => self.target_groups(query)?,
             Read::DescribeListeners(query) => self.listeners(query)?,
             Read::DescribeTargetHealth(query) => self.target_health(query)?,
+            Read::DescribeParameters(query) => self.describe_parameters(query)?,
+            Read::ListTagsForResource { resource_id } => self.tags_of_parameter(resource_id)?,
+            Read::ListResourceRecordSets(_) | Read::GetChange { .. } => {
+                return refuse("InvalidAction", read.operation());
+            }
             Read::DescribeTags { resource_arns } => self.tags_of(resource_arns)?,
             Read::DescribeLoadBalancerAttributes { load_balancer_arn } => {
                 self.balancers.get(load_balancer_arn, "LoadBalancerNotFound")?;
@@ -280,6 +293,7 @@ impl World {
                     Some(done) => done,
                     None => self.write_machine(write),
                 },
+                deployix_backend_ec2::request::Service::Ssm => self.write_parameter(write),
                 deployix_backend_ec2::request::Service::AutoScaling => self.write_scaling(write),
                 _ => self.write_balancing(write),
             },
@@ -341,6 +355,7 @@ impl World {
             add(&format!("target group {count}"), &it.tags);
         });
         self.listeners.all().for_each(|it| add("listener", &it.tags));
+        self.parameters.all().for_each(|it| add("parameter", &it.tags));
         all
     }
 }

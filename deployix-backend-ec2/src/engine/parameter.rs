@@ -1,0 +1,129 @@
+//! Parameters of Parameter Store: secrets, written with their value as it is when a step is done.
+//!
+//! | after this call | the same step, done again, finds |
+//! |---|---|
+//! | made or overwritten | a parameter of the deployment with the digest of before: it is overwritten |
+//! | tagged with its digest | the same, with its own digest |
+
+use std::time::Duration;
+
+use deployix_core::backend::{BackendError, ErrorKind, StepContext};
+
+use super::{
+    call::{Filter, Write},
+    caller::{Caller, Waiting},
+    job::{Job, MADE_AS, Outputs, tag},
+    kind::{Kind, Once},
+    shape::Parameter,
+};
+use crate::{
+    naming::{DEPLOYMENT, RESOURCE},
+    request::{ParameterValue, PutParameter, Service, Tag},
+};
+
+impl Kind for Parameter {
+    type Request = PutParameter;
+
+    const SERVICE: Service = Service::Ssm;
+    const ONCE: Once = Once::Name;
+
+    fn id(&self) -> String {
+        self.name.clone()
+    }
+
+    fn tags(&self) -> &[Tag] {
+        &self.tags
+    }
+
+    fn add_tags(request: &mut PutParameter, tags: &[Tag]) {
+        request.tags.extend_from_slice(tags);
+        request.tags.sort();
+    }
+
+    fn compiled_tags(request: &PutParameter) -> Vec<Tag> {
+        request.tags.clone()
+    }
+
+    fn fits(&self, _: &Job<'_>, request: &PutParameter) -> bool {
+        self.name == request.name
+    }
+
+    fn outputs(&self) -> Outputs {
+        Outputs::new()
+    }
+
+    /// Whoever writes a value makes a new version.
+    fn settings(&self) -> String {
+        settings(&self.version.to_string())
+    }
+
+    async fn find(aws: &Caller<'_>, filters: Vec<Filter>) -> Result<Vec<Self>, BackendError> {
+        let mut all: Vec<Self> = aws.all(filters).await?;
+        for parameter in &mut all {
+            parameter.tags = aws.tags_of_parameter(&parameter.name).await?;
+        }
+        Ok(all)
+    }
+
+    async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        job.aws.remove(Write::DeleteParameter { name: self.name.clone() }).await
+    }
+}
+
+fn settings(version: &str) -> String {
+    format!("version {version}")
+}
+
+/// Writes a secret's value, whatever stands there of the deployment.
+pub(super) async fn put(
+    job: &Job<'_>,
+    request: &PutParameter,
+    context: &StepContext<'_>,
+) -> Result<Outputs, BackendError> {
+    let ParameterValue::Secret(secret) = &request.value else {
+        return Err(BackendError::unreadable("a parameter's value is the name of a secret"));
+    };
+    let value = ParameterValue::encoded(&context.secret(secret).await?);
+    let size = value.expose().map_or(0, str::len);
+    if size > ParameterValue::AT_MOST {
+        let message = format!(
+            "the secret `{secret}` takes {size} bytes there, and a parameter holds {}: shorten it",
+            ParameterValue::AT_MOST
+        );
+        return Err(BackendError::permanent(ErrorKind::Invalid, "PutParameter", message));
+    }
+    let mut new = PutParameter { value, ..request.clone() };
+    Parameter::add_tags(&mut new, &job.own_tags());
+    let mut wait = Waiting::new(Duration::from_secs(60));
+    let version = loop {
+        let there = Parameter::find(&job.aws, vec![Filter::new("Name", [&request.name])]).await?;
+        let there = there.into_iter().find(|it| it.name == request.name);
+        if let Some(other) = there.as_ref().filter(|it| !is_of(job, it)) {
+            let whose = match tag(&other.tags, DEPLOYMENT) {
+                Some(deployment) => format!("of the deployment `{deployment}`"),
+                None => "not made by Deployix".to_owned(),
+            };
+            let message = format!("the parameter {} is {whose}: remove it", other.name);
+            return Err(BackendError::permanent(ErrorKind::Conflict, "PutParameter", message));
+        }
+        let mut put = new.clone();
+        if there.is_some() {
+            put.overwrite = true;
+            put.tags.clear();
+        }
+        match job.aws.create(put.clone().into(), None).await? {
+            Ok(version) => break version,
+            Err(error) if error.code == "ParameterAlreadyExists" && wait.go_on().await => {}
+            Err(error) => return Err(Caller::refused(put.into(), error)),
+        }
+    };
+    let made_as = Tag::new(MADE_AS, settings(&version));
+    job.tag(Service::Ssm, &request.name, &[], new.tags.into_iter().chain([made_as])).await?;
+    Ok(Outputs::new())
+}
+
+/// Whether it was made as a resource.
+fn is_of(job: &Job<'_>, parameter: &Parameter) -> bool {
+    tag(&parameter.tags, DEPLOYMENT) == Some(job.deployment().as_str())
+        && tag(&parameter.tags, RESOURCE) == Some(job.id.as_str())
+}

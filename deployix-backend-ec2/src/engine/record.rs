@@ -1,0 +1,237 @@
+//! Records of a Route 53 zone.
+//!
+//! Records have no tags, so one beside each, its note, says what tags say elsewhere. Both are changed
+//! together or not at all, and only from exactly what was looked at before: what somebody else made,
+//! even meanwhile, is never overwritten. Within its deployment a record may pass from one to another,
+//! such as to the load balancer that its functionality is put behind.
+//!
+//! | after this call | the same step, done again, finds |
+//! |---|---|
+//! | changed | what is wanted; it is written once more, so that Route 53 says when all know of it |
+
+use std::{collections::BTreeMap, time::Duration};
+
+use deployix_core::{
+    Digest, Name, ResourceId,
+    backend::{BackendError, ErrorKind, Observed},
+};
+
+use super::{
+    call::Filter,
+    caller::{Caller, Waiting, too_long},
+    job::{DIGEST, Job, MADE_AS, OWNER, Outputs, known, owner, tag},
+    kind::value,
+    observe::Seen,
+};
+use crate::{
+    extension::HostedZone,
+    naming::{DEPLOYMENT, RESOURCE, zone_and_name},
+    request::{
+        Change, ChangeAction, ChangeBatch, ChangeResourceRecordSets, HostedZoneId,
+        ResourceRecordSet, Tag,
+    },
+};
+
+/// How long Route 53 may take to tell all of its servers: usually a minute (Amazon Route 53
+/// Developer Guide, "Checking the status of your changes").
+const IN_SYNC: Duration = Duration::from_secs(600);
+
+/// The change that Route 53 refuses as a whole: something is there, or is not as it was.
+const REFUSED: &str = "InvalidChangeBatch";
+
+/// The records of one name that matter here.
+#[derive(Debug, Default)]
+struct Found {
+    /// Where the name leads.
+    records: Vec<ResourceRecordSet>,
+    note: Option<ResourceRecordSet>,
+}
+
+impl Found {
+    async fn at(aws: &Caller<'_>, zone: &HostedZoneId, name: &str) -> Result<Self, BackendError> {
+        let mut all = named(aws, zone, name).await?;
+        all.retain(|it| matches!(it.kind.as_str(), "A" | "CNAME"));
+        let notes = named(aws, zone, &ResourceRecordSet::note(name, &[]).name).await?;
+        Ok(Self { records: all, note: notes.into_iter().find(|it| it.as_note().is_some()) })
+    }
+
+    fn tags(&self) -> Option<Vec<Tag>> {
+        Some(self.note.as_ref()?.as_note()?.1)
+    }
+
+    /// Whether it was made as a resource.
+    fn is_of(&self, job: &Job<'_>) -> bool {
+        self.tags().is_some_and(|tags| {
+            tag(&tags, DEPLOYMENT) == Some(job.deployment().as_str())
+                && tag(&tags, RESOURCE) == Some(job.id.as_str())
+        })
+    }
+
+    /// Refuses to touch what somebody else made.
+    fn check(&self, job: &Job<'_>, zone: &HostedZoneId, name: &str) -> Result<(), BackendError> {
+        let tags = self.tags().unwrap_or_default();
+        let whose = tag(&tags, DEPLOYMENT);
+        let others = |it: &&ResourceRecordSet| it.kind != "A" || it.set_identifier.is_some();
+        let message = match (whose, self.records.iter().find(others).or(self.records.first())) {
+            (Some(whose), _) if whose != job.deployment().as_str() => {
+                let resource = tag(&tags, RESOURCE).unwrap_or_default();
+                format!(
+                    "{name} in zone {zone} is of the deployment `{whose}` ({resource}): choose \
+                     another fqdn here, or remove it there"
+                )
+            }
+            (Some(_), Some(record)) if others(&record) => by_somebody(record, name, zone),
+            (None, Some(record)) => by_somebody(record, name, zone),
+            _ => return Ok(()),
+        };
+        Err(BackendError::permanent(ErrorKind::Conflict, "ChangeResourceRecordSets", message))
+    }
+
+    /// The changes by which nothing of it is left.
+    fn removed(self) -> Vec<Change> {
+        let change =
+            |resource_record_set| Change { action: ChangeAction::Delete, resource_record_set };
+        let own = self.records.into_iter().filter(|it| it.kind == "A");
+        own.chain(self.note).map(change).collect()
+    }
+}
+
+fn by_somebody(record: &ResourceRecordSet, name: &str, zone: &HostedZoneId) -> String {
+    format!(
+        "zone {zone} has a record of {name} that Deployix did not make ({}): remove it, or choose \
+         another fqdn",
+        record.says()
+    )
+}
+
+/// The records of a name. Route 53 tells them in the order of names, from one on.
+async fn named(
+    aws: &Caller<'_>,
+    zone: &HostedZoneId,
+    name: &str,
+) -> Result<Vec<ResourceRecordSet>, BackendError> {
+    let filters = vec![in_zone(zone), Filter::new("start-record-name", [name])];
+    aws.all_while(filters, &|it: &ResourceRecordSet| it.name == name).await
+}
+
+fn in_zone(zone: &HostedZoneId) -> Filter {
+    Filter::new("hosted-zone-id", [zone.as_str()])
+}
+
+/// Makes a name lead where it should.
+pub(super) async fn put(
+    job: &Job<'_>,
+    request: &ChangeResourceRecordSets,
+) -> Result<Outputs, BackendError> {
+    let zone = &request.hosted_zone_id;
+    let sets = request.change_batch.changes.iter().map(|change| &change.resource_record_set);
+    let (notes, records): (Vec<_>, Vec<_>) = sets.partition(|it| it.as_note().is_some());
+    let (Some(record), Some((name, tags))) =
+        (records.first(), notes.first().and_then(|note| note.as_note()))
+    else {
+        return Err(BackendError::unreadable("it has no record with a note beside it"));
+    };
+    for one in &record.resource_records {
+        known(&one.value)?;
+    }
+    if let Some(alias) = &record.alias_target {
+        known(&alias.hosted_zone_id)?;
+        known(&alias.dns_name)?;
+    }
+    let made_as = Tag::new(MADE_AS, short(&record.says()));
+    let tags: Vec<_> = tags.into_iter().chain(job.own_tags()).chain([made_as]).collect();
+    let wanted = [ResourceRecordSet::clone(record), ResourceRecordSet::note(name, &tags)];
+    let create = wanted
+        .map(|resource_record_set| Change { action: ChangeAction::Create, resource_record_set });
+    let changes = |found: Found| {
+        found.check(job, zone, name)?;
+        Ok(found.removed().into_iter().chain(create.clone()).collect())
+    };
+    change(job, zone, name, changes).await?;
+    Ok(Outputs::new())
+}
+
+/// Removes a record and its note, as far as they stand and are the resource's.
+pub(super) async fn remove(job: &Job<'_>) -> Result<(), BackendError> {
+    let Some((zone, name)) = zone_and_name(job.id) else {
+        return Err(BackendError::unreadable("its id names no record"));
+    };
+    let changes = |found: Found| Ok(if found.is_of(job) { found.removed() } else { Vec::new() });
+    change(job, &zone, name, changes).await
+}
+
+/// Changes what is there, until it was just what was looked at; then waits until all know of it.
+async fn change(
+    job: &Job<'_>,
+    zone: &HostedZoneId,
+    name: &str,
+    changes: impl Fn(Found) -> Result<Vec<Change>, BackendError> + Send + Sync,
+) -> Result<(), BackendError> {
+    let mut wait = Waiting::new(Duration::from_secs(60));
+    loop {
+        let changes = changes(Found::at(&job.aws, zone, name).await?)?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let change_batch = ChangeBatch { changes };
+        let request = ChangeResourceRecordSets { hosted_zone_id: zone.clone(), change_batch };
+        match job.aws.create(request.clone().into(), None).await? {
+            Ok(id) => return in_sync(job, &id).await,
+            Err(error) if error.code == REFUSED && wait.go_on().await => {}
+            Err(error) => return Err(Caller::refused(request.into(), error)),
+        }
+    }
+}
+
+async fn in_sync(job: &Job<'_>, change: &str) -> Result<(), BackendError> {
+    let mut wait = Waiting::new(IN_SYNC);
+    while job.aws.change(change.to_owned()).await?.as_deref() != Some("INSYNC") {
+        if !wait.go_on().await {
+            let within = IN_SYNC.as_secs();
+            let message =
+                format!("Route 53 has not told all of its servers after {within} seconds");
+            return Err(too_long("GetChange", message));
+        }
+    }
+    Ok(())
+}
+
+/// A text that fits into a note's character string.
+fn short(says: &str) -> String {
+    let text = value(says);
+    if text.len() <= 200 { text } else { format!("digest {}", Digest::of_bytes(text.as_bytes())) }
+}
+
+/// Tells what stands of a deployment in a zone.
+pub(super) async fn observe(
+    aws: &Caller<'_>,
+    deployment: &Name,
+    zone: &HostedZone,
+    seen: &mut Seen,
+) -> Result<(), BackendError> {
+    let all: Vec<ResourceRecordSet> = aws.all(vec![in_zone(&zone.id)]).await?;
+    let records = all.iter().filter(|it| it.kind == "A").map(|it| (it.name.as_str(), it));
+    let records: BTreeMap<_, _> = records.collect();
+    for (name, tags) in all.iter().filter_map(ResourceRecordSet::as_note) {
+        if tag(&tags, DEPLOYMENT) != Some(deployment.as_str()) {
+            continue;
+        }
+        let Some(id) = tag(&tags, RESOURCE).and_then(|id| ResourceId::new(id).ok()) else {
+            continue;
+        };
+        let digest = tag(&tags, DIGEST).and_then(|digest| digest.parse().ok());
+        let mut observed = Observed::new(id, digest);
+        observed.owner = tag(&tags, OWNER).and_then(owner);
+        match records.get(name) {
+            None => observed.drift.push("its record is gone".to_owned()),
+            Some(record) => {
+                let (now, made) = (short(&record.says()), tag(&tags, MADE_AS).unwrap_or_default());
+                if now != made {
+                    observed.drift.push(format!("it was `{made}` and is `{now}`"));
+                }
+            }
+        }
+        seen.put(observed);
+    }
+    Ok(())
+}
