@@ -179,13 +179,16 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// The tags of a parameter; none where it is gone.
-    pub(super) async fn tags_of_parameter(&self, name: &str) -> Result<Vec<Tag>, BackendError> {
+    /// The tags of a parameter; nothing where it is gone, or not known everywhere yet.
+    pub(super) async fn tags_of_parameter(
+        &self,
+        name: &str,
+    ) -> Result<Option<Vec<Tag>>, BackendError> {
         let call = Call::from(Read::ListTagsForResource { resource_id: name.to_owned() });
         match self.call(&call).await {
-            Ok(Answer::Tags(all)) => Ok(all.into_iter().flat_map(|(_, tags)| tags).collect()),
+            Ok(Answer::Tags(all)) => Ok(Some(all.into_iter().flat_map(|(_, tags)| tags).collect())),
             Ok(_) => Err(unexpected("ListTagsForResource")),
-            Err(error) if is_not_found(&error) => Ok(Vec::new()),
+            Err(error) if is_not_found(&error) => Ok(None),
             Err(error) => Err(meaning(&call, error)),
         }
     }

@@ -60,7 +60,7 @@ impl Kind for Parameter {
     async fn find(aws: &Caller<'_>, filters: Vec<Filter>) -> Result<Vec<Self>, BackendError> {
         let mut all: Vec<Self> = aws.all(filters).await?;
         for parameter in &mut all {
-            parameter.tags = aws.tags_of_parameter(&parameter.name).await?;
+            parameter.tags = aws.tags_of_parameter(&parameter.name).await?.unwrap_or_default();
         }
         Ok(all)
     }
@@ -96,18 +96,21 @@ pub(super) async fn put(
     Parameter::add_tags(&mut new, &job.own_tags());
     let mut wait = Waiting::new(Duration::from_secs(60));
     let version = loop {
-        let there = Parameter::find(&job.aws, vec![Filter::new("Name", [&request.name])]).await?;
-        let there = there.into_iter().find(|it| it.name == request.name);
-        if let Some(other) = there.as_ref().filter(|it| !is_of(job, it)) {
-            let whose = match tag(&other.tags, DEPLOYMENT) {
-                Some(deployment) => format!("of the deployment `{deployment}`"),
-                None => "not made by Deployix".to_owned(),
-            };
-            let message = format!("the parameter {} is {whose}: remove it", other.name);
-            return Err(BackendError::permanent(ErrorKind::Conflict, "PutParameter", message));
-        }
         let mut put = new.clone();
-        if there.is_some() {
+        if let Some(tags) = whose(job, &request.name).await? {
+            if !is_of(job, &tags) {
+                let message = match tag(&tags, DEPLOYMENT) {
+                    Some(deployment) => format!(
+                        "the parameter {} is of the deployment `{deployment}`: remove it there",
+                        request.name
+                    ),
+                    None => format!(
+                        "Deployix did not make the parameter {}: remove it, and deploy again",
+                        request.name
+                    ),
+                };
+                return Err(BackendError::permanent(ErrorKind::Conflict, "PutParameter", message));
+            }
             put.overwrite = true;
             put.tags.clear();
         }
@@ -122,8 +125,17 @@ pub(super) async fn put(
     Ok(Outputs::new())
 }
 
-/// Whether it was made as a resource.
-fn is_of(job: &Job<'_>, parameter: &Parameter) -> bool {
-    tag(&parameter.tags, DEPLOYMENT) == Some(job.deployment().as_str())
-        && tag(&parameter.tags, RESOURCE) == Some(job.id.as_str())
+/// The tags of a parameter; nothing where there is none, or none that is known everywhere yet.
+async fn whose(job: &Job<'_>, name: &str) -> Result<Option<Vec<Tag>>, BackendError> {
+    let there: Vec<Parameter> = job.aws.all(vec![Filter::new("Name", [name])]).await?;
+    match there.iter().find(|it| it.name == name) {
+        Some(parameter) => job.aws.tags_of_parameter(&parameter.name).await,
+        None => Ok(None),
+    }
+}
+
+/// Whether tags are those of what was made as a resource.
+fn is_of(job: &Job<'_>, tags: &[Tag]) -> bool {
+    tag(tags, DEPLOYMENT) == Some(job.deployment().as_str())
+        && tag(tags, RESOURCE) == Some(job.id.as_str())
 }

@@ -147,7 +147,7 @@ async fn a_parameter_of_somebody_else_is_refused_and_stays() {
         .unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(10)).await;
     let told = ends(&site.carry_out(&site.plan(fetched()).await).await);
-    assert!(told.contains(&format!("the parameter {NAME} is not made by Deployix")), "{told}");
+    assert!(told.contains(&format!("Deployix did not make the parameter {NAME}")), "{told}");
     site.destroy().await;
     let theirs = site.aws.by_hand(REGION, |world| world.values.get(NAME).cloned());
     assert_eq!(theirs.as_deref(), Some("theirs"));
