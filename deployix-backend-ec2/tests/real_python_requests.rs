@@ -78,6 +78,7 @@ fn judge(entries: &[Value]) -> Vec<String> {
 fn filled(value: &Value) -> Value {
     match value {
         Value::Object(map) if map.contains_key(OUTPUT_KEY) => json!("known-later"),
+        Value::Object(map) if map.contains_key("$secret") => json!("never-shown"),
         Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), filled(value))).collect(),
         Value::Array(items) => items.iter().map(filled).collect(),
         other => other.clone(),
@@ -131,7 +132,7 @@ fn everything() -> Vec<Value> {
         .machine("two", Some("n"))
         .placed("web", "one")
         .placed("db", "two");
-    [support::hydra(), fleet, apart]
+    [support::hydra(), fleet, apart, support::named()]
         .into_iter()
         .flat_map(|deployment| resources(deployment).into_values())
         .filter_map(|resource| entry(&resource))

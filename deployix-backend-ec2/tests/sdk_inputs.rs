@@ -10,11 +10,11 @@ use std::collections::BTreeSet;
 use deployix_backend_ec2::{
     extension::{LocationSettings, TargetSettings},
     live::{InputError, input},
-    request::{OUTPUT_KEY, Request, Service},
+    request::{OUTPUT_KEY, ParameterValue, Request, Service},
     resource,
 };
 use deployix_core::{
-    backend::Resource,
+    backend::{Resource, SecretValue},
     spec::{Bytes, Deployment},
 };
 use serde_json::{Value, json};
@@ -51,12 +51,14 @@ fn sample(output: &str) -> Value {
         "PublicCidr" => "203.0.113.7/32".to_owned(),
         "AvailabilityZone" => "eu-central-1a".to_owned(),
         "LoadBalancerArn" | "TargetGroupArn" => format!("arn:aws:elasticloadbalancing:{output}"),
+        "DNSName" => "front.elb.eu-central-1.amazonaws.com".to_owned(),
+        "CanonicalHostedZoneId" => "Z3F0SRJ5LGBH90".to_owned(),
         "UserData" => "I2Nsb3VkLWNvbmZpZwo=".to_owned(),
         other => panic!("no request reads the output {other}"),
     })
 }
 
-fn deployments() -> [Deployment; 3] {
+fn deployments() -> [Deployment; 4] {
     let location =
         LocationSettings { region: Some("eu-central-1".into()), ..LocationSettings::default() };
     let settings = TargetSettings {
@@ -81,7 +83,7 @@ fn deployments() -> [Deployment; 3] {
         .machine("two", Some("n"))
         .placed("web", "one")
         .placed("db", "two");
-    [support::hydra(), fleet, apart]
+    [support::hydra(), fleet, apart, support::named()]
 }
 
 /// Every text and number in a request but for truth values, which look the same everywhere.
@@ -111,8 +113,13 @@ fn every_request_is_an_input_that_says_the_same() {
             continue;
         }
         let parameters = filled(request.parameters().unwrap());
-        let request = Request::parse(request.operation(), parameters.clone()).unwrap();
+        let mut request = Request::parse(request.operation(), parameters.clone()).unwrap();
+        if let Request::PutParameter(put) = &mut request {
+            assert!(matches!(input(&put.clone().into()), Err(InputError::Secret(_))));
+            put.value = ParameterValue::encoded(&SecretValue::new(b"hunter2".to_vec()));
+        }
         let input = format!("{:?}", input(&request).unwrap());
+        assert!(!input.contains("aHVudGVyMg"), "a secret is shown: {input}");
         assert!(
             !input.contains("Unknown("),
             "{}: a value that AWS does not know: {input}",

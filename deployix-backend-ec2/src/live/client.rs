@@ -59,6 +59,8 @@ pub(super) struct Clients {
     pub(super) ec2: aws_sdk_ec2::Client,
     pub(super) scaling: aws_sdk_autoscaling::Client,
     pub(super) balancing: aws_sdk_elasticloadbalancingv2::Client,
+    pub(super) names: aws_sdk_route53::Client,
+    pub(super) systems: aws_sdk_ssm::Client,
 }
 
 impl Clients {
@@ -67,6 +69,8 @@ impl Clients {
             ec2: aws_sdk_ec2::Client::new(config),
             scaling: aws_sdk_autoscaling::Client::new(config),
             balancing: aws_sdk_elasticloadbalancingv2::Client::new(config),
+            names: aws_sdk_route53::Client::new(config),
+            systems: aws_sdk_ssm::Client::new(config),
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) async fn create(
         return Err(CallError::refused("InvalidInput", message));
     }
     let token = client_token.map(str::to_owned);
-    let Clients { ec2, scaling, balancing } = clients;
+    let Clients { ec2, scaling, balancing, names, systems } = clients;
     match request {
         Request::CreateVpc(it) => {
             let told = sent(it.to_sdk()?.send_with(ec2)).await?;
@@ -107,6 +107,14 @@ pub(super) async fn create(
             made(told.listeners().first().and_then(|it| it.listener_arn()))
         }
         Request::RegisterTargets(it) => done(sent(it.to_sdk()?.send_with(balancing)).await?),
+        Request::ChangeResourceRecordSets(it) => {
+            let told = sent(it.to_sdk()?.send_with(names)).await?;
+            made(told.change_info().map(|it| it.id()))
+        }
+        Request::PutParameter(it) => {
+            let told = sent(it.to_sdk()?.send_with(systems)).await?;
+            made(Some(&told.version().to_string()))
+        }
         Request::RenderUserData(_) => Err(super::InputError::Local(request.operation()).into()),
     }
 }

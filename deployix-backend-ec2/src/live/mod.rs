@@ -14,7 +14,9 @@ mod create;
 mod fault;
 mod machine;
 mod network;
+mod parameter;
 mod read;
+mod record;
 mod rule;
 mod scaling;
 mod write;
@@ -24,8 +26,10 @@ use std::fmt;
 use aws_sdk_autoscaling::operation as autoscaling;
 use aws_sdk_ec2::{error::BuildError, operation as ec2};
 use aws_sdk_elasticloadbalancingv2::operation as balancing;
+use aws_sdk_route53::operation as names;
+use aws_sdk_ssm::operation as systems;
 pub use client::{Sdk, Timeouts};
-use deployix_core::backend::OutputRef;
+use deployix_core::{SecretName, backend::OutputRef};
 
 use crate::request::{Request, Value};
 
@@ -42,6 +46,12 @@ pub enum InputError {
     /// A parameter is missing.
     #[error("the request is not complete")]
     Incomplete(#[from] BuildError),
+    /// The value of a secret is not filled in.
+    #[error("the value of the secret `{0}` is not known yet")]
+    Secret(SecretName),
+    /// What a parameter says is no text.
+    #[error("a parameter holds text alone")]
+    NoText,
     /// It is a computation of this side.
     #[error("{0} is no operation of AWS")]
     Local(&'static str),
@@ -137,4 +147,7 @@ inputs! {
     balancing::create_target_group: CreateTargetGroup(CreateTargetGroupInput),
     balancing::create_listener: CreateListener(CreateListenerInput),
     balancing::register_targets: RegisterTargets(RegisterTargetsInput),
+    names::change_resource_record_sets:
+        ChangeResourceRecordSets(ChangeResourceRecordSetsInput),
+    systems::put_parameter: PutParameter(PutParameterInput),
 }

@@ -1,14 +1,15 @@
 //! Calls that tell what stands.
 //!
-//! Pages are as large as each operation lets them be (Amazon EC2, Amazon EC2 Auto Scaling and Elastic
-//! Load Balancing API References, each operation's `MaxResults`, `MaxRecords` or `PageSize`).
+//! Pages are as large as each operation lets them be (API References of each service, each operation's
+//! `MaxResults`, `MaxRecords`, `PageSize` or `MaxItems`).
 
 use aws_sdk_autoscaling::types as scaling;
 use aws_sdk_ec2::types as ec2;
 use aws_sdk_elasticloadbalancingv2::types as balancing;
+use aws_sdk_ssm::types as systems;
 
 use super::{
-    answer::{Statuses, all, page, tags},
+    answer::{Statuses, all, next_page, page, page_from, tags},
     client::Clients,
     fault::sent,
 };
@@ -32,7 +33,7 @@ macro_rules! described {
 }
 
 pub(super) async fn read(clients: &Clients, read: &Read) -> Result<Answer, CallError> {
-    let Clients { ec2: to, scaling, balancing } = clients;
+    let Clients { ec2: to, scaling, balancing, names, systems: parameters } = clients;
     Ok(match read {
         Read::DescribeVpcs(query) => Answer::Vpc(described!(to, query, describe_vpcs, vpcs, 1000)),
         Read::DescribeSubnets(query) => {
@@ -156,6 +157,43 @@ pub(super) async fn read(clients: &Clients, read: &Read) -> Result<Answer, CallE
             let call = balancing.describe_load_balancer_attributes();
             let told = sent(call.load_balancer_arn(load_balancer_arn).send()).await?;
             Answer::Attributes(all(told.attributes())?)
+        }
+        Read::ListResourceRecordSets(query) => {
+            let zone = parameter(query, "hosted-zone-id").and_then(|it| it.into_iter().next());
+            let first = parameter(query, "start-record-name").and_then(|it| it.into_iter().next());
+            let [name, kind, identifier] = match &query.next_token {
+                Some(token) => page_from(token),
+                None => [first, None, None],
+            };
+            let call = names.list_resource_record_sets().set_hosted_zone_id(zone);
+            let call = call.set_start_record_name(name).max_items(300);
+            let call = call.set_start_record_type(kind.map(|kind| kind.as_str().into()));
+            let told = sent(call.set_start_record_identifier(identifier).send()).await?;
+            let next = next_page(&told);
+            Answer::ResourceRecordSet(page(told.resource_record_sets(), next.as_deref())?)
+        }
+        Read::GetChange { id } => {
+            let told = sent(names.get_change().id(id).send()).await?;
+            Answer::State(told.change_info().map(|it| it.status().as_str().to_owned()))
+        }
+        Read::DescribeParameters(query) => {
+            let filter = |it: &Filter| {
+                let values = Some(it.values.clone());
+                let builder = systems::ParameterStringFilter::builder().key(&it.name);
+                builder.option("Equals").set_values(values).build()
+            };
+            let filters = query.filters.iter().map(filter).collect::<Result<_, _>>();
+            let filters = filters.map_err(super::InputError::from)?;
+            let call = parameters.describe_parameters().set_parameter_filters(Some(filters));
+            let call = call.max_results(50).set_next_token(query.next_token.clone());
+            let told = sent(call.send()).await?;
+            Answer::Parameter(page(told.parameters(), told.next_token())?)
+        }
+        Read::ListTagsForResource { resource_id: name } => {
+            let kind = systems::ResourceTypeForTagging::Parameter;
+            let call = parameters.list_tags_for_resource().resource_type(kind);
+            let told = sent(call.resource_id(name).send()).await?;
+            Answer::Tags(vec![(name.clone(), all(told.tag_list())?)])
         }
     })
 }

@@ -15,6 +15,8 @@ pub(super) async fn write(clients: &Clients, write: &Write) -> Result<Answer, Ca
         Service::Ec2 | Service::Local => write_ec2(&clients.ec2, write).await?,
         Service::AutoScaling => write_scaling(&clients.scaling, write).await?,
         Service::ElasticLoadBalancing => write_balancing(&clients.balancing, write).await?,
+        Service::Ssm => write_parameter(&clients.systems, write).await?,
+        Service::Route53 => return Err(elsewhere(write)),
     }
     Ok(Answer::Done)
 }
@@ -260,6 +262,21 @@ async fn modify_group(
         .set_healthy_threshold_count(*made.get_healthy_threshold_count())
         .set_unhealthy_threshold_count(*made.get_unhealthy_threshold_count());
     sent(call.send()).await?;
+    Ok(())
+}
+
+async fn write_parameter(to: &aws_sdk_ssm::Client, write: &Write) -> Result<(), CallError> {
+    match write {
+        Write::AddTagsToResource { resource_id, tags } => {
+            let kind = aws_sdk_ssm::types::ResourceTypeForTagging::Parameter;
+            let call = to.add_tags_to_resource().resource_type(kind).resource_id(resource_id);
+            sent(call.set_tags(Some(super::parameter::tags(tags)?)).send()).await?;
+        }
+        Write::DeleteParameter { name } => {
+            sent(to.delete_parameter().name(name).send()).await?;
+        }
+        other => return Err(elsewhere(other)),
+    }
     Ok(())
 }
 

@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, num::NonZeroU16, num::NonZeroU32};
 
 use deployix_backend_ec2::{
     Ec2Backend, PlainGuest,
-    extension::{LocationSettings, TargetSettings},
+    extension::{HostedZone, LocationSettings, TargetSettings},
+    request::HostedZoneId,
 };
 use deployix_core::{
     BackendId, Name, ResourceId,
@@ -283,6 +284,37 @@ pub(crate) fn hydra() -> Deployment {
         .unwrap();
     deployment.default_backend = Some(default);
     deployment.balancer("hydra", "hydra.zalora.com", (443, 3000), &["0.0.0.0/0"])
+}
+
+/// A page behind a load balancer and its database, whose names are records, and which fetches a secret.
+pub(crate) fn named() -> Deployment {
+    let location = LocationSettings {
+        region: Some("eu-central-1".into()),
+        hosted_zone: Some(HostedZone {
+            id: HostedZoneId::new("Z0123456789ABCDEFGHIJ").unwrap(),
+            name: deployix_core::Fqdn::new("example.com").unwrap(),
+            ttl: None,
+        }),
+        ..LocationSettings::default()
+    };
+    let database = ServiceSpec::builder(["db"])
+        .ship("bin/db", program("db"))
+        .endpoint("main", 5432)
+        .env("PASSWORD", "${secret:db-password}")
+        .build()
+        .unwrap();
+    let web = functionality("web", 8080, &["db"]);
+    deployment(vec![web, spec("db", database, Some("db.example.com"), &[])])
+        .machine("one", Some("n"))
+        .pool("two", 1, "n")
+        .placed("db", "one")
+        .placed("web", "two")
+        .located("n", &location)
+        .target_settings(
+            "one",
+            &TargetSettings { instance_profile: Some("db".into()), ..TargetSettings::default() },
+        )
+        .balancer("front", "web.example.com", (443, 8080), &["0.0.0.0/0"])
 }
 
 fn program(text: &str) -> deployix_core::spec::FileContent {

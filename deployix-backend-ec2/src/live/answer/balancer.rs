@@ -47,6 +47,11 @@ impl TryFrom<&types::LoadBalancer> for LoadBalancer {
             load_balancer_arn: text(told.load_balancer_arn(), "LoadBalancerArn")?,
             load_balancer_name: text(told.load_balancer_name(), "LoadBalancerName")?,
             scheme,
+            dns_name: text(told.dns_name(), "DNSName")?,
+            canonical_hosted_zone_id: text(
+                told.canonical_hosted_zone_id(),
+                "CanonicalHostedZoneId",
+            )?,
             state: text(state, "State.Code")?,
             subnets: told.availability_zones().iter().map(subnet).collect::<Result<_, _>>()?,
             security_groups: told.security_groups().iter().map(group).collect::<Result<_, _>>()?,

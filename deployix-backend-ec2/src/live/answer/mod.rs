@@ -7,6 +7,8 @@
 mod balancer;
 mod machine;
 mod network;
+mod parameter;
+mod record;
 mod rule;
 mod scaling;
 
@@ -14,6 +16,7 @@ use std::{fmt, str::FromStr};
 
 pub(super) use balancer::tags;
 pub(super) use machine::Statuses;
+pub(super) use record::{next_page, page_from};
 
 use crate::{
     engine::call::{CallError, Page},
