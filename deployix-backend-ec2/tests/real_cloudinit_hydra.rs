@@ -5,15 +5,18 @@ mod support;
 
 use std::{fs, process::Command};
 
-use support::{compiled, hydra};
+use support::{compiled, hydra, named};
 
 #[test]
 fn cloud_init_accepts_what_every_machine_is_told() {
-    let (compiled, found) = compiled(hydra());
-    assert!(!found.has_errors(), "{found}");
     let folder = tempfile::tempdir().unwrap();
     let mut judged = 0;
-    for ((_, path), content) in compiled.files() {
+    let all = [hydra(), named()].map(|deployment| {
+        let (compiled, found) = compiled(deployment);
+        assert!(!found.has_errors(), "{found}");
+        compiled
+    });
+    for ((_, path), content) in all.iter().flat_map(|compiled| compiled.files()) {
         if !path.as_str().starts_with("user-data/") {
             continue;
         }
@@ -28,5 +31,5 @@ fn cloud_init_accepts_what_every_machine_is_told() {
         assert!(output.status.success() && text.contains("Valid cloud-config"), "{path}: {text}");
         judged += 1;
     }
-    assert_eq!(judged, 3);
+    assert_eq!(judged, 5);
 }

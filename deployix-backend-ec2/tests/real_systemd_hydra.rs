@@ -7,7 +7,7 @@ mod support;
 
 use std::{fs, path::Path, process::Command};
 
-use support::{compiled, file, hydra};
+use support::{compiled, file, hydra, named};
 
 /// The files that a machine's user data writes, by path.
 fn written(user_data: &str) -> Vec<(String, String)> {
@@ -33,10 +33,14 @@ fn written(user_data: &str) -> Vec<(String, String)> {
 }
 
 fn units() -> Vec<(String, String)> {
-    let (compiled, found) = compiled(hydra());
-    assert!(!found.has_errors(), "{found}");
-    let user_data = file(&compiled, "ec2-singapore", "user-data/ec2-singapore-0");
-    written(&user_data)
+    let user_data = |deployment, target: &str| {
+        let (compiled, found) = compiled(deployment);
+        assert!(!found.has_errors(), "{found}");
+        written(&file(&compiled, target, &format!("user-data/{target}-0")))
+    };
+    // A machine with state, and one that fetches its secrets.
+    let files = [user_data(hydra(), "ec2-singapore"), user_data(named(), "one")].concat();
+    files
         .into_iter()
         .filter_map(|(path, content)| {
             let name = path.strip_prefix("/etc/systemd/system/")?.to_owned();
@@ -66,7 +70,7 @@ fn complaints(file: &Path, folder: &Path) -> Vec<String> {
 fn systemd_finds_nothing_wrong_with_any_unit() {
     let folder = tempfile::tempdir().unwrap();
     let units = units();
-    assert_eq!(units.len(), 9);
+    assert_eq!(units.len(), 11);
     for (name, content) in &units {
         fs::write(folder.path().join(name), content).unwrap();
     }
@@ -88,7 +92,8 @@ fn the_oracle_complains_about_what_is_wrong() {
 fn no_service_is_exposed_more_than_a_little() {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in units() {
-        if !name.ends_with(".service") || name == "deployix-state.service" {
+        let own = ["deployix-state.service", "deployix-secrets.service"].contains(&&*name);
+        if !name.ends_with(".service") || own {
             continue;
         }
         let file = folder.path().join(&name);

@@ -70,8 +70,8 @@ fetch() {
         return 1
         ;;
     esac
-    # Some JSON has a backslash before each slash. The file is complete before it has its name.
-    printf %s "${value#base64:}" | tr -d '\\' | base64 -d >"$folder/.$name" || return 1
+    # Some JSON has a backslash (octal 134) before each slash. The file is complete before it has its name.
+    printf %s "${value#base64:}" | tr -d '\134' | base64 -d >"$folder/.$name" || return 1
     mv -fT -- "$folder/.$name" "$folder/$name" || return 1
   done
 }
