@@ -5,7 +5,7 @@ use deployix_core::spec::Deployment;
 use futures_util::future::join_all;
 
 use crate::{
-    names::{ZONE, zone},
+    names::zone,
     site::{Hand, Site, beyond, hydra},
     strict::Death,
     support::{With, deployment, functionality},
@@ -54,11 +54,7 @@ pub(crate) fn everything() -> Deployment {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_is_cut_off_at_any_call_that_writes_and_begins_again_makes_nothing_twice() {
-    let site = || {
-        let site = Site::new(&everything(), 30);
-        site.aws.names(|names| names.add_zone(ZONE, "example.com"));
-        site
-    };
+    let site = || Site::new(&everything(), 30);
     let calm = site();
     let mut hand = Hand::new(&calm, everything());
     hand.make().await;

@@ -30,6 +30,7 @@ async fn survives(site: &Site, plan: &Plan, death: Death) -> bool {
     let mut options = ApplyOptions::new();
     options.by = Holder::current();
     options.by.process = gone.id();
+    options.secrets = site.secrets.clone();
     let (registry, interrupt) = (site.registry(), Interrupt::default());
     tokio::select! {
         report = apply(plan, &history, &registry, &options, &interrupt, None) => {

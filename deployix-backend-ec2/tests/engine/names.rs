@@ -29,12 +29,6 @@ fn location() -> LocationSettings {
     }
 }
 
-fn account(wanted: &Deployment, seed: u64) -> Site {
-    let site = Site::new(wanted, seed);
-    site.aws.names(|names| names.add_zone(ZONE, "example.com"));
-    site
-}
-
 /// A page on one machine, which reaches a database that runs so many times.
 fn pair(databases: u32) -> Deployment {
     let db = functionality("db", 5432, &[]).replicas(databases.try_into().unwrap());
@@ -68,7 +62,7 @@ fn addresses(site: &Site, name: &str) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn a_name_leads_to_all_replicas_and_those_that_use_it_stay_when_one_more_comes() {
-    let site = account(&pair(2), 50);
+    let site = Site::new(&pair(2), 50);
     site.deploy(pair(2)).await;
     let machines = |target: &str| {
         let interfaces = site.aws.inventory();
@@ -91,7 +85,7 @@ async fn a_name_leads_to_all_replicas_and_those_that_use_it_stay_when_one_more_c
 
 #[tokio::test(start_paused = true)]
 async fn a_machine_starts_after_all_servers_know_the_names_that_it_uses() {
-    let site = account(&pair(1), 51);
+    let site = Site::new(&pair(1), 51);
     let plan = site.plan(pair(1)).await;
     let after = |id: &str| {
         let step = plan.steps.iter().find(|step| step.id().as_str() == id).unwrap();
@@ -106,7 +100,7 @@ async fn a_machine_starts_after_all_servers_know_the_names_that_it_uses() {
 #[tokio::test(start_paused = true)]
 async fn a_record_that_somebody_else_made_is_refused_and_stays() {
     let foreign = record("db.example.com", "192.0.2.1");
-    let site = account(&pair(1), 52);
+    let site = Site::new(&pair(1), 52);
     site.aws.names(|names| names.put(ZONE, foreign.clone()));
     let report = site.carry_out(&site.plan(pair(1)).await).await;
     let told = ends(&report);
@@ -122,7 +116,7 @@ async fn a_record_that_somebody_else_made_is_refused_and_stays() {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_of_another_deployment_is_named_and_stays() {
-    let site = account(&pair(1), 53);
+    let site = Site::new(&pair(1), 53);
     site.deploy(pair(1)).await;
     let stands = site.aws.inventory();
     let other = || {
@@ -147,7 +141,7 @@ async fn a_name_passes_to_a_load_balancer_and_back() {
             .located("n", &location())
     };
     let balanced = || plain().balancer("front", "web.example.com", (443, 8080), &["0.0.0.0/0"]);
-    let site = account(&plain(), 54);
+    let site = Site::new(&plain(), 54);
     for round in 0..2 {
         site.deploy(plain()).await;
         assert_eq!(addresses(&site, "web.example.com").len(), 1, "round {round}");
@@ -164,7 +158,7 @@ async fn a_name_passes_to_a_load_balancer_and_back() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_changed_by_hand_in_a_zone_is_told_and_put_right() {
-    let site = account(&pair(2), 55);
+    let site = Site::new(&pair(2), 55);
     site.deploy(pair(2)).await;
     let (right, stands) = (addresses(&site, "db.example.com"), site.aws.inventory());
     site.aws.names(|names| {
@@ -183,7 +177,7 @@ async fn what_was_changed_by_hand_in_a_zone_is_told_and_put_right() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_lost_history_knew_of_names_is_found_by_their_notes() {
-    let mut site = account(&pair(1), 56);
+    let mut site = Site::new(&pair(1), 56);
     site.deploy(pair(1)).await;
     let (stands, resources) = (site.aws.inventory(), site.heads().await.resources);
     let aws = site.aws.clone();
@@ -214,7 +208,7 @@ async fn another_fqdn_is_another_record_and_the_one_before_goes() {
             .placed("web", "one")
             .located("n", &location())
     };
-    let site = account(&named("a.example.com"), 57);
+    let site = Site::new(&named("a.example.com"), 57);
     site.deploy(named("a.example.com")).await;
     site.deploy(named("b.example.com")).await;
     let names: Vec<_> =
@@ -232,6 +226,7 @@ async fn another_fqdn_is_another_record_and_the_one_before_goes() {
 #[tokio::test(start_paused = true)]
 async fn a_zone_that_is_not_there_is_told_and_keeps_nothing_from_going() {
     let site = Site::new(&pair(1), 58);
+    site.aws.names(|names| names.remove_zone(ZONE));
     let told = ends(&site.carry_out(&site.plan(pair(1)).await).await);
     assert!(told.contains("correct `extensions.ec2.hosted-zone`"), "{told}");
     site.aws.names(|names| names.add_zone(ZONE, "example.com"));
@@ -243,10 +238,10 @@ async fn a_zone_that_is_not_there_is_told_and_keeps_nothing_from_going() {
 
 #[tokio::test(start_paused = true)]
 async fn names_come_and_go_though_a_third_of_the_calls_fail() {
-    let calm = account(&pair(3), 60);
+    let calm = Site::new(&pair(3), 60);
     calm.deploy(pair(3)).await;
     for seed in 61..65 {
-        let site = account(&pair(3), seed);
+        let site = Site::new(&pair(3), seed);
         site.aws.mood(|mood| mood.faults = 30);
         site.deploy(pair(3)).await;
         assert_eq!(beyond(&site.aws.inventory(), &calm.aws.inventory()), [""; 0], "seed {seed}");

@@ -20,7 +20,7 @@ use deployix_core::{
 use futures_util::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
 
-use crate::strict::Strict;
+use crate::{names::ZONE, strict::Strict};
 
 /// An account and the history of one deployment.
 #[derive(Debug)]
@@ -45,8 +45,11 @@ impl Secrets for Hunter {
 
 impl Site {
     pub(crate) fn new(deployment: &Deployment, seed: u64) -> Self {
+        let aws = Strict::new(seed);
+        // Zones are made by people.
+        aws.names(|names| names.add_zone(ZONE, "example.com"));
         Self {
-            aws: Strict::new(seed),
+            aws,
             store: Arc::new(InMemory::new()),
             name: deployment.name.clone(),
             secrets: Arc::new(Hunter),
