@@ -11,7 +11,7 @@ use ipnet::Ipv4Net;
 
 use crate::{
     compile::{self, Blueprint, Host},
-    compose::{Attachment, Compose, Condition, Mount, Network, Port, Restart, Service},
+    compose::{Attachment, Compose, Condition, Mount, Network, Port, Restart, Service, Volume},
     extension::DockerTarget,
     firewall::{Accept, Allow, Firewall, Socket, host},
     instance::{Instance, Member, Secret},
@@ -208,7 +208,8 @@ impl<'a> Scene<'a> {
                 service.depends_on.insert(namespace.clone(), Condition::Started);
                 service.labels.clone_from(&labels);
                 for mount in &service.volumes {
-                    project.volumes.insert(mount.volume.clone(), labels.clone());
+                    let volume = Volume { labels: labels.clone(), ..Volume::default() };
+                    project.volumes.insert(mount.volume.clone(), volume);
                 }
                 for secret in &service.secrets {
                     project.secrets.insert(secret.clone(), format!("./secrets/{secret}"));

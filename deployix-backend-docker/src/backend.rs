@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use deployix_core::{
     BackendId,
     backend::{
-        Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, Guest,
-        Observed, Outcome, Resource, Scope, Site, Step, StepContext, Unit, UserData,
+        Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, FirstBoot,
+        Guest, Observed, Outcome, Resource, Scope, Step, StepContext, Unit, UserData,
     },
     spec::ExtensionDecl,
 };
@@ -122,10 +122,15 @@ impl Backend for DockerBackend {
     }
 }
 
-/// Boots a Debian 13, an Ubuntu 24.04 or newer into an engine that runs the units.
+/// Boots a Debian 13, an Ubuntu 24.04 or newer into an engine that runs the units. What they keep is
+/// in folders of the disk that outlives the machine.
 impl Guest for DockerBackend {
-    fn user_data(&self, site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, CompileError> {
-        guest::user_data(site, units)
+    fn keeps_on_disk(&self, unit: &Unit<'_>) -> bool {
+        guest::keeps(unit)
+    }
+
+    fn user_data(&self, machine: &FirstBoot<'_>) -> Result<UserData, CompileError> {
+        guest::user_data(machine)
     }
 }
 

@@ -25,8 +25,8 @@ pub struct Compose {
     pub services: BTreeMap<String, Service>,
     /// The networks.
     pub networks: BTreeMap<String, Network>,
-    /// The named volumes, with their labels.
-    pub volumes: BTreeMap<String, BTreeMap<String, String>>,
+    /// The named volumes.
+    pub volumes: BTreeMap<String, Volume>,
     /// The secrets, each with the file it is read from, relative to the Compose file.
     pub secrets: BTreeMap<String, String>,
 }
@@ -117,6 +117,16 @@ pub struct Service {
     pub mem_limit: Option<u64>,
     /// Labels.
     #[serde(skip_serializing_if = "is_default")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A named volume.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// The folder of the host that it is, an absolute path that exists; one that the engine makes
+    /// unless given. A new and empty one gets what the image has at its place, either way.
+    pub folder: Option<String>,
+    /// Labels.
     pub labels: BTreeMap<String, String>,
 }
 
@@ -222,11 +232,7 @@ impl Compose {
         root.text("name", Some(&self.name));
         root.map("services", &self.services, Service::tree);
         root.map("networks", &self.networks, Network::tree);
-        root.map("volumes", &self.volumes, |labels| {
-            let mut fields = Fields::default();
-            fields.texts_by_name("labels", labels);
-            fields.end()
-        });
+        root.map("volumes", &self.volumes, Volume::tree);
         root.map("secrets", &self.secrets, |file| {
             let mut fields = Fields::default();
             fields.text("file", Some(file));
@@ -333,6 +339,24 @@ impl Healthcheck {
         fields.duration("timeout", Some(self.timeout));
         fields.put("retries", Yaml::Number(self.retries.into()));
         fields.duration("start_period", Some(self.start_period));
+        fields.end()
+    }
+}
+
+impl Volume {
+    /// The volume as Compose's own shape has it, its texts as they are.
+    #[must_use]
+    pub fn tree(&self) -> Yaml {
+        let mut fields = Fields::default();
+        if let Some(folder) = &self.folder {
+            // What mount(8) takes for a bind mount (Docker's documentation, "docker volume create").
+            let options = [("device", folder.as_str()), ("o", "bind"), ("type", "none")];
+            let options =
+                options.into_iter().map(|(key, value)| (key.into(), Yaml::Text(value.into())));
+            fields.text("driver", Some("local"));
+            fields.put("driver_opts", Yaml::Map(options.collect()));
+        }
+        fields.texts_by_name("labels", &self.labels);
         fields.end()
     }
 }

@@ -3,11 +3,14 @@
 //!
 //! Addresses that are known only once machines are made stand in one place, a file that Compose
 //! reads beside the project's own (`compose.override.yaml`); everything else is fixed text.
+//!
+//! Where the machine has a disk that outlives it, each volume of the project is a folder of that disk.
+//! The engine itself starts containers again at each boot, so it waits for the disk.
 
 use std::collections::BTreeMap;
 
 use deployix_core::{
-    backend::{CompileError, PeerAddress, Remark, Site, Unit, UserData, UserDataPart},
+    backend::{CompileError, FirstBoot, Remark, Unit, UserData, UserDataPart},
     spec::FileContent,
 };
 
@@ -21,8 +24,14 @@ use crate::{
 /// Where the project is on the machine.
 const FOLDER: &str = "/var/lib/deployix/docker";
 
+/// Where the volumes are on the disk that outlives the machine, which is mounted above it.
+const VOLUMES: &str = "/srv/deployix/docker";
+
+/// The script that mounts it.
+const MOUNT: &str = "/usr/local/lib/deployix/mount-state";
+
 /// Starts the project at each boot, and again until its images are built and its secrets there.
-const SYSTEMD_UNIT: &str = "\
+const PROJECT_UNIT: &str = "\
 [Unit]
 Description=The containers that Deployix was asked for
 Requires=docker.service
@@ -42,6 +51,33 @@ RestartSec=10
 WantedBy=multi-user.target
 ";
 
+/// Mounts the disk at each boot before the engine starts, and again until it is there. Whoever waits
+/// for it goes on waiting when it fails (systemd.service(5), `RestartMode=`). Names of volumes have
+/// no character that means anything to systemd.
+fn disk_unit<'a>(volumes: impl Iterator<Item = &'a str>) -> String {
+    let folders: String = volumes.map(|folder| format!(" {folder}")).collect();
+    format!(
+        "\
+[Unit]
+Description=The disk for state
+Before=docker.service deployix-docker.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh {MOUNT} /srv/deployix
+ExecStart=/bin/mkdir -p -m 0700 -- {VOLUMES}{folders}
+TimeoutStartSec=infinity
+Restart=on-failure
+RestartMode=direct
+RestartSec=10
+
+[Install]
+RequiredBy=docker.service deployix-docker.service
+"
+    )
+}
+
 /// Installs the engine and Compose, whatever their packages are called, and starts the unit.
 const SETUP: &str = "\
 export DEBIAN_FRONTEND=noninteractive
@@ -56,14 +92,35 @@ systemctl daemon-reload
 systemctl enable --now --no-block deployix-docker.service
 ";
 
-/// Tells a machine to run these units.
-pub(crate) fn user_data(site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, CompileError> {
+/// Comes first where there is a disk: an engine that is installed after it starts after it.
+const SETUP_DISK: &str = "\
+systemctl daemon-reload
+systemctl enable --now --no-block deployix-state.service
+";
+
+/// Whether a unit keeps what has to outlive its machine: its state, or when its schedule last ran.
+pub(crate) fn keeps(unit: &Unit<'_>) -> bool {
+    let mut services = unit.service.members();
+    services.any(|(_, service)| !service.state.is_empty() || service.schedule.is_some())
+}
+
+/// Tells a machine to run its units.
+pub(crate) fn user_data(boot: &FirstBoot<'_>) -> Result<UserData, CompileError> {
+    let units = boot.units;
     let Some(first) = units.first() else {
         return Ok(text_alone("#cloud-config\n{}\n".to_owned()));
     };
-    refuse_state(units)?;
-    let scene = Scene::new(first.deployment, site, units, Host::Guest)?;
-    let mut files = scene.files(&scene.project())?;
+    let scene = Scene::new(first.deployment, boot.site, units, Host::Guest)?;
+    let mut project = scene.project();
+    match boot.disk {
+        Some(_) => {
+            for (name, volume) in &mut project.volumes {
+                volume.folder = Some(format!("{VOLUMES}/{name}"));
+            }
+        }
+        None => refuse_state(units)?,
+    }
+    let mut files = scene.files(&project)?;
     for (_, blueprint) in scene.blueprints() {
         for program in &blueprint.programs {
             files.extend(compile::context(program)?);
@@ -73,10 +130,28 @@ pub(crate) fn user_data(site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, 
     for (path, content) in &files {
         written.insert(format!("{FOLDER}/{path}"), entry(content)?);
     }
-    let unit = FileContent::plain(SYSTEMD_UNIT.as_bytes());
-    written.insert("/etc/systemd/system/deployix-docker.service".to_owned(), entry(&unit)?);
+    let mut write = |path: &str, text: &str| {
+        let content = FileContent::plain(text.as_bytes());
+        written.insert(path.to_owned(), entry(&content)?);
+        Ok::<_, CompileError>(())
+    };
+    write("/etc/systemd/system/deployix-docker.service", PROJECT_UNIT)?;
 
-    let mut holes = Holes::new(&files);
+    let mount = boot.disk.map(|disk| disk.mount.as_slice());
+    let mut holes = Holes::new(files.values().filter_map(FileContent::as_text).chain(
+        mount.unwrap_or_default().iter().filter_map(|part| match part {
+            UserDataPart::Text(text) => Some(text.as_str()),
+            _ => None,
+        }),
+    ));
+    let mut setup = String::new();
+    if let Some(mount) = mount {
+        let volumes = project.volumes.values().filter_map(|volume| volume.folder.as_deref());
+        write("/etc/systemd/system/deployix-state.service", &disk_unit(volumes))?;
+        write(MOUNT, &holes.text(mount))?;
+        setup.push_str(SETUP_DISK);
+    }
+    setup.push_str(SETUP);
     if let Some(hosts) = later_hosts(&scene, &mut holes) {
         let content = FileContent::plain(hosts.print().into_bytes());
         written.insert(format!("{FOLDER}/compose.override.yaml"), entry(&content)?);
@@ -85,7 +160,7 @@ pub(crate) fn user_data(site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, 
         entry.insert(0, ("path".to_owned(), Yaml::Text(path)));
         Yaml::Map(entry)
     });
-    let setup = ["sh", "-exc", SETUP].map(|part| Yaml::Text(part.to_owned()));
+    let setup = ["sh", "-exc", &setup].map(|part| Yaml::Text(part.to_owned()));
     let config = Yaml::Map(vec![
         ("write_files".to_owned(), Yaml::List(files.collect())),
         ("runcmd".to_owned(), Yaml::List(vec![Yaml::List(setup.to_vec())])),
@@ -95,11 +170,7 @@ pub(crate) fn user_data(site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, 
 
 /// A machine is made anew with each version of what it boots from, and its disk with it.
 fn refuse_state(units: &[Unit<'_>]) -> Result<(), CompileError> {
-    let with_state = units.iter().filter(|unit| {
-        unit.service
-            .members()
-            .any(|(_, service)| !service.state.is_empty() || service.schedule.is_some())
-    });
+    let with_state = units.iter().filter(|unit| keeps(unit));
     let reasons: Vec<_> = with_state
         .map(|unit| {
             let message = format!(
@@ -123,7 +194,11 @@ fn later_hosts(scene: &Scene<'_>, holes: &mut Holes) -> Option<Yaml> {
             .iter()
             .filter(|distant| distant.known().is_none())
             .map(|distant| {
-                Yaml::Text(format!("{}:{}", distant.peer.fqdn, holes.add(&distant.address)))
+                Yaml::Text(format!(
+                    "{}:{}",
+                    distant.peer.fqdn,
+                    holes.add(UserDataPart::Address(distant.address.clone()))
+                ))
             })
             .collect();
         if hosts.is_empty() {
@@ -156,40 +231,51 @@ fn text_alone(text: String) -> UserData {
     UserData { parts: vec![UserDataPart::Text(text)] }
 }
 
-/// Addresses that come later, each with a mark in the text that nothing else there can be.
+/// What comes later, each piece with a mark in the text that nothing else there can be.
 struct Holes {
     prefix: String,
-    addresses: Vec<PeerAddress>,
+    later: Vec<UserDataPart>,
 }
 
 impl Holes {
-    /// For a text that holds these files.
-    fn new<'f, K: 'f>(files: impl IntoIterator<Item = (&'f K, &'f FileContent)>) -> Self {
-        let texts: Vec<_> = files.into_iter().filter_map(|(_, file)| file.as_text()).collect();
+    /// For a text that holds these.
+    fn new<'t>(texts: impl Iterator<Item = &'t str>) -> Self {
+        let texts: Vec<_> = texts.collect();
         let mut prefix = "later".to_owned();
         while texts.iter().any(|text| text.contains(&prefix)) {
             prefix.push('r');
         }
-        Self { prefix, addresses: Vec::new() }
+        Self { prefix, later: Vec::new() }
     }
 
-    /// The mark for an address.
-    fn add(&mut self, address: &PeerAddress) -> String {
-        self.addresses.push(address.clone());
-        format!("{}-{};", self.prefix, self.addresses.len() - 1)
+    /// The mark for a piece.
+    fn add(&mut self, part: UserDataPart) -> String {
+        self.later.push(part);
+        format!("{}-{};", self.prefix, self.later.len() - 1)
     }
 
-    /// The text with the addresses in place of their marks.
+    /// A text with marks in place of what comes later.
+    fn text(&mut self, parts: &[UserDataPart]) -> String {
+        let part = |part: &UserDataPart| match part {
+            UserDataPart::Text(text) => text.clone(),
+            later => self.add(later.clone()),
+        };
+        parts.iter().map(part).collect()
+    }
+
+    /// The text with what comes later in place of its marks, wherever each stands.
     fn fill(&self, text: &str) -> UserData {
         let mut parts = Vec::new();
         let mut rest = text;
-        for (index, address) in self.addresses.iter().enumerate() {
-            let mark = format!("{}-{index};", self.prefix);
-            if let Some((before, after)) = rest.split_once(&mark) {
-                parts.push(UserDataPart::Text(before.to_owned()));
-                parts.push(UserDataPart::Address(address.clone()));
-                rest = after;
-            }
+        let mark = format!("{}-", self.prefix);
+        while let Some((before, after)) = rest.split_once(&mark) {
+            let Some((number, after)) = after.split_once(';') else { break };
+            let Some(later) = number.parse().ok().and_then(|at: usize| self.later.get(at)) else {
+                break;
+            };
+            parts.push(UserDataPart::Text(before.to_owned()));
+            parts.push(later.clone());
+            rest = after;
         }
         parts.push(UserDataPart::Text(rest.to_owned()));
         UserData { parts }

@@ -9,7 +9,7 @@ mod stage;
 
 use std::process::Command;
 
-use deployix_core::backend::UserDataPart;
+use deployix_core::backend::{UserData, UserDataPart};
 
 use crate::stage::{server, told};
 
@@ -17,13 +17,19 @@ use crate::stage::{server, told};
 fn cloud_init_accepts_what_a_machine_is_told() {
     let hostile = "quotes \" ' ${x} $$ `id`\n\ttab: - # \\ é 日本\n";
     let hostile = deployix_core::spec::Template::literal(hostile).to_string();
-    let told = told(server(80).env("HOSTILE", &hostile).file("/etc/x", &hostile)).unwrap();
+    let page = || server(80).env("HOSTILE", &hostile).file("/etc/x", &hostile);
+    judge(told(page(), false).unwrap());
+    judge(told(page().state("/var/lib/web"), true).unwrap());
+}
+
+fn judge(told: UserData) {
     let text: String = told
         .parts
         .iter()
         .map(|part| match part {
             UserDataPart::Text(text) => text.as_str(),
-            _ => "10.0.0.5",
+            UserDataPart::Output(_) => "vol-0123456789abcdef0",
+            UserDataPart::Address(_) => "10.0.0.5",
         })
         .collect();
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -84,7 +84,8 @@ pub struct TargetSettings {
     /// The size of the machines, such as `m3.medium`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance_type: Option<String>,
-    /// The image they boot: `ami-…`, or `resolve:ssm:…`; Debian 12 where nothing is said.
+    /// The image they boot: `ami-…`, or `resolve:ssm:…`; where nothing is said Debian 12, or 13 where
+    /// `guest` is `docker`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageId>,
     /// The key pair of whoever may log in; nobody where nothing is said.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deployix_core::backend::{
-    Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, Guest, Input,
-    Inputs, Observed, Outcome, Owner, Remark, Resource, Scope, Site, Step, StepContext, Unit,
-    UserData,
+    Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, FirstBoot,
+    Guest, Input, Inputs, Observed, Outcome, Owner, Remark, Resource, Scope, Step, StepContext,
+    Unit, UserData,
 };
 use deployix_core::spec::{ExtensionDecl, FileContent};
 use deployix_core::{BackendId, RelativePath};
@@ -196,8 +196,13 @@ impl Backend for NixosBackend {
 }
 
 impl Guest for NixosBackend {
-    fn user_data(&self, site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, CompileError> {
-        guest::user_data(site, units)
+    /// Its modules know no disk but the one that the machine boots from.
+    fn keeps_on_disk(&self, _unit: &Unit<'_>) -> bool {
+        false
+    }
+
+    fn user_data(&self, machine: &FirstBoot<'_>) -> Result<UserData, CompileError> {
+        guest::user_data(machine)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use deployix_core::backend::{
-    CompileError, PeerAddress, Remark, Site, Unit, UserData, UserDataPart, Via,
+    CompileError, FirstBoot, PeerAddress, Remark, Unit, UserData, UserDataPart, Via,
 };
 
 use crate::compile::{self, Form, address_variable};
@@ -15,12 +15,12 @@ use crate::{ipsec, machine, profile};
 /// CA.
 const AUTHORITY: &str = "/var/lib/deployix/pki/ca.crt";
 
-/// Tells a machine to run these units.
+/// Tells a machine to run its units.
 ///
 /// The text is `let address-.. = ".."; .. in { .. }: { .. }`: addresses that are not known yet are
 /// filled in at its head, where nothing else stands, and the rest refers to them by name.
-pub(crate) fn user_data(site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, CompileError> {
-    let target = site.target;
+pub(crate) fn user_data(boot: &FirstBoot<'_>) -> Result<UserData, CompileError> {
+    let (target, units) = (boot.site.target, boot.units);
     let mut reasons = Vec::new();
     let settings = machine::extension(target, &mut reasons);
     if !settings.modules.is_empty() {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use deployix_backend_nixos::{NixosBackend, NixosDeploy, NixosFunctionality};
 use deployix_core::BackendId;
-use deployix_core::backend::{Guest as _, MemoryBackend, PeerAddress, UserDataPart};
+use deployix_core::backend::{FirstBoot, Guest as _, MemoryBackend, PeerAddress, UserDataPart};
 use deployix_core::spec::{Deployment, FileContent, ServiceSpec, Target};
 use deployix_core::topology::{Assignments, connect, place, resolve};
 use support::nix::Folder;
@@ -56,7 +56,7 @@ fn user_data(deployment: Deployment) -> BTreeMap<String, Result<String, String>>
     let told = connected.sites().map(|site| {
         let units: Vec<_> =
             connected.units().filter(|unit| unit.site.target.name == site.target.name).collect();
-        let data = NixosBackend::new().user_data(site, &units);
+        let data = NixosBackend::new().user_data(&FirstBoot::new(site, &units));
         let data = data
             .map(|data| data.parts.into_iter().map(text).collect())
             .map_err(|error| error.to_string());

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use deployix_backend_docker::DockerBackend;
 use deployix_core::{
-    BackendId, Name,
-    backend::{Guest, MemoryBackend, Registry, UserData},
+    BackendId, Name, ResourceId,
+    backend::{Disk, FirstBoot, Guest, MemoryBackend, OutputRef, Registry, UserData, UserDataPart},
     diagnostic::{Diagnostics, Staged},
     plan::{Compiled, compile},
     spec::{
@@ -80,6 +80,7 @@ pub(crate) fn compiled_whole(deployment: Deployment) -> Compiled {
 /// What a machine is told that runs a page, whose database is on another one yet to be made.
 pub(crate) fn told(
     web: deployix_core::spec::ServiceBuilder,
+    with_disk: bool,
 ) -> Result<UserData, deployix_core::backend::CompileError> {
     let cloud = BackendId::new("cloud").unwrap();
     let db = functionality("db", server(5432).build().unwrap(), &[]).target("left").unwrap();
@@ -101,7 +102,18 @@ pub(crate) fn told(
         .unwrap();
     let here = |unit: &deployix_core::backend::Unit<'_>| unit.site.target.name.as_str() == "right";
     let units: Vec<_> = connected.units().filter(here).collect();
-    DockerBackend::new().user_data(units[0].site, &units)
+    let disk = Disk {
+        mount: vec![
+            UserDataPart::Text("#!/bin/sh\nmount-later-0; ".to_owned()),
+            UserDataPart::Output(OutputRef {
+                resource: ResourceId::new("cloud/right/volume").unwrap(),
+                output: "VolumeId".to_owned(),
+            }),
+            UserDataPart::Text(" \"$1\"\n".to_owned()),
+        ],
+    };
+    let boot = FirstBoot::new(units[0].site, &units);
+    DockerBackend::new().user_data(&if with_disk { boot.with_disk(&disk) } else { boot })
 }
 
 /// Every file of a target, by its path.

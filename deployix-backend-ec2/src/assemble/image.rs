@@ -57,11 +57,12 @@ pub(super) fn instance_type(
     Ok(chosen)
 }
 
-/// The image of a target's machines: as it says, else Debian 12 for the type's processor.
+/// The image of a target's machines: as it says, else Debian for the type's processor. It is
+/// Debian 12, and for Docker 13, the first that has version 2 of Compose (`docker-compose`).
 ///
 /// Debian publishes the ids of its images as public parameters (Debian wiki,
-/// "Cloud/AmazonEC2Image/Bookworm"), which launch templates resolve when a machine starts. Other
-/// guests than Debian with cloud-init need an image of their own.
+/// "Cloud/AmazonEC2Image/Bookworm" and "…/Trixie"), which launch templates resolve when a machine
+/// starts. Other guests than Debian with cloud-init need an image of their own.
 pub(super) fn image(
     target: &TargetSettings,
     instance_type: &str,
@@ -77,7 +78,8 @@ pub(super) fn image(
             .into());
     }
     let processor = if is_arm(instance_type) { "arm64" } else { "amd64" };
-    ImageId::new(&format!("resolve:ssm:/aws/service/debian/release/12/latest/{processor}"))
+    let release = if guest == Some("docker") { 13 } else { 12 };
+    ImageId::new(&format!("resolve:ssm:/aws/service/debian/release/{release}/latest/{processor}"))
         .map_err(|error| Remark::new(["extensions", "ec2", "image"], error.to_string()).into())
 }
 

@@ -2,7 +2,7 @@
 
 use deployix_core::{
     Digest, ResourceId,
-    backend::{CompileError, PeerAddress, Remark, UserData, UserDataPart},
+    backend::{CompileError, FirstBoot, Remark},
 };
 
 use super::{Job, Place, add_file, gib, image};
@@ -10,7 +10,7 @@ use crate::{
     guest, naming,
     request::{
         BlockDevice, CreateLaunchTemplate, Ebs, InstanceInterface, InstanceProfile,
-        LaunchTemplateData, MetadataOptions, PrivateIp, Request, Tag, TagSpecification, Value,
+        LaunchTemplateData, MetadataOptions, Request, Tag, TagSpecification, Value,
     },
     user_data::{pack, text::Text},
 };
@@ -60,7 +60,7 @@ impl Job<'_> {
                 .map(|name| InstanceProfile { name }),
             block_device_mappings: vec![self.root_disk()],
             metadata_options: MetadataOptions::strict(),
-            disable_api_termination: place.has_state(),
+            disable_api_termination: place.has_state() || place.state_disk.is_some(),
             network_interfaces: self.new_interface(place)?,
             user_data: Value::output_of(user_data),
             tag_specifications: self.machine_tags(place, id),
@@ -100,9 +100,9 @@ impl Job<'_> {
     /// What a machine does at its first boot: as the target's guest says, or as a plain Debian.
     fn user_data(&self, place: &Place<'_>) -> Result<Text, CompileError> {
         let site = self.assembly.site;
+        let state_disk = place.state_disk.as_ref().map(guest::disk);
         if guest::is_plain(&site) {
             let hostname = place.machine.map(|machine| format!("{}-{machine}", site.target.name));
-            let state_disk = place.state_disk.clone();
             let units = place.units.clone();
             let parameters = self.fetched_from(&units)?;
             let authority = self.assembly.certificate_authority;
@@ -122,7 +122,11 @@ impl Job<'_> {
                 .into());
         };
         let units: Vec<_> = place.units.iter().map(|unit| (*unit).clone()).collect();
-        text_of(&guest.user_data(site, &units)?)
+        let mut machine = FirstBoot::new(site, &units);
+        if let Some(disk) = &state_disk {
+            machine = machine.with_disk(disk);
+        }
+        guest::text_of(&guest.user_data(&machine)?.parts)
     }
 
     fn root_disk(&self) -> BlockDevice {
@@ -162,22 +166,4 @@ impl Job<'_> {
             |kind: &str| TagSpecification { resource_type: kind.to_owned(), tags: tags.clone() };
         vec![of("instance"), of("volume")]
     }
-}
-
-/// A guest's user data as text with holes.
-fn text_of(user_data: &UserData) -> Result<Text, CompileError> {
-    let mut text = Text::default();
-    for part in &user_data.parts {
-        match part {
-            UserDataPart::Text(known) => text.push(known),
-            UserDataPart::Address(PeerAddress::Known(address)) => text.push(&address.to_string()),
-            UserDataPart::Address(PeerAddress::Later { target, machine }) => {
-                text.push_output::<PrivateIp>(&naming::of_machine(target, *machine, "interface")?);
-            }
-            UserDataPart::Output(output) => {
-                text.append(&Text::from(vec![Value::Output(output.clone())]));
-            }
-        }
-    }
-    Ok(text)
 }

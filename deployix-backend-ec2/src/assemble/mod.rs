@@ -8,7 +8,7 @@ mod tag;
 
 use deployix_core::{
     ResourceId,
-    backend::{Artifact, Assembly, CompileError, Owner, Remark, Unit},
+    backend::{Artifact, Assembly, CompileError, Guest, Owner, Remark, Unit},
     spec::{FileContent, TargetKind},
 };
 
@@ -218,7 +218,7 @@ impl<'a> Job<'a> {
             self.make(&id("address-association")?, associate, ways_out)?;
         }
 
-        if place.has_state() && guest::is_plain(&self.assembly.site) {
+        if place.units.iter().any(|unit| self.keeps_on_disk(unit)) {
             let volume = id("volume")?;
             let create = CreateVolume {
                 availability_zone: zone,
@@ -234,8 +234,9 @@ impl<'a> Job<'a> {
         } else if place.has_state() {
             let message = "the state of its services is on the disk that its machines boot from, \
                            since its guest knows no other, and goes when a machine is replaced";
-            let remark = Remark::new(["guest"], message)
-                .remedy("leave `guest` out, so that state is kept on a disk of its own");
+            let remark = Remark::new(["guest"], message).remedy(
+                "leave `guest` out, or set it to `docker`: these keep state on a disk of its own",
+            );
             if !self.artifact.remarks.contains(&remark) {
                 self.artifact.remarks.push(remark);
             }
@@ -273,6 +274,14 @@ impl<'a> Job<'a> {
             self.make(&id("volume-attachment")?, attach, [])?;
         }
         Ok(())
+    }
+
+    /// Whether a machine needs a disk of its own for a unit.
+    fn keeps_on_disk(&self, unit: &Unit<'_>) -> bool {
+        if guest::is_plain(&self.assembly.site) {
+            return guest::PlainGuest.keeps_on_disk(unit);
+        }
+        self.assembly.guest.is_some_and(|guest| guest.keeps_on_disk(unit))
     }
 
     fn autoscaling(&mut self, min: u32, max: u32) -> Result<(), CompileError> {

@@ -208,6 +208,8 @@ fn fetches(unit: &Unit<'_>) -> Result<bool, CompileError> {
     Ok(fetches_software(unit) || guest::fetches_secrets(unit)?)
 }
 
+/// Machines with other guests than a plain Debian fetch what runs the functionality as well: an engine
+/// and its images, or a system.
 fn fetches_software(unit: &Unit<'_>) -> bool {
     let fetches = |service: &ServiceSpec| {
         !service.software.debian.is_empty()
@@ -215,7 +217,9 @@ fn fetches_software(unit: &Unit<'_>) -> bool {
             || service.software.image.is_some()
     };
     unit.balancer.is_none()
-        && (guest::talks_ipsec(unit) || unit.service.members().any(|(_, service)| fetches(service)))
+        && (!guest::is_plain(&unit.site)
+            || guest::talks_ipsec(unit)
+            || unit.service.members().any(|(_, service)| fetches(service)))
 }
 
 struct Rules<'a, 'b> {

@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deployix_core::{
-    AbsolutePath, Digest, ResourceId,
-    backend::{CompileError, Unit},
+    AbsolutePath, Digest,
+    backend::{CompileError, Disk, Unit},
 };
 
 use super::{
     HOME, Ipsec, SECRETS, STATE, ipsec, script, secret,
     service::{Ground, Program, absolute, program, text_file},
+    text_of,
 };
 use crate::{
     compile::hosts,
-    request::{Value, VolumeId},
+    request::Value,
     user_data::{
         cloud_config::{CloudConfig, Content, WriteFile},
         text::Text,
@@ -29,7 +30,7 @@ pub(crate) struct Machine<'a, 'b> {
     /// What runs on it.
     pub(crate) units: Vec<&'a Unit<'b>>,
     /// The disk for state, where it has one.
-    pub(crate) state_disk: Option<ResourceId>,
+    pub(crate) state_disk: Option<Disk>,
     /// The path of the parameters that it fetches its secrets from, where it does.
     pub(crate) parameters: Option<String>,
     /// The machines of other networks that it talks to.
@@ -96,8 +97,8 @@ pub(crate) fn cloud_config(machine: &Machine<'_, '_>) -> Result<Text, CompileErr
     if machine.parameters.is_none() {
         config.commands.push(words(["install", "-d", "-m", "0700", "--", SECRETS]));
     }
-    if let Some(volume) = &machine.state_disk {
-        config.files.extend(state_disk(volume)?);
+    if let Some(disk) = &machine.state_disk {
+        config.files.extend(state_disk(disk)?);
         config.commands.push(words(["systemctl", "daemon-reload"]));
         config.commands.push(words(["systemctl", "enable", "--now", "deployix-state.service"]));
     }
@@ -207,11 +208,9 @@ fn hosts_file(machine: &Machine<'_, '_>) -> Result<Option<WriteFile>, CompileErr
 }
 
 /// The unit that mounts the disk for state, and its script.
-fn state_disk(volume: &ResourceId) -> Result<[WriteFile; 2], CompileError> {
-    // The volume's id is filled in where the unit is written, and has no character that means
-    // anything to systemd.
-    const HOLE: &str = "VOLUME";
-    let command = Command::new([&format!("{HOME}/mount-state"), HOLE, STATE]).map_err(|error| {
+fn state_disk(disk: &Disk) -> Result<[WriteFile; 2], CompileError> {
+    let script = format!("{HOME}/mount-state");
+    let command = Command::new([&script, STATE]).map_err(|error| {
         deployix_core::backend::Remark::new(["service", "state"], error.to_string())
     })?;
     let unit = UnitFile::default()
@@ -227,13 +226,8 @@ fn state_disk(volume: &ResourceId) -> Result<[WriteFile; 2], CompileError> {
         )
         .section("Install", [("WantedBy", Setting::word("multi-user.target"))])
         .print();
-    let mut text = Text::default();
-    let (before, after) = unit.split_once(HOLE).unwrap_or((&unit, ""));
-    text.push(before);
-    text.push_output::<VolumeId>(volume);
-    text.push(after);
     Ok([
-        text_file(&format!("{HOME}/mount-state"), 0o755, script::MOUNT_STATE)?,
-        text_file("/etc/systemd/system/deployix-state.service", 0o644, text)?,
+        text_file(&script, 0o755, text_of(&disk.mount)?)?,
+        text_file("/etc/systemd/system/deployix-state.service", 0o644, unit)?,
     ])
 }

@@ -18,14 +18,22 @@ mod script;
 mod secret;
 mod service;
 
-use deployix_core::backend::{
-    CompileError, Guest, Remark, Site, Unit, UserData, UserDataPart, Via,
+use deployix_core::{
+    ResourceId,
+    backend::{
+        CompileError, Disk, FirstBoot, Guest, PeerAddress, Remark, Site, Unit, UserData,
+        UserDataPart, Via,
+    },
 };
 pub(crate) use ipsec::Ipsec;
 pub(crate) use machine::{Machine, check, cloud_config};
 pub(crate) use secret::fetches as fetches_secrets;
 
-use crate::request::Value;
+use crate::{
+    naming,
+    request::{PrivateIp, Value},
+    user_data::text::Text,
+};
 
 /// The id under which targets may name this guest, as they may name none.
 const NATIVE: &str = "native";
@@ -40,10 +48,14 @@ pub(crate) fn talks_ipsec(unit: &Unit<'_>) -> bool {
     unit.upstreams.iter().chain(&unit.consumers).any(|peer| peer.via == Via::Ipsec)
 }
 
+/// The disk for state: a volume that is attached once its machine runs.
+pub(crate) fn disk(volume: &ResourceId) -> Disk {
+    Disk { mount: parts_of(&script::mount_state(volume)) }
+}
+
 /// A plain Debian with systemd, as a guest that other backends can boot as well.
 ///
-/// The EC2 backend takes it for targets that name no guest, or `native`; it gives them a disk for
-/// state besides, which a guest alone cannot.
+/// The EC2 backend takes it for targets that name no guest, or `native`.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct PlainGuest;
@@ -57,8 +69,12 @@ impl PlainGuest {
 }
 
 impl Guest for PlainGuest {
-    fn user_data(&self, _site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, CompileError> {
-        let units: Vec<_> = units.iter().collect();
+    fn keeps_on_disk(&self, unit: &Unit<'_>) -> bool {
+        unit.service.members().any(|(_, service)| !service.state.is_empty())
+    }
+
+    fn user_data(&self, machine: &FirstBoot<'_>) -> Result<UserData, CompileError> {
+        let units: Vec<_> = machine.units.iter().collect();
         if let Some(unit) = units.iter().find(|unit| talks_ipsec(unit)) {
             let message =
                 format!("{} talks IPsec, which this guest sets up on EC2 only", unit.name);
@@ -66,13 +82,36 @@ impl Guest for PlainGuest {
                 .remedy("put both ends into one network")
                 .into());
         }
-        let text = cloud_config(&Machine { units, ..Machine::default() })?;
-        let part = |part: &Value<String>| match part {
-            Value::Known(text) => UserDataPart::Text(text.clone()),
-            Value::Output(output) => UserDataPart::Output(output.clone()),
-        };
-        Ok(UserData { parts: text.parts().iter().map(part).collect() })
+        let state_disk = machine.disk.cloned();
+        let text = cloud_config(&Machine { units, state_disk, ..Machine::default() })?;
+        Ok(UserData { parts: parts_of(&text) })
     }
+}
+
+fn parts_of(text: &Text) -> Vec<UserDataPart> {
+    let part = |part: &Value<String>| match part {
+        Value::Known(text) => UserDataPart::Text(text.clone()),
+        Value::Output(output) => UserDataPart::Output(output.clone()),
+    };
+    text.parts().iter().map(part).collect()
+}
+
+/// What a guest gives, as text with holes.
+pub(crate) fn text_of(parts: &[UserDataPart]) -> Result<Text, CompileError> {
+    let mut text = Text::default();
+    for part in parts {
+        match part {
+            UserDataPart::Text(known) => text.push(known),
+            UserDataPart::Address(PeerAddress::Known(address)) => text.push(&address.to_string()),
+            UserDataPart::Address(PeerAddress::Later { target, machine }) => {
+                text.push_output::<PrivateIp>(&naming::of_machine(target, *machine, "interface")?);
+            }
+            UserDataPart::Output(output) => {
+                text.append(&Text::from(vec![Value::Output(output.clone())]));
+            }
+        }
+    }
+    Ok(text)
 }
 
 /// Where everything that belongs to no package is.

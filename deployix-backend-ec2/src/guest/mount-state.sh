@@ -1,13 +1,15 @@
 #!/bin/sh
-# Mounts the disk of a volume: mount-state VOLUME FOLDER. The disk may come after the machine
-# started; on machines with NVMe its name tells the volume, on others the device does.
+# Mounts the disk of a volume: mount-state FOLDER. The disk may come after the machine started; on
+# machines with NVMe its name tells the volume, on others the device does.
 set -eu
-name=/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_$(printf %s "$1" | tr -d -)
+volume=VOLUME
+! mountpoint -q -- "$1" || exit 0
+name=/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_$(printf %s "$volume" | tr -d -)
 waited=0
 until device=$(readlink -e "$name" || readlink -e /dev/xvdf || readlink -e /dev/sdf); do
   waited=$((waited + 1))
   if [ "$waited" -gt 600 ]; then
-    echo "volume $1 is not attached" >&2
+    echo "volume $volume is not attached" >&2
     exit 1
   fi
   sleep 1
@@ -21,5 +23,5 @@ case $found in
   2) mkfs.ext4 -q -- "$device" ;;
   *) echo "cannot tell what is on $device" >&2; exit 1 ;;
 esac
-mkdir -p -- "$2"
-mountpoint -q -- "$2" || mount -o nodev,nosuid -- "$device" "$2"
+mkdir -p -- "$1"
+mount -o nodev,nosuid -- "$device" "$1"

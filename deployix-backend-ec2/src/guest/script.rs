@@ -3,18 +3,31 @@
 use std::fmt::Write;
 
 use deployix_core::{
-    AbsolutePath,
+    AbsolutePath, ResourceId,
     spec::{EnvName, FileSpec, Part, Template},
 };
 
-use crate::user_data::shell;
+use crate::{
+    request::VolumeId,
+    user_data::{shell, text::Text},
+};
 
 /// Waits until a service is ready: `ready SECONDS tcp PORT`, `ready SECONDS http PORT PATH` or
 /// `ready SECONDS command ARGUMENT..`.
 pub(super) const READY: &str = include_str!("ready.sh");
 
-/// Mounts the disk for state, making a file system on it the first time.
-pub(super) const MOUNT_STATE: &str = include_str!("mount-state.sh");
+/// Mounts the disk for state at the folder that is its argument, making a file system on it the
+/// first time.
+pub(super) fn mount_state(volume: &ResourceId) -> Text {
+    // The volume's id is filled in once it is known, and has no character that means anything to the
+    // shell.
+    let script = include_str!("mount-state.sh");
+    let (before, after) = script.split_once("VOLUME").unwrap_or((script, ""));
+    let mut text = Text::from(before);
+    text.push_output::<VolumeId>(volume);
+    text.push(after);
+    text
+}
 
 /// Fetches secrets from Parameter Store: `fetch-secrets FOLDER PATH NAME..`.
 pub(super) const FETCH_SECRETS: &str = include_str!("fetch-secrets.sh");

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
+use deployix_backend_docker::DockerBackend;
 use deployix_backend_ec2::{Ec2Backend, PlainGuest};
 use deployix_core::{
     BackendId, Name, ResourceId, SecretName,
@@ -62,7 +63,11 @@ impl Site {
 
     pub(crate) fn registry(&self) -> Registry {
         let native = BackendId::new("native").unwrap();
-        Registry::new().with(self.backend()).with_guest(native, PlainGuest::new())
+        let docker = BackendId::new("docker").unwrap();
+        Registry::new()
+            .with(self.backend())
+            .with_guest(native, PlainGuest::new())
+            .with_guest(docker, DockerBackend::new())
     }
 
     /// Everything that the history holds, as text.

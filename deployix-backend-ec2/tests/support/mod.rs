@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, num::NonZeroU16, num::NonZeroU32};
 
+use deployix_backend_docker::DockerBackend;
 use deployix_backend_ec2::{
     Ec2Backend, PlainGuest,
     extension::{HostedZone, LocationSettings, TargetSettings},
@@ -32,7 +33,11 @@ pub(crate) fn ec2() -> BackendId {
 
 pub(crate) fn registry() -> Registry {
     let native = BackendId::new("native").unwrap();
-    Registry::new().with(Ec2Backend::new()).with_guest(native, PlainGuest::new())
+    let docker = BackendId::new("docker").unwrap();
+    Registry::new()
+        .with(Ec2Backend::new())
+        .with_guest(native, PlainGuest::new())
+        .with_guest(docker, DockerBackend::new())
 }
 
 /// A functionality that listens on one port, with the fqdn `NAME.example.com`.

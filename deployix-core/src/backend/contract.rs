@@ -5,9 +5,7 @@ use std::{any::Any, collections::BTreeMap, error::Error, fmt};
 use async_trait::async_trait;
 use serde::Serialize;
 
-use super::{
-    Artifact, Assembly, CompileError, Inputs, Owner, Resource, Site, StepContext, Unit, UserData,
-};
+use super::{Artifact, Assembly, CompileError, Inputs, Owner, Resource, Site, StepContext, Unit};
 use crate::{
     digest::Digest,
     name::{BackendId, Name, ResourceId},
@@ -74,15 +72,6 @@ pub trait Backend: Any + fmt::Debug + Send + Sync {
         step: &Step<'_>,
         context: &StepContext<'_>,
     ) -> Result<Outcome, BackendError>;
-}
-
-/// Compiles functionalities into a machine's first boot.
-pub trait Guest: fmt::Debug + Send + Sync {
-    /// What to tell one machine of a target at its first boot, so that these units run on it.
-    ///
-    /// # Errors
-    /// Every reason why that cannot be.
-    fn user_data(&self, site: Site<'_>, units: &[Unit<'_>]) -> Result<UserData, CompileError>;
 }
 
 /// What a backend can do.

@@ -7,6 +7,7 @@
 mod artifact;
 mod context;
 mod contract;
+mod guest;
 mod input;
 mod memory;
 mod registry;
@@ -16,9 +17,10 @@ mod unit;
 pub use artifact::{Artifact, CompileError, Remark, UserData, UserDataPart};
 pub use context::{Files, NoFiles, NoSecrets, SecretError, SecretValue, Secrets, StepContext};
 pub use contract::{
-    Action, Backend, BackendError, Capabilities, Change, ErrorKind, ErrorStatus, Guest, Observed,
-    Outcome, Scope, Step,
+    Action, Backend, BackendError, Capabilities, Change, ErrorKind, ErrorStatus, Observed, Outcome,
+    Scope, Step,
 };
+pub use guest::{Disk, FirstBoot, Guest};
 pub use input::{FileRef, Input, Inputs, OutputRef};
 pub use memory::MemoryBackend;
 pub use registry::Registry;

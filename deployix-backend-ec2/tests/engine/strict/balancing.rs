@@ -249,7 +249,7 @@ impl World {
     }
 
     fn put_target(&mut self, arn: &str, id: &InstanceId, port: u16) {
-        let late = std::time::Duration::ZERO;
+        let late = self.late.at_once();
         let health = TargetHealth { id: id.clone(), port, state: "initial".to_owned() };
         let Some(targets) = self.targets.get_mut(arn) else { return };
         let entry = targets.add(id.as_str(), health, late);

@@ -270,6 +270,8 @@ impl World {
         } else {
             starts(entry);
         }
+        let told = data.user_data.known().map(ToString::to_string).unwrap_or_default();
+        self.user_data.insert(id.clone(), told);
         if data.disable_api_termination {
             self.protected.insert(id.clone());
         }

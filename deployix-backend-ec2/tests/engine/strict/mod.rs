@@ -40,6 +40,8 @@ pub(crate) struct Mood {
     pub(crate) refuses: BTreeMap<&'static str, (&'static str, &'static str)>,
     /// New things are shown after up to so many milliseconds.
     pub(crate) late: u64,
+    /// States follow each other so many times faster than on AWS.
+    pub(crate) pace: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +83,7 @@ impl Strict {
     pub(crate) fn new(seed: u64) -> Self {
         let strict = Self::default();
         strict.lock().random = seed;
-        strict.lock().mood.late = 3000;
+        strict.mood(|mood| (mood.late, mood.pace) = (3000, 1));
         strict
     }
 
@@ -190,7 +192,8 @@ impl Strict {
         let Account { regions, names, random, mood, writes, shown, .. } = &mut *account;
         let world = regions.entry(region.to_owned()).or_default();
         region.clone_into(&mut world.region);
-        world.late = Duration::from_millis(next(random) % (mood.late + 1));
+        let shown = Duration::from_millis(next(random) % (mood.late + 1));
+        world.late = table::Delay { shown, pace: mood.pace };
         world.tick();
         let answer = match call.service() {
             Service::Route53 => names.call(call),

@@ -108,7 +108,7 @@ impl World {
         let id = self.id("igw");
         let internet_gateway_id = InternetGatewayId::new(&id).unwrap();
         let gateway = InternetGateway { internet_gateway_id, attachments: Vec::new(), tags };
-        self.gateways.add(&id, gateway, std::time::Duration::ZERO);
+        self.gateways.add(&id, gateway, self.late.at_once());
     }
 
     pub(super) fn attach_gateway(&mut self, it: &AttachInternetGateway) -> Result<String> {

@@ -26,8 +26,9 @@ pub(crate) trait Thing: Clone {
 
 type Turn<T> = Box<dyn FnOnce(&mut T) + Send>;
 
-pub(super) struct Entry<T> {
-    pub(super) it: T,
+pub(crate) struct Entry<T> {
+    pub(crate) it: T,
+    pace: u32,
     shown_from: Instant,
     turns: Vec<(Instant, Turn<T>)>,
     gone_at: Option<Instant>,
@@ -47,6 +48,28 @@ impl<T: fmt::Debug> fmt::Debug for Table<T> {
     }
 }
 
+/// How a new thing comes to be seen, and how fast it changes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Delay {
+    /// It is shown so much later.
+    pub(super) shown: Duration,
+    /// Its states follow so many times faster than on AWS.
+    pub(super) pace: u32,
+}
+
+impl Default for Delay {
+    fn default() -> Self {
+        Self { shown: Duration::ZERO, pace: 1 }
+    }
+}
+
+impl Delay {
+    /// For what is shown at once.
+    pub(super) fn at_once(self) -> Self {
+        Self { shown: Duration::ZERO, ..self }
+    }
+}
+
 /// How much later than it is shown a thing is known to what changes it.
 const KNOWN: Duration = Duration::from_millis(1500);
 
@@ -54,15 +77,15 @@ const KNOWN: Duration = Duration::from_millis(1500);
 const PAGE: usize = 4;
 
 impl<T: Thing> Table<T> {
-    pub(super) fn add(&mut self, id: impl Into<String>, it: T, late: Duration) -> &mut Entry<T> {
-        let shown_from = Instant::now() + late;
-        let entry = Entry { it, shown_from, turns: Vec::new(), gone_at: None };
+    pub(super) fn add(&mut self, id: impl Into<String>, it: T, late: Delay) -> &mut Entry<T> {
+        let shown_from = Instant::now() + late.shown;
+        let entry = Entry { it, pace: late.pace, shown_from, turns: Vec::new(), gone_at: None };
         self.0.entry(id.into()).insert_entry(entry).into_mut()
     }
 
     /// One that callers can name: it was shown, and a moment later is known everywhere.
     pub(super) fn get(&mut self, id: &str, code: &str) -> Result<&mut Entry<T>> {
-        let known = |entry: &&mut Entry<T>| entry.shown_from + KNOWN <= Instant::now();
+        let known = |entry: &&mut Entry<T>| entry.shown_from + KNOWN / entry.pace <= Instant::now();
         let entry = self.0.get_mut(id).filter(known);
         entry.ok_or_else(|| CallError::refused(code, format!("{id} does not exist")))
     }
@@ -75,7 +98,7 @@ impl<T: Thing> Table<T> {
         self.0.values_mut().map(|entry| &mut entry.it)
     }
 
-    pub(super) fn entry(&mut self, id: &str) -> Option<&mut Entry<T>> {
+    pub(crate) fn entry(&mut self, id: &str) -> Option<&mut Entry<T>> {
         self.0.get_mut(id)
     }
 
@@ -151,18 +174,19 @@ impl<T> Entry<T> {
         seconds: u64,
         turn: impl FnOnce(&mut T) + Send + 'static,
     ) -> &mut Self {
-        self.turns.push((Instant::now() + Duration::from_secs(seconds), Box::new(turn)));
+        let at = Instant::now() + Duration::from_secs(seconds) / self.pace;
+        self.turns.push((at, Box::new(turn)));
         self
     }
 
     /// What was to come comes no more.
-    pub(super) fn instead(&mut self) -> &mut Self {
+    pub(crate) fn instead(&mut self) -> &mut Self {
         self.turns.clear();
         self
     }
 
     pub(super) fn gone_after(&mut self, seconds: u64) {
-        self.gone_at = Some(Instant::now() + Duration::from_secs(seconds));
+        self.gone_at = Some(Instant::now() + Duration::from_secs(seconds) / self.pace);
     }
 }
 

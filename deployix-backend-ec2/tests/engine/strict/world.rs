@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::Ipv4Addr,
-    time::Duration,
 };
 
 use deployix_backend_ec2::{
@@ -18,13 +17,13 @@ use deployix_backend_ec2::{
     request::{Request, Tag},
 };
 
-use super::table::{Result, Table, Thing, put_tags, refuse};
+use super::table::{Delay, Result, Table, Thing, put_tags, refuse};
 
 #[derive(Debug, Default)]
 pub(crate) struct World {
     pub(super) region: String,
-    /// How late the next new thing is shown.
-    pub(super) late: Duration,
+    /// How the next new thing comes to be seen.
+    pub(super) late: Delay,
     made: u64,
     /// What was made with a token, and what was asked for then.
     tokens: BTreeMap<String, (String, String)>,
@@ -34,24 +33,26 @@ pub(crate) struct World {
     pub(super) tables: Table<RouteTable>,
     pub(super) groups: Table<SecurityGroup>,
     pub(crate) rules: Table<SecurityGroupRule>,
-    pub(super) interfaces: Table<NetworkInterface>,
+    pub(crate) interfaces: Table<NetworkInterface>,
     pub(super) addresses: Table<Address>,
     pub(crate) volumes: Table<Volume>,
     pub(super) templates: Table<LaunchTemplate>,
     pub(super) template_data: BTreeMap<String, deployix_backend_ec2::request::CreateLaunchTemplate>,
     pub(crate) instances: Table<Instance>,
+    /// What each was told at its first boot, in base64.
+    pub(crate) user_data: BTreeMap<String, String>,
     pub(super) protected: BTreeSet<String>,
     /// Interfaces that go with their machine.
     pub(super) fleeting: BTreeSet<String>,
     /// Root disks, and whose.
-    pub(super) roots: BTreeMap<String, String>,
+    pub(crate) roots: BTreeMap<String, String>,
     pub(super) scaling: Table<AutoScalingGroup>,
     pub(super) refreshes: BTreeMap<String, tokio::time::Instant>,
     pub(super) balancers: Table<LoadBalancer>,
     pub(super) attributes: BTreeMap<String, Vec<deployix_backend_ec2::request::Attribute>>,
     pub(super) target_groups: Table<TargetGroup>,
-    pub(super) targets: BTreeMap<String, Table<TargetHealth>>,
-    pub(super) listeners: Table<Listener>,
+    pub(crate) targets: BTreeMap<String, Table<TargetHealth>>,
+    pub(crate) listeners: Table<Listener>,
     pub(super) parameters: Table<Parameter>,
     /// What parameters say, by their names.
     pub(crate) values: BTreeMap<String, String>,
