@@ -6,7 +6,11 @@ mod support;
 use deployix_backend_ec2::extension::{
     FunctionalitySettings, LocationSettings, NetworkSettings, TargetSettings,
 };
-use deployix_core::{backend::Input, diagnostic::Diagnostics, spec::Bytes};
+use deployix_core::{
+    backend::Input,
+    diagnostic::Diagnostics,
+    spec::{Bytes, Deployment, FunctionalitySpec, ServiceSpec},
+};
 use support::{With, compiled, deployment, file, functionality, name, requests, resources};
 
 fn errors(found: &Diagnostics) -> Vec<String> {
@@ -32,6 +36,51 @@ fn a_machine_can_be_replaced_without_its_address_or_state() {
     assert_eq!(run["LaunchTemplate"]["Version"], "1");
     assert!(requests(&resources, "CreateVolume").contains_key(&format!("{id}/volume")));
     assert_eq!(requests(&resources, "CreateVolume").len(), 1);
+}
+
+/// One machine whose units run in another guest.
+fn inside(guest: &str, service: deployix_core::spec::ServiceBuilder) -> Deployment {
+    let web = FunctionalitySpec::new("web", service.build().unwrap()).unwrap();
+    let mut deployment = deployment(vec![web]).machine("one", None);
+    let target = deployment.infrastructure.targets.get_mut(&name("one")).unwrap();
+    target.guest = Some(deployix_core::BackendId::new(guest).unwrap());
+    deployment
+}
+
+#[test]
+fn a_machine_that_runs_docker_keeps_state_on_a_disk_of_its_own() {
+    let service = || ServiceSpec::builder(["/bin/web"]);
+    for stateful in [service().state("/var/lib/web"), service().schedule("hourly")] {
+        let (compiled, found) = compiled(inside("docker", stateful));
+        assert!(!found.has_errors(), "{found}");
+        let all = compiled.resources();
+        let id = "ec2/target/one/machine/0";
+        let disk = all.values().find(|it| it.id().as_str() == format!("{id}/volume")).unwrap();
+        assert!(disk.holds_data());
+        assert_eq!(
+            requests(all, "AttachVolume")[&format!("{id}/volume-attachment")]["Device"],
+            "/dev/sdf"
+        );
+        let template = &requests(all, "CreateLaunchTemplate")[&format!("{id}/launch-template")];
+        assert_eq!(template["LaunchTemplateData"]["DisableApiTermination"], true);
+        let told = file(&compiled, "one", "user-data/one-0");
+        assert!(told.contains(&format!("volume=<<VolumeId of {id}/volume>>\n")), "{told}");
+        assert!(told.contains("device: \"/srv/deployix/docker/web_"), "{told}");
+    }
+    assert!(requests(&resources(inside("docker", service())), "CreateVolume").is_empty());
+}
+
+#[test]
+fn a_machine_that_runs_docker_boots_a_debian_that_has_compose_and_reaches_its_mirror() {
+    let all = resources(inside("docker", ServiceSpec::builder(["/bin/web"])));
+    let template =
+        &requests(&all, "CreateLaunchTemplate")["ec2/target/one/machine/0/launch-template"];
+    assert_eq!(
+        template["LaunchTemplateData"]["ImageId"],
+        "resolve:ssm:/aws/service/debian/release/13/latest/amd64"
+    );
+    let mut rules = requests(&all, "AuthorizeSecurityGroupEgress").into_keys();
+    assert!(rules.any(|id| id.ends_with("/egress/anyone/tcp-443")), "{:?}", all.keys());
 }
 
 #[test]

@@ -138,7 +138,8 @@ impl Host {
     /// Starts or stops it.
     pub(crate) fn run(&mut self, runs: bool) {
         if runs != self.runs {
-            docker(if runs { &["start", &self.name] } else { &["stop", "--time=20", &self.name] });
+            let word: &[&str] = if runs { &["start"] } else { &["stop", "--time=20"] };
+            docker(&[word, &[&self.name]].concat());
             self.runs = runs;
         }
     }
