@@ -41,6 +41,7 @@ fn a_machine_can_be_replaced_without_its_address_or_state() {
 /// One machine whose units run in another guest.
 fn inside(guest: &str, service: deployix_core::spec::ServiceBuilder) -> Deployment {
     let web = FunctionalitySpec::new("web", service.build().unwrap()).unwrap();
+    let web = web.fqdn("web.example.com").unwrap();
     let mut deployment = deployment(vec![web]).machine("one", None);
     let target = deployment.infrastructure.targets.get_mut(&name("one")).unwrap();
     target.guest = Some(deployix_core::BackendId::new(guest).unwrap());
@@ -81,6 +82,18 @@ fn a_machine_that_runs_docker_boots_a_debian_that_has_compose_and_reaches_its_mi
     );
     let mut rules = requests(&all, "AuthorizeSecurityGroupEgress").into_keys();
     assert!(rules.any(|id| id.ends_with("/egress/anyone/tcp-443")), "{:?}", all.keys());
+}
+
+#[test]
+fn a_machine_that_runs_docker_lets_its_load_balancer_in() {
+    let service = ServiceSpec::builder(["/bin/web"]).endpoint("http", 3000);
+    let deployment = inside("docker", service);
+    let deployment = deployment.balancer("web", "web.example.com", (443, 3000), &["0.0.0.0/0"]);
+    let (compiled, found) = compiled(deployment);
+    assert!(!found.has_errors(), "{found}");
+    let told = file(&compiled, "one", "user-data/one-0");
+    assert!(told.contains("published: \"3000\""), "{told}");
+    assert!(told.contains("tcp dport 3000 accept"), "the packet filter lets it in: {told}");
 }
 
 #[test]
