@@ -47,7 +47,7 @@ pub(crate) enum Host {
     Guest,
 }
 
-/// One machine of an upstream that runs elsewhere.
+/// One machine of an upstream that runs elsewhere, or the load balancer that it is.
 #[derive(Debug)]
 pub(crate) struct Distant<'a> {
     pub(crate) peer: &'a Peer<'a>,
@@ -185,7 +185,9 @@ fn distant<'a>(unit: &'a Unit<'a>, host: Host, problems: &mut Vec<Remark>) -> Ve
                     PeerAddress::Known(address) if address.is_ipv6() => {
                         Some("has an IPv6 address, and the networks made here are IPv4")
                     }
-                    PeerAddress::Later { .. } if host == Host::Engine => {
+                    PeerAddress::Later { .. } | PeerAddress::LoadBalancer { .. }
+                        if host == Host::Engine =>
+                    {
                         Some("has an address that is not known beforehand")
                     }
                     _ => None,

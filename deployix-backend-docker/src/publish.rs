@@ -184,11 +184,6 @@ impl Publishing<'_, '_> {
         };
         for consumer in consumers {
             let mut guests = BTreeSet::new();
-            if consumer.machines.is_empty() {
-                // A load balancer of the backend that makes the machines: it is on none, and has
-                // addresses that only that backend knows.
-                guests.insert(Guest::From(Ipv4Net::default()));
-            }
             for address in consumer.addresses() {
                 match address {
                     PeerAddress::Known(IpAddr::V4(address)) if self.target.firewall => {

@@ -97,6 +97,25 @@ fn a_machine_that_runs_docker_lets_its_load_balancer_in() {
 }
 
 #[test]
+fn a_machine_that_runs_docker_finds_its_upstreams_load_balancer() {
+    let web = functionality("web", 8080, &["db"]);
+    let mut deployment = deployment(vec![web, functionality("db", 5432, &[])])
+        .machine("one", Some("n"))
+        .machine("two", Some("n"))
+        .placed("web", "one")
+        .placed("db", "two")
+        .balancer("db", "db.example.com", (15432, 5432), &[]);
+    let target = deployment.infrastructure.targets.get_mut(&name("one")).unwrap();
+    target.guest = Some(deployix_core::BackendId::new("docker").unwrap());
+    let (compiled, found) = compiled(deployment);
+    assert!(!found.has_errors(), "{found}");
+    let told = file(&compiled, "one", "user-data/one-0");
+    let balancer = "db.example.com:<<PrivateIpAddress of \
+                    ec2/functionality/load-balancer-db/load-balancer>>";
+    assert!(told.contains(balancer), "{told}");
+}
+
+#[test]
 fn machines_have_encrypted_disks_and_tokens_for_their_metadata() {
     let resources = resources(support::hydra());
     for template in requests(&resources, "CreateLaunchTemplate").values() {

@@ -92,14 +92,8 @@ fn later(units: &[Unit<'_>]) -> Vec<(String, PeerAddress)> {
         units.iter().flat_map(|unit| &unit.consumers).filter(|peer| peer.via == Via::Ipsec);
     let reached =
         upstreams.filter(|peer| matches!(peer.via, Via::Private | Via::Ipsec)).chain(consumers);
-    let addresses: BTreeSet<PeerAddress> = reached
-        .flat_map(|peer| peer.machines.iter().map(|&machine| compile::address(peer, machine)))
-        .collect();
-    let named = addresses.into_iter().filter_map(|address| match &address {
-        PeerAddress::Known(_) => None,
-        PeerAddress::Later { target, machine } => {
-            Some((address_variable(target.as_str(), *machine), address))
-        }
-    });
+    let addresses: BTreeSet<PeerAddress> = reached.flat_map(compile::addresses).collect();
+    let named =
+        addresses.into_iter().filter_map(|address| Some((address_variable(&address)?, address)));
     named.collect()
 }

@@ -106,6 +106,10 @@ pub(crate) fn text_of(parts: &[UserDataPart]) -> Result<Text, CompileError> {
             UserDataPart::Address(PeerAddress::Later { target, machine }) => {
                 text.push_output::<PrivateIp>(&naming::of_machine(target, *machine, "interface")?);
             }
+            UserDataPart::Address(PeerAddress::LoadBalancer { name }) => {
+                let balancer = naming::of_functionality(name, &["load-balancer"])?;
+                text.push_output::<PrivateIp>(&balancer);
+            }
             UserDataPart::Output(output) => {
                 text.append(&Text::from(vec![Value::Output(output.clone())]));
             }

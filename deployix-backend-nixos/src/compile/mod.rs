@@ -16,7 +16,7 @@ use deployix_core::spec::{FileContent, ServiceSpec};
 use deployix_core::{Name, RelativePath};
 
 use self::member::{Member, shell_template};
-pub(crate) use self::network::{address, address_variable, sources};
+pub(crate) use self::network::{address_variable, addresses, sources};
 pub(crate) use self::service::socket_name;
 use crate::extension::{NixosFunctionality, Style};
 use crate::identity;

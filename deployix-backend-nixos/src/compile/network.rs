@@ -10,44 +10,44 @@ use super::Form;
 use crate::nftables::{Opening, Source, Traffic};
 use crate::syntax::{Attrs, Expr, Part};
 
-/// The name of the variable that holds the address of a machine that is not made yet.
-pub(crate) fn address_variable(target: &str, machine: u32) -> String {
-    format!("address-{target}-{machine}")
+/// The name of the variable that holds an address which is not known yet.
+pub(crate) fn address_variable(address: &PeerAddress) -> Option<String> {
+    match address {
+        PeerAddress::Known(_) => None,
+        PeerAddress::Later { target, machine } => Some(format!("address-{target}-{machine}")),
+        PeerAddress::LoadBalancer { name } => Some(format!("balancer-{name}")),
+    }
 }
 
-/// Where a peer's machine is reached: from outside of its network by the address that is its own,
-/// where it is a single machine with one, else by that in the private network.
-pub(crate) fn address(peer: &Peer<'_>, machine: u32) -> PeerAddress {
+/// Where a peer's machines are reached: from outside of its network by the address that is its own,
+/// where it is a single machine with one, else by those in the private network.
+pub(crate) fn addresses(peer: &Peer<'_>) -> Vec<PeerAddress> {
     let target = peer.site.target;
     let outside = matches!((peer.via, target.kind), (Via::Ipsec, TargetKind::Machine));
     let own = target.address.as_ref().filter(|_| outside).and_then(|text| text.parse().ok());
-    match own.or_else(|| target.private_address(machine)) {
-        Some(address) => PeerAddress::Known(address),
-        None => PeerAddress::Later { target: target.name.clone(), machine },
+    match own {
+        Some(own) => peer.machines.iter().map(|_| PeerAddress::Known(own)).collect(),
+        None => peer.addresses().collect(),
     }
 }
 
 /// Where a peer is, or why that cannot be written down.
 pub(crate) fn sources(peer: &Peer<'_>, form: Form<'_>) -> Result<Vec<Source>, Remark> {
-    if peer.machines.is_empty() && matches!(form, Form::Module(_)) {
-        return Err(Remark::new(
-            ["upstream-hosts"],
-            format!(
-                "the address of `{}` is known to its own backend alone, and a NixOS configuration is \
-                 written before \
-                 anything is made",
-                peer.name
-            ),
-        )
-        .remedy("balance on a machine with a known address"));
-    }
-    let addresses = peer.machines.iter().map(|&machine| address(peer, machine));
-    addresses
+    addresses(peer)
+        .into_iter()
         .map(|address| match (address, form) {
             (PeerAddress::Known(address), _) => Ok(Source::Net(address.into())),
-            (PeerAddress::Later { target, machine }, Form::UserData) => {
-                Ok(Source::Variable(address_variable(target.as_str(), machine)))
+            (later, Form::UserData) => {
+                Ok(address_variable(&later).map_or(Source::Anywhere, Source::Variable))
             }
+            (PeerAddress::LoadBalancer { name }, Form::Module(_)) => Err(Remark::new(
+                ["upstream-hosts"],
+                format!(
+                    "the address of `{name}` is known to its own backend alone, and a NixOS \
+                     configuration is written before anything is made"
+                ),
+            )
+            .remedy("balance on a machine with a known address")),
             (PeerAddress::Later { target, machine }, Form::Module(_)) => Err(Remark::new(
                 ["upstream-hosts"],
                 format!(

@@ -134,7 +134,7 @@ pub struct UserData {
 pub enum UserDataPart {
     /// Text as it is.
     Text(String),
-    /// The private address of a machine.
+    /// The private address of a machine or load balancer.
     Address(PeerAddress),
     /// An output of a resource.
     Output(OutputRef),

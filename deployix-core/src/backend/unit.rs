@@ -145,12 +145,16 @@ pub struct Peer<'a> {
 }
 
 impl Peer<'_> {
-    /// The addresses in the private network under which it is reached, machine by machine.
+    /// The addresses in the private network under which it is reached, machine by machine; that of
+    /// a load balancer, where its backend runs it on none.
     pub fn addresses(&self) -> impl Iterator<Item = PeerAddress> {
-        self.machines.iter().map(|&machine| match self.site.target.private_address(machine) {
-            Some(address) => PeerAddress::Known(address),
-            None => PeerAddress::Later { target: self.site.target.name.clone(), machine },
-        })
+        let machines =
+            self.machines.iter().map(|&machine| match self.site.target.private_address(machine) {
+                Some(address) => PeerAddress::Known(address),
+                None => PeerAddress::Later { target: self.site.target.name.clone(), machine },
+            });
+        let balancer = || PeerAddress::LoadBalancer { name: self.name.clone() };
+        machines.chain(self.machines.is_empty().then(balancer))
     }
 
     /// The addresses in the private network, where all are known before anything is made.
@@ -160,7 +164,7 @@ impl Peer<'_> {
     }
 }
 
-/// The address of a machine.
+/// The address of a machine, or of a load balancer that is on none.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PeerAddress {
@@ -172,6 +176,11 @@ pub enum PeerAddress {
         target: Name,
         /// Which of its machines, from 0.
         machine: u32,
+    },
+    /// That of a load balancer of its backend's own, known once it is made.
+    LoadBalancer {
+        /// Its name, as of what is reached.
+        name: Name,
     },
 }
 
