@@ -11,8 +11,8 @@ use crate::{
 
 pub(crate) const IMAGE: &str = "deployix-test-machine";
 
-/// What the base image is called that functionalities' images are made from.
-const BASE_IMAGE: &str = "debian:bookworm-slim";
+/// The base image of what runs on the machines, which call it as the example does.
+const BASE_IMAGE: &str = "deployix-test-machine-base";
 
 /// All capabilities but one that not every engine has to give.
 const CAPABILITIES: [&str; 7] = [
@@ -46,8 +46,11 @@ pub(crate) struct Hardware {
 impl Hardware {
     /// Builds the machines' image, and their network with the addresses of a VPC.
     pub(crate) fn new(prefix: String, vpc: &str, folder: &Path) -> Self {
-        let dockerfile = include_bytes!("machine.Dockerfile");
-        docker_reads(&["build", "--quiet", "--tag", IMAGE, "-"], dockerfile);
+        let build = |image, dockerfile: &[u8]| {
+            docker_reads(&["build", "--quiet", "--tag", image, "-"], dockerfile)
+        };
+        build(IMAGE, include_bytes!("machine.Dockerfile"));
+        build(BASE_IMAGE, include_bytes!("base.Dockerfile"));
         docker(&["network", "create", "--subnet", vpc, &prefix]);
         let base_image = folder.join("base-image.tar").display().to_string();
         docker(&["save", "--output", &base_image, BASE_IMAGE]);

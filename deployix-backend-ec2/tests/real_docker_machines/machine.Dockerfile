@@ -1,6 +1,6 @@
 # A machine as a Debian 13 image of a cloud has it, with an engine already installed, since each start would fetch it anew:
 # systemd as process 1 and cloud-init, which is told what to do by a folder (NoCloud). Only the base image of Debian 12 is taken
-# for granted. That image is no part of it: each machine's engine loads it from a file, for want of a registry.
+# for granted. Each machine's engine loads its own base image from a file, for want of a registry.
 FROM debian:bookworm-slim
 RUN find /etc/apt -name '*.list' -o -name '*.sources' | xargs sed -i 's/bookworm/trixie/g' \
  && apt-get update \
@@ -16,6 +16,7 @@ RUN find /etc/apt -name '*.list' -o -name '*.sources' | xargs sed -i 's/bookworm
  && printf '%s\n' 'datasource_list: [NoCloud]' 'network: {config: disabled}' >/etc/cloud/cloud.cfg.d/99-test.cfg \
  && printf '%s\n' '[Unit]' 'Requires=docker.service' 'After=docker.service' \
       '[Service]' 'Type=oneshot' 'ExecStart=/usr/bin/docker load --quiet --input /srv/base-image.tar' \
+      'ExecStart=/usr/bin/docker tag deployix-test-machine-base debian:bookworm-slim' \
       '[Install]' 'WantedBy=multi-user.target' >/etc/systemd/system/base-image.service \
  && systemctl enable base-image.service
 ENV container=docker
