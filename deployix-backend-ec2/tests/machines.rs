@@ -9,9 +9,11 @@ use deployix_backend_ec2::extension::{
 use deployix_core::{
     backend::Input,
     diagnostic::Diagnostics,
-    spec::{Bytes, Deployment, FunctionalitySpec, ServiceSpec},
+    spec::{Bytes, ServiceSpec},
 };
-use support::{With, compiled, deployment, file, functionality, name, requests, resources};
+use support::{
+    With, compiled, deployment, file, functionality, name, requests, resources, with_docker,
+};
 
 fn errors(found: &Diagnostics) -> Vec<String> {
     found
@@ -38,21 +40,11 @@ fn a_machine_can_be_replaced_without_its_address_or_state() {
     assert_eq!(requests(&resources, "CreateVolume").len(), 1);
 }
 
-/// One machine whose units run in another guest.
-fn inside(guest: &str, service: deployix_core::spec::ServiceBuilder) -> Deployment {
-    let web = FunctionalitySpec::new("web", service.build().unwrap()).unwrap();
-    let web = web.fqdn("web.example.com").unwrap();
-    let mut deployment = deployment(vec![web]).machine("one", None);
-    let target = deployment.infrastructure.targets.get_mut(&name("one")).unwrap();
-    target.guest = Some(deployix_core::BackendId::new(guest).unwrap());
-    deployment
-}
-
 #[test]
 fn a_machine_that_runs_docker_keeps_state_on_a_disk_of_its_own() {
     let service = || ServiceSpec::builder(["/bin/web"]);
     for stateful in [service().state("/var/lib/web"), service().schedule("hourly")] {
-        let (compiled, found) = compiled(inside("docker", stateful));
+        let (compiled, found) = compiled(with_docker(stateful));
         assert!(!found.has_errors(), "{found}");
         let all = compiled.resources();
         let id = "ec2/target/one/machine/0";
@@ -68,12 +60,12 @@ fn a_machine_that_runs_docker_keeps_state_on_a_disk_of_its_own() {
         assert!(told.contains(&format!("volume=<<VolumeId of {id}/volume>>\n")), "{told}");
         assert!(told.contains("device: \"/srv/deployix/docker/web_"), "{told}");
     }
-    assert!(requests(&resources(inside("docker", service())), "CreateVolume").is_empty());
+    assert!(requests(&resources(with_docker(service())), "CreateVolume").is_empty());
 }
 
 #[test]
 fn a_machine_that_runs_docker_boots_a_debian_that_has_compose_and_reaches_its_mirror() {
-    let all = resources(inside("docker", ServiceSpec::builder(["/bin/web"])));
+    let all = resources(with_docker(ServiceSpec::builder(["/bin/web"])));
     let template =
         &requests(&all, "CreateLaunchTemplate")["ec2/target/one/machine/0/launch-template"];
     assert_eq!(
@@ -87,7 +79,7 @@ fn a_machine_that_runs_docker_boots_a_debian_that_has_compose_and_reaches_its_mi
 #[test]
 fn a_machine_that_runs_docker_lets_its_load_balancer_in() {
     let service = ServiceSpec::builder(["/bin/web"]).endpoint("http", 3000);
-    let deployment = inside("docker", service);
+    let deployment = with_docker(service);
     let deployment = deployment.balancer("web", "web.example.com", (443, 3000), &["0.0.0.0/0"]);
     let (compiled, found) = compiled(deployment);
     assert!(!found.has_errors(), "{found}");
@@ -99,14 +91,13 @@ fn a_machine_that_runs_docker_lets_its_load_balancer_in() {
 #[test]
 fn a_machine_that_runs_docker_finds_its_upstreams_load_balancer() {
     let web = functionality("web", 8080, &["db"]);
-    let mut deployment = deployment(vec![web, functionality("db", 5432, &[])])
+    let deployment = deployment(vec![web, functionality("db", 5432, &[])])
         .machine("one", Some("n"))
         .machine("two", Some("n"))
+        .guest("one", "docker")
         .placed("web", "one")
         .placed("db", "two")
         .balancer("db", "db.example.com", (15432, 5432), &[]);
-    let target = deployment.infrastructure.targets.get_mut(&name("one")).unwrap();
-    target.guest = Some(deployix_core::BackendId::new("docker").unwrap());
     let (compiled, found) = compiled(deployment);
     assert!(!found.has_errors(), "{found}");
     let told = file(&compiled, "one", "user-data/one-0");

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use deployix_backend_ec2::request::{InstanceId, Value};
 
-use crate::strict::World;
+use crate::{groups, strict::World};
 
 /// What is there at one moment.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct Machine {
     pub(crate) address: Ipv4Addr,
     /// Whether it is to run; else it is stopped.
     pub(crate) runs: bool,
+    /// What lets others reach it, and it others: see [`groups::filter`].
+    pub(crate) filter: String,
     /// What it is told at its first boot, in base64.
     pub(crate) user_data: String,
     /// The disks that are attached beside that which it boots from, each with its device.
@@ -43,8 +45,9 @@ pub(crate) struct Target {
     pub(crate) is_draining: bool,
 }
 
-pub(crate) fn look(world: &mut World) -> Seen {
-    let machines = machines(world);
+/// Looks at what is there, where load balancers' connections come from this address.
+pub(crate) fn look(world: &mut World, balancers: Ipv4Addr) -> Seen {
+    let machines = machines(world, balancers);
     let address = |id: &InstanceId| machines.iter().find(|it| it.id == *id).map(|it| it.address);
     let targets = |group: &str| {
         let all = world.targets.get(group).into_iter().flat_map(|all| all.all());
@@ -73,7 +76,7 @@ pub(crate) fn look(world: &mut World) -> Seen {
     Seen { machines, disks, listeners }
 }
 
-fn machines(world: &World) -> Vec<Machine> {
+fn machines(world: &World, balancers: Ipv4Addr) -> Vec<Machine> {
     let there = world.instances.all().filter_map(|it| {
         let runs = match it.state.as_str() {
             "pending" | "running" => true,
@@ -95,6 +98,7 @@ fn machines(world: &World) -> Vec<Machine> {
             id: it.instance_id.clone(),
             address: interface.private_ip_address,
             runs,
+            filter: groups::filter(world, interface, balancers),
             user_data: world.user_data[it.instance_id.as_str()].clone(),
             disks: attached.collect(),
         })

@@ -1,7 +1,7 @@
 //! [`Centre`]: a data centre in which an account's machines, disks and load balancers are real.
 //!
 //! It looks at the account again and again and makes what it sees so: a machine that runs is a
-//! container with the addresses and the user data of its instance, a disk that is attached a block
+//! container with the address, the groups and the user data of its instance, a disk that is attached a block
 //! device there, a listener a port of this machine. How the machines behind it are is found out by
 //! connecting to them, and told to the account.
 
@@ -19,10 +19,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ipnet::Ipv4Net;
+
 use crate::{
     account::{self, Seen, Target},
     balancer::{Balancer, is_well},
-    host::{Hardware, Host},
+    host::{Hardware, Host, router},
     strict::Strict,
 };
 
@@ -34,6 +36,7 @@ pub(crate) struct Centre {
 struct Rooms {
     aws: Strict,
     region: &'static str,
+    vpc: Ipv4Net,
     /// The secrets that somebody puts onto each machine.
     secrets: PathBuf,
     ends: AtomicBool,
@@ -73,12 +76,13 @@ impl Drop for Disk {
 
 impl Centre {
     /// Makes real what is in a region of an account, from now on.
-    pub(crate) fn start(aws: Strict, region: &'static str, vpc: &str, secrets: &Path) -> Self {
+    pub(crate) fn start(aws: Strict, region: &'static str, vpc: Ipv4Net, secrets: &Path) -> Self {
         let folder = tempfile::Builder::new().prefix("deployix-test-machines-").tempdir().unwrap();
         let prefix = format!("deployix-test-machines-{}", std::process::id());
         let rooms = Arc::new(Rooms {
             aws,
             region,
+            vpc,
             secrets: secrets.to_owned(),
             ends: AtomicBool::new(false),
             stand: Mutex::default(),
@@ -121,6 +125,21 @@ impl Centre {
         stand.hosts.values().find_map(|(host, _)| host.inside(label, command))
     }
 
+    /// Who reaches a port of the machine with a functionality: every other machine, and a stranger in
+    /// the network.
+    pub(crate) fn reach(&self, functionality: &str, port: u16) -> (bool, bool) {
+        let label = format!("deployix.functionality={functionality}");
+        let stand = self.rooms.stand.lock().unwrap();
+        let hosts: Vec<_> = stand.hosts.values().map(|(host, _)| host).collect();
+        let runs = |host: &&&Host| host.inside(&label, &["true"]).is_some();
+        let there = hosts.iter().find(runs).unwrap().address;
+        let mut others = hosts.iter().filter(|host| host.address != there);
+        (
+            others.all(|host| host.reaches(there, port)),
+            self.rooms.hardware.stranger_reaches(there, port),
+        )
+    }
+
     /// What the machines tell of themselves, for people who look for an error.
     pub(crate) fn story(&self) -> String {
         let stand = self.rooms.stand.lock().unwrap();
@@ -130,7 +149,7 @@ impl Centre {
 
 impl Rooms {
     fn follow(&self) {
-        let seen = self.aws.by_hand(self.region, account::look);
+        let seen = self.aws.by_hand(self.region, |world| account::look(world, router(self.vpc)));
         let mut stand = self.stand.lock().unwrap();
         stand.machines(&seen, self);
         let found = stand.balancers(&seen);
@@ -159,6 +178,7 @@ impl Stand {
             if !machine.runs {
                 continue;
             }
+            host.filter(&machine.filter);
             for (disk, device) in &machine.disks {
                 host.attach(device, self.disks[disk].number);
             }

@@ -1,8 +1,9 @@
 //! A machine: a container with systemd, cloud-init and an engine of its own.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{fs, net::Ipv4Addr, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use base64::Engine;
+use ipnet::Ipv4Net;
 
 use crate::{
     account::Machine,
@@ -33,6 +34,11 @@ const INIT: &str = "mount --make-rshared /; \
      printf '%s\\n' \"$RESOLV_CONF\" >/etc/resolv.conf; \
      exec /sbin/init SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1";
 
+/// The address of a VPC's router, which is where this machine is in its network.
+pub(crate) fn router(vpc: Ipv4Net) -> Ipv4Addr {
+    vpc.hosts().next().unwrap()
+}
+
 /// What all machines have in common.
 #[derive(Debug)]
 pub(crate) struct Hardware {
@@ -45,13 +51,15 @@ pub(crate) struct Hardware {
 
 impl Hardware {
     /// Builds the machines' image, and their network with the addresses of a VPC.
-    pub(crate) fn new(prefix: String, vpc: &str, folder: &Path) -> Self {
+    pub(crate) fn new(prefix: String, vpc: Ipv4Net, folder: &Path) -> Self {
         let build = |image, dockerfile: &[u8]| {
             docker_reads(&["build", "--quiet", "--tag", image, "-"], dockerfile)
         };
         build(IMAGE, include_bytes!("machine.Dockerfile"));
         build(BASE_IMAGE, include_bytes!("base.Dockerfile"));
-        docker(&["network", "create", "--subnet", vpc, &prefix]);
+        let router = router(vpc).to_string();
+        let vpc = vpc.to_string();
+        docker(&["network", "create", "--subnet", &vpc, "--gateway", &router, &prefix]);
         let base_image = folder.join("base-image.tar").display().to_string();
         docker(&["save", "--output", &base_image, BASE_IMAGE]);
         let resolv_conf = docker(&["run", "--rm", BASE_IMAGE, "cat", "/etc/resolv.conf"]);
@@ -64,6 +72,13 @@ impl Hardware {
         device.strip_prefix("/dev/loop").unwrap().parse().unwrap()
     }
 
+    /// Whether a connection opens from somewhere in the network that no group knows.
+    pub(crate) fn stranger_reaches(&self, address: Ipv4Addr, port: u16) -> bool {
+        let script = connects(address, port);
+        let run = ["run", "--rm", "--network", &self.prefix, BASE_IMAGE, "bash", "-c", &script];
+        try_docker(&run).status.success()
+    }
+
     pub(crate) fn detach_loop(number: u32, file: &Path) {
         loop_setup(file.parent().unwrap(), &["--detach", &format!("/dev/loop{number}")]);
     }
@@ -73,6 +88,10 @@ impl Drop for Hardware {
     fn drop(&mut self) {
         try_docker(&["network", "rm", &self.prefix]);
     }
+}
+
+fn connects(address: Ipv4Addr, port: u16) -> String {
+    format!("timeout 3 bash -c '</dev/tcp/{address}/{port}'")
 }
 
 fn shown(path: &Path) -> String {
@@ -90,14 +109,16 @@ fn loop_setup(folder: &Path, arguments: &[&str]) -> String {
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) name: String,
+    pub(crate) address: Ipv4Addr,
     pub(crate) runs: bool,
+    filter: String,
 }
 
 impl Host {
     /// Starts a machine that is told this at its first boot, with the secrets that somebody put there.
     pub(crate) fn start(hardware: &Hardware, machine: &Machine, secrets: &Path) -> Self {
         let name = format!("{}-{}", hardware.prefix, machine.id);
-        let host = Self { name, runs: true };
+        let host = Self { name, address: machine.address, runs: true, filter: String::new() };
         let (address, resolv_conf) =
             (machine.address.to_string(), format!("RESOLV_CONF={}", hardware.resolv_conf));
         let base_image = format!("{}:/srv/base-image.tar:ro", hardware.base_image);
@@ -145,6 +166,22 @@ impl Host {
             docker(&[word, &[&self.name]].concat());
             self.runs = runs;
         }
+    }
+
+    /// Lets through what its groups let through, and nothing else.
+    pub(crate) fn filter(&mut self, filter: &str) {
+        if self.filter != filter {
+            let network = format!("--network=container:{}", self.name);
+            let run = ["run", "--rm", "--interactive", "--cap-add=NET_ADMIN", &network, BASE_IMAGE];
+            docker_reads(&[&run[..], &["nft", "--file", "-"]].concat(), filter.as_bytes());
+            filter.clone_into(&mut self.filter);
+        }
+    }
+
+    /// Whether a connection opens from here.
+    pub(crate) fn reaches(&self, address: Ipv4Addr, port: u16) -> bool {
+        let script = connects(address, port);
+        try_docker(&["exec", &self.name, "bash", "-c", &script]).status.success()
     }
 
     /// Lets a disk appear under the name of a device, unless it is there.

@@ -7,6 +7,7 @@ mod account;
 mod balancer;
 mod centre;
 mod docker;
+mod groups;
 mod host;
 #[path = "../engine/site.rs"]
 #[expect(dead_code, reason = "each test binary uses its part")]
@@ -18,7 +19,7 @@ mod strict;
 use std::{
     fs,
     io::{Read, Write},
-    net::TcpStream,
+    net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -31,9 +32,11 @@ use deployix_core::{
     spec::{Bytes, Deployment, Network},
 };
 
+use ipnet::Ipv4Net;
+
 use crate::{centre::Centre, docker::wait_for, site::Site};
 
-const VPC: &str = "10.99.0.0/16";
+const VPC: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 99, 0, 0), 16);
 const REGION: &str = "ap-southeast-1";
 
 /// Clones the repository as the network gives it, commits and pushes; prints the commit.
@@ -83,8 +86,7 @@ impl Example {
         let settings = TargetSettings { state_disk: Bytes(1 << 30), ..settings };
         default.extensions.insert(&settings).unwrap();
         let mut network = Network { location: default.location.clone(), ..Network::default() };
-        let settings =
-            NetworkSettings { cidr: Some(VPC.parse().unwrap()), ..NetworkSettings::default() };
+        let settings = NetworkSettings { cidr: Some(VPC), ..NetworkSettings::default() };
         network.extensions.insert(&settings).unwrap();
         deployment.infrastructure.networks.insert(Name::new("rack").unwrap(), network);
         deployment
@@ -160,6 +162,10 @@ async fn machines_and_what_runs_on_them_deploy_in_one_go_and_keep_their_data() {
     // One deploy; nothing is done by hand but the secret.
     hydra.deploy(example.load()).await;
     let first = hydra.travel("Travel <far>");
+
+    // Who is no consumer reaches nobody, not even by a port that others reach.
+    assert_eq!(centre.reach("hydra-db", 5432), (true, false), "by the page on another machine");
+    assert_eq!(centre.reach("hydra-db", 3000), (false, false), "by the load balancer alone");
 
     // A second one has nothing to do.
     site.aws.take_writes();

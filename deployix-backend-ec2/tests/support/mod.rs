@@ -17,7 +17,8 @@ use deployix_core::{
     plan::{Compiled, compile},
     spec::{
         Catalog, CertificateAuthority, DefaultBackend, Deployment, Extension, FunctionalitySpec,
-        Group, LoadBalancer, Location, Network, Service, ServiceSpec, Target, TargetKind,
+        Group, LoadBalancer, Location, Network, Service, ServiceBuilder, ServiceSpec, Target,
+        TargetKind,
     },
     topology::{Assignments, connect, place, resolve},
 };
@@ -71,11 +72,19 @@ pub(crate) fn deployment<S: Service + 'static>(specs: Vec<FunctionalitySpec<S>>)
     deployment
 }
 
+/// One machine, called `one`, that runs Docker and on it a service, called `web`.
+pub(crate) fn with_docker(service: ServiceBuilder) -> Deployment {
+    let web = FunctionalitySpec::new("web", service.build().unwrap()).unwrap();
+    let web = web.fqdn("web.example.com").unwrap();
+    deployment(vec![web]).machine("one", None).guest("one", "docker")
+}
+
 pub(crate) trait With: Sized {
     fn target(self, target: &str, kind: TargetKind, network: Option<&str>) -> Self;
     fn machine(self, target: &str, network: Option<&str>) -> Self {
         self.target(target, TargetKind::Machine, network)
     }
+    fn guest(self, target: &str, guest: &str) -> Self;
     fn pool(self, target: &str, count: u32, network: &str) -> Self {
         let count = NonZeroU32::new(count).unwrap();
         self.target(target, TargetKind::Pool { count }, Some(network))
@@ -101,6 +110,12 @@ impl With for Deployment {
             made.network = Some(name(network));
         }
         self.infrastructure.targets.insert(name(target), made);
+        self
+    }
+
+    fn guest(mut self, target: &str, guest: &str) -> Self {
+        let target = self.infrastructure.targets.get_mut(&name(target)).unwrap();
+        target.guest = Some(BackendId::new(guest).unwrap());
         self
     }
 
