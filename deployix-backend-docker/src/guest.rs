@@ -126,35 +126,27 @@ pub(crate) fn user_data(boot: &FirstBoot<'_>) -> Result<UserData, CompileError> 
             files.extend(compile::context(program)?);
         }
     }
-    let mut written = BTreeMap::new();
+    let text = |text: &str| entry(&FileContent::plain(text.as_bytes()));
+    let unit = |name: &str| format!("/etc/systemd/system/{name}.service");
+    let mut written = BTreeMap::from([(unit("deployix-docker"), text(PROJECT_UNIT)?)]);
     for (path, content) in &files {
         written.insert(format!("{FOLDER}/{path}"), entry(content)?);
     }
-    let mut write = |path: &str, text: &str| {
-        let content = FileContent::plain(text.as_bytes());
-        written.insert(path.to_owned(), entry(&content)?);
-        Ok::<_, CompileError>(())
-    };
-    write("/etc/systemd/system/deployix-docker.service", PROJECT_UNIT)?;
-
     let mount = boot.disk.map(|disk| disk.mount.as_slice());
-    let mut holes = Holes::new(files.values().filter_map(FileContent::as_text).chain(
-        mount.unwrap_or_default().iter().filter_map(|part| match part {
-            UserDataPart::Text(text) => Some(text.as_str()),
-            _ => None,
-        }),
-    ));
-    let mut setup = String::new();
+    let known = mount.into_iter().flatten().filter_map(|part| match part {
+        UserDataPart::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    let mut holes = Holes::new(files.values().filter_map(FileContent::as_text).chain(known));
+    let mut setup = SETUP.to_owned();
     if let Some(mount) = mount {
         let volumes = project.volumes.values().filter_map(|volume| volume.folder.as_deref());
-        write("/etc/systemd/system/deployix-state.service", &disk_unit(volumes))?;
-        write(MOUNT, &holes.text(mount))?;
-        setup.push_str(SETUP_DISK);
+        written.insert(unit("deployix-state"), text(&disk_unit(volumes))?);
+        written.insert(MOUNT.to_owned(), text(&holes.text(mount))?);
+        setup.insert_str(0, SETUP_DISK);
     }
-    setup.push_str(SETUP);
     if let Some(hosts) = later_hosts(&scene, &mut holes) {
-        let content = FileContent::plain(hosts.print().into_bytes());
-        written.insert(format!("{FOLDER}/compose.override.yaml"), entry(&content)?);
+        written.insert(format!("{FOLDER}/compose.override.yaml"), text(&hosts.print())?);
     }
     let files = written.into_iter().map(|(path, mut entry)| {
         entry.insert(0, ("path".to_owned(), Yaml::Text(path)));
