@@ -48,6 +48,7 @@ fn sample(output: &str) -> Value {
         "AllocationId" => id("eipalloc"),
         "VolumeId" => id("vol"),
         "InstanceId" => id("i"),
+        "PrivateIpAddress" => "10.0.0.5".to_owned(),
         "PublicCidr" => "203.0.113.7/32".to_owned(),
         "AvailabilityZone" => "eu-central-1a".to_owned(),
         "LoadBalancerArn" | "TargetGroupArn" => format!("arn:aws:elasticloadbalancing:{output}"),
