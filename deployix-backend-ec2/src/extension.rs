@@ -209,6 +209,21 @@ mod tests {
     }
 
     #[test]
+    fn a_zone_is_read_as_it_is_written() {
+        let read = |json| serde_json::from_value::<LocationSettings>(json);
+        let zone = serde_json::json!({ "id": "Z1", "name": "Example.com", "ttl": "5min" });
+        let zone = read(serde_json::json!({ "hosted-zone": zone })).unwrap().hosted_zone.unwrap();
+        assert_eq!((zone.name.as_str(), zone.seconds()), ("example.com", Ok(300)));
+        for bad in [
+            serde_json::json!({ "id": "/hostedzone/Z1", "name": "example.com" }),
+            serde_json::json!({ "id": "Z1" }),
+            serde_json::json!({ "id": "Z1", "name": "example.com", "tll": "60s" }),
+        ] {
+            assert!(read(serde_json::json!({ "hosted-zone": bad })).is_err());
+        }
+    }
+
+    #[test]
     fn a_record_is_remembered_for_a_second_to_a_day() {
         let zone = |ttl| HostedZone {
             id: HostedZoneId::new("Z1").unwrap(),

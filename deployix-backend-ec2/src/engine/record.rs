@@ -71,19 +71,19 @@ impl Found {
     fn check(&self, job: &Job<'_>, zone: &HostedZoneId, name: &str) -> Result<(), BackendError> {
         let tags = self.tags().unwrap_or_default();
         let whose = tag(&tags, DEPLOYMENT);
-        let others = |it: &&ResourceRecordSet| it.kind != "A" || it.set_identifier.is_some();
-        let message = match (whose, self.records.iter().find(others).or(self.records.first())) {
-            (Some(whose), _) if whose != job.deployment().as_str() => {
-                let resource = tag(&tags, RESOURCE).unwrap_or_default();
-                format!(
-                    "{name} in zone {zone} is of the deployment `{whose}` ({resource}): choose \
+        let message =
+            match (whose, self.records.iter().find(|it| is_foreign(it)).or(self.records.first())) {
+                (Some(whose), _) if whose != job.deployment().as_str() => {
+                    let resource = tag(&tags, RESOURCE).unwrap_or_default();
+                    format!(
+                        "{name} in zone {zone} is of the deployment `{whose}` ({resource}): choose \
                      another fqdn here, or remove it there"
-                )
-            }
-            (Some(_), Some(record)) if others(&record) => by_somebody(record, name, zone),
-            (None, Some(record)) => by_somebody(record, name, zone),
-            _ => return Ok(()),
-        };
+                    )
+                }
+                (Some(_), Some(record)) if is_foreign(record) => by_somebody(record, name, zone),
+                (None, Some(record)) => by_somebody(record, name, zone),
+                _ => return Ok(()),
+            };
         Err(BackendError::permanent(ErrorKind::Conflict, "ChangeResourceRecordSets", message))
     }
 
@@ -91,9 +91,15 @@ impl Found {
     fn removed(self) -> Vec<Change> {
         let change =
             |resource_record_set| Change { action: ChangeAction::Delete, resource_record_set };
-        let own = self.records.into_iter().filter(|it| it.kind == "A");
+        let own = self.records.into_iter().filter(|it| !is_foreign(it));
         own.chain(self.note).map(change).collect()
     }
+}
+
+/// Whether it is none that the engine makes, whatever a note says: an alias of another kind, or one
+/// of several that are answered in turn.
+fn is_foreign(record: &ResourceRecordSet) -> bool {
+    record.kind != "A" || record.set_identifier.is_some()
 }
 
 fn by_somebody(record: &ResourceRecordSet, name: &str, zone: &HostedZoneId) -> String {
@@ -219,6 +225,10 @@ pub(super) async fn observe(
         let Some(id) = tag(&tags, RESOURCE).and_then(|id| ResourceId::new(id).ok()) else {
             continue;
         };
+        // One that somebody copied to another name is no note.
+        if zone_and_name(&id) != Some((zone.id.clone(), name)) {
+            continue;
+        }
         let digest = tag(&tags, DIGEST).and_then(|digest| digest.parse().ok());
         let mut observed = Observed::new(id, digest);
         observed.owner = tag(&tags, OWNER).and_then(owner);

@@ -115,6 +115,33 @@ async fn a_record_that_somebody_else_made_is_refused_and_stays() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn records_that_are_answered_in_turn_and_other_names_of_a_host_are_nobody_s_to_change() {
+    let weighted = ResourceRecordSet {
+        set_identifier: Some("blue".to_owned()),
+        ..record("db.example.com", "192.0.2.1")
+    };
+    let alias = ResourceRecordSet {
+        kind: "CNAME".to_owned(),
+        ..record("db.example.com", "elsewhere.example.com")
+    };
+    for (seed, foreign) in [(66, weighted), (67, alias)] {
+        let site = Site::new(&pair(1), seed);
+        site.deploy(pair(1)).await;
+        // Somebody took the name over, and left the note.
+        site.aws.names(|names| {
+            names.take(ZONE, "db.example.com", "A");
+            names.put(ZONE, foreign.clone());
+        });
+        let (plan, _) = site.plan_refreshed(pair(1)).await;
+        let told = ends(&site.carry_out(&plan).await);
+        assert!(told.contains("that Deployix did not make"), "{told}");
+        site.destroy().await;
+        let kind = &foreign.kind;
+        assert_eq!(site.aws.inventory(), [format!("{ZONE} record db.example.com {kind} 1")]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_record_of_another_deployment_is_named_and_stays() {
     let site = Site::new(&pair(1), 53);
     site.deploy(pair(1)).await;
