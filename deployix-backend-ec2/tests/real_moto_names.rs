@@ -15,6 +15,7 @@ use aws_sdk_ec2::config::Credentials;
 use aws_sdk_route53::types::{
     Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType,
 };
+use aws_smithy_http_client::tls;
 use deployix_backend_ec2::{
     Ec2Backend,
     engine::{
@@ -38,7 +39,9 @@ use support::{compiled, named};
 
 async fn config() -> SdkConfig {
     let moto = std::env::var("DEPLOYIX_MOTO").expect("DEPLOYIX_MOTO names no moto server");
+    let ring = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
     aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(aws_smithy_http_client::Builder::new().tls_provider(ring).build_https())
         .region(Region::new("eu-central-1"))
         .endpoint_url(moto)
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
