@@ -143,6 +143,41 @@ fn between_two_networks_everything_goes_over_ipsec() {
 }
 
 #[test]
+fn machines_that_another_backend_boots_find_its_load_balancers() {
+    const BALANCED: &str = r#"
+[network.net]
+[target.here]
+backend = "BACKEND"
+guest = "GUEST"
+network = "net"
+extensions.ec2.image = "ami-0123456789abcdef0"
+[target.there]
+backend = "BACKEND"
+network = "net"
+[load-balancer.db]
+balances = "db.example.com"
+source-port = 15432
+target-port = 5432
+[place]
+web = "here"
+db = "there"
+left = "here"
+right = "here"
+"#;
+    let address = "<<PrivateIpAddress of ec2/functionality/load-balancer-db/load-balancer>>";
+    for (guest, line) in [
+        ("docker", format!("[\"db.example.com:{address}\"]")),
+        ("nixos", format!("balancer-load-balancer-db = \"{address}\";")),
+    ] {
+        let compiled = compiled(&BALANCED.replace("GUEST", guest), "ec2");
+        let files = compiled.files();
+        let mut told = files.iter().filter(|((_, path), _)| path.as_str() == "user-data/here-0");
+        let told = told.next().unwrap().1.as_text().unwrap();
+        assert!(told.contains(&line), "{line} in {told}");
+    }
+}
+
+#[test]
 fn an_application_names_its_upstream_the_same_wherever_that_is() {
     let database = EnvName::new("DATABASE").unwrap();
     for infrastructure in [ONE_MACHINE, TWO_MACHINES, TWO_NETWORKS] {

@@ -7,11 +7,9 @@ use deployix_backend_ec2::{
 use deployix_core::{Fqdn, spec::Deployment};
 
 use crate::{
-    site::{Site, beyond, ends},
+    site::{Site, ZONE, beyond, ends},
     support::{With, deployment, functionality},
 };
-
-pub(crate) const ZONE: &str = "Z0123456789ABCDEFGHIJ";
 
 pub(crate) fn zone() -> HostedZone {
     HostedZone {

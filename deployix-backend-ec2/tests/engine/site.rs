@@ -21,7 +21,10 @@ use deployix_core::{
 use futures_util::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
 
-use crate::{names::ZONE, strict::Strict};
+use crate::strict::Strict;
+
+/// The zone example.com of every account.
+pub(crate) const ZONE: &str = "Z0123456789ABCDEFGHIJ";
 
 /// An account and the history of one deployment.
 #[derive(Debug)]

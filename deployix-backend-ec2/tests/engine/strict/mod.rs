@@ -192,8 +192,8 @@ impl Strict {
         let Account { regions, names, random, mood, writes, shown, .. } = &mut *account;
         let world = regions.entry(region.to_owned()).or_default();
         region.clone_into(&mut world.region);
-        let shown = Duration::from_millis(next(random) % (mood.late + 1));
-        world.late = table::Delay { shown, pace: mood.pace };
+        let late = Duration::from_millis(next(random) % (mood.late + 1));
+        world.late = table::Delay { shown: late, pace: mood.pace };
         world.tick();
         let answer = match call.service() {
             Service::Route53 => names.call(call),
