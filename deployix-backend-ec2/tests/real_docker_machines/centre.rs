@@ -128,7 +128,7 @@ impl Centre {
     /// Who reaches a port of the machine with a functionality: every other machine, and a stranger in
     /// the network.
     pub(crate) fn reach(&self, functionality: &str, port: u16) -> (bool, bool) {
-        let label = format!("deployix.functionality={functionality}");
+        let label = label(functionality);
         let stand = self.rooms.stand.lock().unwrap();
         let hosts: Vec<_> = stand.hosts.values().map(|(host, _)| host).collect();
         let runs = |host: &&&Host| host.inside(&label, &["true"]).is_some();
@@ -140,11 +140,24 @@ impl Centre {
         )
     }
 
+    /// Boots the machine with a functionality anew.
+    pub(crate) fn reboot(&self, functionality: &str) {
+        let label = label(functionality);
+        let mut stand = self.rooms.stand.lock().unwrap();
+        let mut hosts = stand.hosts.values_mut().map(|(host, _)| host);
+        hosts.find(|host| host.inside(&label, &["true"]).is_some()).unwrap().reboot();
+    }
+
     /// What the machines tell of themselves, for people who look for an error.
     pub(crate) fn story(&self) -> String {
         let stand = self.rooms.stand.lock().unwrap();
         stand.hosts.values().map(|(host, _)| host.story()).collect()
     }
+}
+
+/// What containers of a functionality are labelled with.
+fn label(functionality: &str) -> String {
+    format!("deployix.functionality={functionality}")
 }
 
 impl Rooms {

@@ -168,6 +168,12 @@ impl Host {
         }
     }
 
+    /// Boots it anew; what is before it and attached to it comes again a moment later.
+    pub(crate) fn reboot(&mut self) {
+        docker(&["restart", "--time=20", &self.name]);
+        self.filter.clear();
+    }
+
     /// Lets through what its groups let through, and nothing else.
     pub(crate) fn filter(&mut self, filter: &str) {
         if self.filter != filter {

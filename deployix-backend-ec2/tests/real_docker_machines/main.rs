@@ -173,6 +173,10 @@ async fn machines_and_what_runs_on_them_deploy_in_one_go_and_keep_their_data() {
     assert_eq!((again.steps.len(), drifts), (0, Vec::new()));
     assert_eq!(site.aws.take_writes(), [""; 0]);
 
+    // A machine that boots again waits for its disk, and then starts what keeps data there.
+    centre.reboot("hydra-db");
+    hydra.wait("the page to list the commit again", || hydra.lists(&first));
+
     // A machine that is made anew finds its data.
     let (before, disks, _) = centre.stands();
     let user = "user = \"git\"";
