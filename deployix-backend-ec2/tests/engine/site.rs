@@ -23,7 +23,7 @@ use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
 
 use crate::strict::Strict;
 
-/// The zone example.com of every account.
+/// A zone of Route 53, `example.com`, which is in every account: people make zones.
 pub(crate) const ZONE: &str = "Z0123456789ABCDEFGHIJ";
 
 /// An account and the history of one deployment.
@@ -50,7 +50,6 @@ impl Secrets for Hunter {
 impl Site {
     pub(crate) fn new(deployment: &Deployment, seed: u64) -> Self {
         let aws = Strict::new(seed);
-        // Zones are made by people.
         aws.names(|names| names.add_zone(ZONE, "example.com"));
         Self {
             aws,

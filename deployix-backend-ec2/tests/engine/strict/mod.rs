@@ -55,7 +55,7 @@ struct Account {
     regions: BTreeMap<String, World>,
     names: Names,
     /// What every call showed of itself, where somebody listens.
-    shown: Option<Vec<String>>,
+    heard: Option<Vec<String>>,
     mood: Mood,
     random: u64,
     calls: u64,
@@ -110,12 +110,12 @@ impl Strict {
 
     /// Listens to what calls and answers show of themselves from now on.
     pub(crate) fn listen(&self) {
-        self.lock().shown = Some(Vec::new());
+        self.lock().heard = Some(Vec::new());
     }
 
     /// What was heard.
     pub(crate) fn heard(&self) -> Vec<String> {
-        self.lock().shown.clone().unwrap_or_default()
+        self.lock().heard.clone().unwrap_or_default()
     }
 
     /// How often it was called so far.
@@ -189,7 +189,7 @@ impl Strict {
             return Err(CallError::refused("UnknownRegion", region));
         }
         let mut account = self.lock();
-        let Account { regions, names, random, mood, writes, shown, .. } = &mut *account;
+        let Account { regions, names, random, mood, writes, heard, .. } = &mut *account;
         let world = regions.entry(region.to_owned()).or_default();
         region.clone_into(&mut world.region);
         let late = Duration::from_millis(next(random) % (mood.late + 1));
@@ -199,8 +199,8 @@ impl Strict {
             Service::Route53 => names.call(call),
             _ => world.call(call),
         };
-        if let Some(shown) = shown {
-            shown.push(format!("{call:?} {call:#?} {answer:?}"));
+        if let Some(heard) = heard {
+            heard.push(format!("{call:?} {call:#?} {answer:?}"));
         }
         if !matches!(call, Call::Read(_)) && answer.is_ok() {
             writes.push(call.operation().to_owned());
