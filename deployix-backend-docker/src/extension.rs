@@ -61,7 +61,8 @@ impl Extension for DockerFunctionality {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct DockerLoadBalancer {
     /// Where on the host it is published, in place of its source port; by itself on the host's
-    /// loopback, or on all its addresses where `open-to` names somebody.
+    /// loopback, or on all its addresses where `open-to` names somebody. One with several listeners
+    /// has none: each is published at its own source port.
     pub publish: Option<Published>,
 }
 

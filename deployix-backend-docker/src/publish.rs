@@ -8,7 +8,7 @@ use std::{
 use deployix_core::{
     Name,
     backend::{PeerAddress, Remark, Unit, Via},
-    spec::LoadBalancer,
+    spec::{Listener, LoadBalancer},
 };
 use ipnet::{IpNet, Ipv4Net};
 
@@ -111,27 +111,31 @@ impl Publishing<'_, '_> {
     }
 
     fn balancer(&mut self, settings: &DockerLoadBalancer, balancer: &LoadBalancer) {
-        let port = balancer.source_port.get();
-        let Some(socket) = self
-            .unit
-            .endpoints()
-            .find(|endpoint| endpoint.endpoint.port.get() == port)
-            .map(|endpoint| Socket::from(&endpoint.endpoint))
-        else {
-            return;
-        };
-        if balancer.open_to.is_empty() {
-            let published = settings.publish.unwrap_or(Published::on_loopback(port));
-            self.add(published, socket, anybody_at(published.address));
+        if settings.publish.is_some() && balancer.listeners.iter().len() > 1 {
+            let keys = ["extensions", "docker", "publish"];
+            self.problems.push(
+                Remark::new(keys, "it has several listeners, which cannot share a published port")
+                    .remedy("leave it out: each listener is published at its own port"),
+            );
             return;
         }
-        let everywhere = Published { address: Ipv4Addr::UNSPECIFIED.into(), port };
-        let published = settings.publish.unwrap_or(everywhere);
+        let sockets: Vec<_> = balancer.listeners.iter().filter_map(|it| self.socket(it)).collect();
+        if balancer.open_to.is_empty() {
+            for (port, socket) in sockets {
+                let published = settings.publish.unwrap_or(Published::on_loopback(port));
+                self.add(published, socket, anybody_at(published.address));
+            }
+            return;
+        }
         for range in &balancer.open_to {
             let keys = ["open-to"];
             match range {
                 IpNet::V4(range) if range.prefix_len() == 0 || self.target.firewall => {
-                    self.add(published, socket, Guest::From(*range));
+                    for &(port, socket) in &sockets {
+                        let everywhere = Published { address: Ipv4Addr::UNSPECIFIED.into(), port };
+                        let published = settings.publish.unwrap_or(everywhere);
+                        self.add(published, socket, Guest::From(*range));
+                    }
                 }
                 IpNet::V4(range) => self.problems.push(
                     Remark::new(
@@ -155,6 +159,13 @@ impl Publishing<'_, '_> {
                 ),
             }
         }
+    }
+
+    /// The port of a listener, and what listens there inside.
+    fn socket(&self, listener: Listener) -> Option<(u16, Socket)> {
+        let mut endpoints = self.unit.endpoints();
+        let endpoint = endpoints.find(|it| it.endpoint.port == listener.source_port)?;
+        Some((listener.source_port.get(), Socket::from(&endpoint.endpoint)))
     }
 
     /// Consumers on other machines of the private network come by this machine's address there.

@@ -65,6 +65,8 @@ const IN_PLACE: &[(&str, &[&str])] = &[
             "UnhealthyThresholdCount",
         ],
     ),
+    // ModifyTargetGroupAttributes.
+    ("ModifyTargetGroupAttributes", &["Attributes"]),
     // ModifyListener.
     ("CreateListener", &["DefaultActions", "Port", "Protocol", "Tags"]),
     // RegisterTargets and DeregisterTargets.

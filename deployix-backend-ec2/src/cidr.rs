@@ -54,6 +54,12 @@ pub fn subnets(range: Ipv4Net, parts: usize) -> Result<Vec<Ipv4Net>, CidrError> 
     if subnets.len() == parts { Ok(subnets) } else { Err(no_room()) }
 }
 
+/// Whether two ranges have an address in common.
+#[must_use]
+pub fn overlap(one: Ipv4Net, other: Ipv4Net) -> bool {
+    one.contains(&other) || other.contains(&one)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 //!
 //! All are written below `extensions.ec2`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU16};
 
 use deployix_core::{
     Fqdn,
@@ -70,6 +70,9 @@ pub struct NetworkSettings {
     /// Its addresses, a block between /16 and /28; `10.0.0.0/16` where nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cidr: Option<Ipv4Net>,
+    /// The blocks of its subnets, one for each of the location's zones, in their order: between /16
+    /// and /28, within `cidr`. Where nothing is said it is divided into sixteen of one size.
+    pub subnet_cidrs: Vec<Ipv4Net>,
     /// A network that exists, to take instead of making one; then `subnets` has to be there too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vpc: Option<VpcId>,
@@ -146,12 +149,16 @@ impl Default for FunctionalitySettings {
     }
 }
 
-/// How a load balancer checks the machines behind it.
+/// How a load balancer checks the machines behind it, and how they leave.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct LoadBalancerSettings {
-    /// A path to ask for over HTTP, on the port that connections go to, instead of only opening a
-    /// connection.
+    /// The port at which machines are checked, whichever listener they are for: one that it passes
+    /// connections to; of each listener its own where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check_port: Option<NonZeroU16>,
+    /// A path to ask for over HTTP, on the port at which machines are checked, instead of only
+    /// opening a connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check_path: Option<String>,
     /// How often to check: 5 to 300 seconds; 10 where nothing is said.
@@ -166,6 +173,10 @@ pub struct LoadBalancerSettings {
     /// How many bad checks in a row make it ill: 2 to 10; 2 where nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unhealthy_threshold: Option<u32>,
+    /// How long a machine that leaves may end what it is at: up to an hour; 300 seconds where nothing
+    /// is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deregistration_delay: Option<Span>,
 }
 
 macro_rules! extensions {

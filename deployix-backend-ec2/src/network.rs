@@ -76,6 +76,12 @@ impl<'a> Net<'a> {
             made: None,
         };
         match network.vpc {
+            Some(_) if !network.subnet_cidrs.is_empty() => {
+                let message = "the network exists, and so do the blocks of its subnets";
+                return Err(at_network(site, "subnet-cidrs", message)
+                    .remedy("leave `subnet-cidrs` out, or leave `vpc` out to have a network made")
+                    .into());
+            }
             Some(vpc) => {
                 net.vpc = vpc.into();
                 net.subnets = adopted(site, network.subnets, location.zones)?;
@@ -92,7 +98,12 @@ impl<'a> Net<'a> {
                         .remedy("write a block such as \"10.0.0.0/16\"")
                 };
                 net.made = Some(cidr::check(range).map_err(invalid)?);
-                let ranges = cidr::subnets(range, location.zones.len().max(1)).map_err(invalid)?;
+                let zones = location.zones.len().max(1);
+                let ranges = if network.subnet_cidrs.is_empty() {
+                    cidr::subnets(range, zones).map_err(invalid)?
+                } else {
+                    chosen(site, range, zones, network.subnet_cidrs)?
+                };
                 for (at, range) in ranges.into_iter().enumerate() {
                     let id = net.subnet_id(at)?;
                     let zone = location.zones.get(at).map(|zone| ZoneName(zone.clone()).into());
@@ -192,6 +203,42 @@ impl<'a> Net<'a> {
     fn subnet_id(&self, at: usize) -> Result<ResourceId, CompileError> {
         self.id(&["subnet", &at.to_string()])
     }
+}
+
+/// The blocks that somebody chose for the subnets, all that is wrong about them told at once.
+fn chosen(
+    site: &Site<'_>,
+    range: Ipv4Net,
+    zones: usize,
+    blocks: Vec<Ipv4Net>,
+) -> Result<Vec<Ipv4Net>, CompileError> {
+    let mut reasons = Vec::new();
+    let mut wrong = |message: String, remedy: String| {
+        reasons.push(at_network(site, "subnet-cidrs", message).remedy(remedy));
+    };
+    if blocks.len() != zones {
+        wrong(
+            format!("there are {} blocks and {zones} zones", blocks.len()),
+            "list one block for each of the location's `zones`, in their order".to_owned(),
+        );
+    }
+    for (at, block) in blocks.iter().enumerate() {
+        if let Err(error) = cidr::check(*block) {
+            wrong(error.to_string(), format!("write a block of {range}, such as a /24 of it"));
+        } else if !range.contains(block) {
+            wrong(
+                format!("{block} is not within {range}, the network's own block"),
+                "choose a block within it, or a larger `cidr`".to_owned(),
+            );
+        }
+        for other in blocks[..at].iter().filter(|other| cidr::overlap(**other, *block)) {
+            wrong(
+                format!("{other} and {block} overlap"),
+                "give each zone addresses of its own".to_owned(),
+            );
+        }
+    }
+    if reasons.is_empty() { Ok(blocks) } else { Err(CompileError { reasons }) }
 }
 
 fn adopted(

@@ -187,7 +187,7 @@ fn a_private_range_does_not_make_a_load_balancer_face_the_internet() {
     let id = "ec2/functionality/load-balancer-hydra";
     let made = &requests(&resources, "CreateLoadBalancer")[&format!("{id}/load-balancer")];
     assert_eq!(made["Scheme"], "internal");
-    let group = &requests(&resources, "CreateTargetGroup")[&format!("{id}/target-group")];
+    let group = &requests(&resources, "CreateTargetGroup")[&format!("{id}/target-group-3000")];
     assert_eq!(group["HealthCheckProtocol"], "HTTP");
     assert_eq!(group["HealthCheckPath"], "/healthz");
 }

@@ -177,7 +177,7 @@ fn an_autoscaling_group_takes_part_in_its_load_balancer() {
     assert_eq!(group["MinSize"], 2);
     assert_eq!(group["MaxSize"], 5);
     assert_eq!(group["HealthCheckType"], "ELB");
-    let attach = &requests(&resources, "AttachLoadBalancerTargetGroups")["ec2/functionality/load-balancer-web/target-group/machines/fleet"];
+    let attach = &requests(&resources, "AttachLoadBalancerTargetGroups")["ec2/functionality/load-balancer-web/target-group-8080/machines/fleet"];
     assert_eq!(attach["AutoScalingGroupName"], group["AutoScalingGroupName"]);
     assert!(requests(&resources, "RunInstances").is_empty());
 }

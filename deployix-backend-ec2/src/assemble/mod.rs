@@ -35,7 +35,7 @@ const GROUPS_AT_MOST: usize = 16;
 const ADDRESSES: u32 = 5;
 
 /// The device that the disk for state is attached as; machines with NVMe call it otherwise.
-const STATE_DEVICE: &str = "/dev/sdf";
+pub(crate) const STATE_DEVICE: &str = "/dev/sdf";
 
 /// Compiles what ties one target together.
 pub(crate) fn assemble(assembly: &Assembly<'_>) -> Result<Artifact, CompileError> {

@@ -1,34 +1,40 @@
-//! A load balancer as AWS's own: a network load balancer, its listener and the machines behind it.
+//! A load balancer as AWS's own: a network load balancer, a listener for each of its ports, and the
+//! machines behind them.
+
+use std::{collections::BTreeMap, num::NonZeroU16};
 
 use deployix_core::{
     ResourceId,
-    backend::{CompileError, Owner, Remark, Resource, Unit},
-    spec::{LoadBalancer, Protocol, Span},
+    backend::{CompileError, Owner, Peer, Remark, Resource, Unit},
+    spec::{Listener, LoadBalancer, Protocol},
 };
 
-use super::{group_of, peer};
+use super::{check::HealthCheck, group_of, peer};
 use crate::{
-    extension::LoadBalancerSettings,
     naming,
     network::Net,
     request::{
         Action, AttachLoadBalancerTargetGroups, Attribute, BalancerScheme, CreateListener,
         CreateLoadBalancer, CreateTargetGroup, ForwardTo, LoadBalancerArn, Matcher,
-        ModifyLoadBalancerAttributes, RegisterTargets, Request, TargetDescription, TargetGroupArn,
-        Value,
+        ModifyLoadBalancerAttributes, ModifyTargetGroupAttributes, RegisterTargets, Request,
+        TargetDescription, TargetGroupArn, Value,
     },
     resource::resource,
     settings,
 };
 
-/// The protocol of what is balanced: that of the provider's endpoint at the target port.
-pub(super) fn protocol(unit: &Unit<'_>, balancer: &LoadBalancer) -> Result<Protocol, CompileError> {
+/// The protocol of what is balanced: that of the provider's endpoint at a target port.
+pub(super) fn protocol(
+    unit: &Unit<'_>,
+    balancer: &LoadBalancer,
+    port: NonZeroU16,
+) -> Result<Protocol, CompileError> {
     let endpoints = unit.upstreams.iter().flat_map(|upstream| upstream.endpoints);
-    let mut at_port = endpoints.filter(|endpoint| endpoint.endpoint.port == balancer.target_port);
+    let mut at_port = endpoints.filter(|endpoint| endpoint.endpoint.port == port);
     at_port.next().map(|endpoint| endpoint.endpoint.protocol).ok_or_else(|| {
         let message = format!(
-            "it passes connections to port {}, where {} does not listen",
-            balancer.target_port, balancer.balances
+            "it passes connections to port {port}, where {} does not listen",
+            balancer.balances
         );
         Remark::new(["target-port"], message)
             .remedy("set `target-port` to the port of one of its endpoints")
@@ -42,21 +48,44 @@ pub(super) fn compile(
     balancer: &LoadBalancer,
     net: &Net<'_>,
 ) -> Result<Vec<Resource>, CompileError> {
-    let parts = Parts { unit, balancer, net, protocol: protocol(unit, balancer)? };
-    let mut made = vec![parts.target_group()?, parts.load_balancer()?, parts.attributes()?];
-    let machines = parts.machines()?;
+    let mut protocols = BTreeMap::new();
+    for port in balancer.listeners.target_ports() {
+        protocols.insert(port, protocol(unit, balancer, port)?);
+    }
+    let check = HealthCheck::of(&settings(&balancer.extensions)?, &protocols)?;
+    let parts = Parts { unit, balancer, net };
+    let mut made = vec![parts.load_balancer()?, parts.attributes()?];
     // Whoever connects is led to machines that are there.
-    let before = machines.iter().map(|resource| resource.id().clone()).collect();
-    made.push(parts.listener(before)?);
-    made.extend(machines);
+    let mut before: BTreeMap<NonZeroU16, Vec<ResourceId>> = BTreeMap::new();
+    for (&port, &protocol) in &protocols {
+        made.push(parts.target_group(port, protocol, &check)?);
+        made.push(parts.group_attributes(port, &check)?);
+        let machines = parts.machines(port)?;
+        before.insert(port, machines.iter().map(|machine| machine.id().clone()).collect());
+        made.extend(machines);
+    }
+    for listener in balancer.listeners.iter() {
+        let port = listener.target_port;
+        let before = before.get(&port).cloned().unwrap_or_default();
+        made.push(parts.listener(listener, protocol(unit, balancer, port)?, before)?);
+    }
     Ok(made)
+}
+
+/// `TCP` or `UDP`.
+fn transport(protocol: Protocol) -> String {
+    protocol.as_str().to_ascii_uppercase()
+}
+
+/// A target group is called after the port of its machines.
+fn group_name(port: NonZeroU16) -> String {
+    format!("target-group-{port}")
 }
 
 struct Parts<'a, 'b> {
     unit: &'a Unit<'b>,
     balancer: &'a LoadBalancer,
     net: &'a Net<'a>,
-    protocol: Protocol,
 }
 
 impl Parts<'_, '_> {
@@ -76,13 +105,8 @@ impl Parts<'_, '_> {
         Ok(Value::output_of(&naming::of_functionality(self.unit.name, &["load-balancer"])?))
     }
 
-    fn group(&self) -> Result<Value<TargetGroupArn>, CompileError> {
-        Ok(Value::output_of(&naming::of_functionality(self.unit.name, &["target-group"])?))
-    }
-
-    /// `TCP` or `UDP`.
-    fn transport(&self) -> String {
-        self.protocol.as_str().to_ascii_uppercase()
+    fn group(&self, port: NonZeroU16) -> Result<Value<TargetGroupArn>, CompileError> {
+        Ok(Value::output_of(&naming::of_functionality(self.unit.name, &[&group_name(port)])?))
     }
 
     fn load_balancer(&self) -> Result<Resource, CompileError> {
@@ -124,26 +148,30 @@ impl Parts<'_, '_> {
         })
     }
 
-    fn target_group(&self) -> Result<Resource, CompileError> {
-        let wishes: LoadBalancerSettings = settings(&self.balancer.extensions)?;
-        let check = self.health_check(wishes)?;
-        let port = self.balancer.target_port.get();
+    /// The machines that connections to one port are passed to.
+    fn target_group(
+        &self,
+        port: NonZeroU16,
+        protocol: Protocol,
+        check: &HealthCheck,
+    ) -> Result<Resource, CompileError> {
         let deployment = self.unit.deployment;
-        self.make(&["target-group"], Vec::new(), |id| {
+        self.make(&[&group_name(port)], Vec::new(), |id| {
             let vpc = serde_json::to_string(&self.net.vpc).unwrap_or_default();
-            let identity = format!("{}/{port}/{vpc}", self.protocol);
+            let identity = format!("{protocol}/{port}/{vpc}");
             let name = naming::short(deployment, self.balancer.name.as_str(), &identity);
+            let path = check.path.clone();
             Ok(CreateTargetGroup {
                 tags: naming::tags(deployment, &name, id),
                 name,
-                protocol: self.transport(),
-                port,
+                protocol: transport(protocol),
+                port: port.get(),
                 vpc_id: self.net.vpc.clone(),
                 target_type: "instance".to_owned(),
-                health_check_protocol: if check.path.is_some() { "HTTP" } else { "TCP" }.to_owned(),
-                health_check_port: check.port.to_string(),
-                matcher: check.path.is_some().then(|| Matcher { http_code: "200-399".to_owned() }),
-                health_check_path: check.path,
+                health_check_protocol: if path.is_some() { "HTTP" } else { "TCP" }.to_owned(),
+                health_check_port: check.port.unwrap_or(port).to_string(),
+                matcher: path.is_some().then(|| Matcher { http_code: "200-399".to_owned() }),
+                health_check_path: path,
                 health_check_interval_seconds: check.interval,
                 health_check_timeout_seconds: check.timeout,
                 healthy_threshold_count: check.healthy,
@@ -153,60 +181,37 @@ impl Parts<'_, '_> {
         })
     }
 
-    fn health_check(&self, wishes: LoadBalancerSettings) -> Result<HealthCheck, CompileError> {
-        let port = self.balancer.target_port.get();
-        if self.protocol == Protocol::Udp {
-            let message = format!(
-                "machines behind port {port} over UDP can be checked over TCP only, and their load \
-                 balancer may reach no other port"
-            );
-            return Err(Remark::new(["target-port"], message)
-                .remedy("balance over a TCP endpoint, or give the consumers a pool of machines")
-                .into());
-        }
-        let mut reasons = Vec::new();
-        let mut within = |key: &str, value: u64, range: std::ops::RangeInclusive<u64>| {
-            if !range.contains(&value) {
-                let (first, last) = (range.start(), range.end());
-                let message = format!("{value} is not between {first} and {last}, as AWS takes it");
-                reasons.push(
-                    Remark::new(["extensions", "ec2", key], message)
-                        .remedy(format!("write one between {first} and {last}")),
-                );
-            }
-            u32::try_from(value).unwrap_or(u32::MAX)
-        };
-        let seconds = |span: Span| span.as_seconds();
-        let interval = wishes.health_check_interval.map_or(10, seconds);
-        let interval = within("health-check-interval", interval, 5..=300);
-        let timeout = wishes.health_check_timeout.map(seconds);
-        let timeout = timeout.map(|timeout| within("health-check-timeout", timeout, 2..=120));
-        let mut threshold =
-            |key: &str, value: Option<u32>| within(key, value.unwrap_or(2).into(), 2..=10);
-        let healthy = threshold("healthy-threshold", wishes.healthy_threshold);
-        let unhealthy = threshold("unhealthy-threshold", wishes.unhealthy_threshold);
-        if !reasons.is_empty() {
-            return Err(CompileError { reasons });
-        }
-        let path = wishes.health_check_path;
-        if let Some(path) = path.as_deref().filter(|path| !is_path(path)) {
-            let message = format!("{path:?} is no path of at most 1024 printable characters");
-            return Err(Remark::new(["extensions", "ec2", "health-check-path"], message)
-                .remedy("write a path such as \"/healthz\"")
-                .into());
-        }
-        Ok(HealthCheck { port, path, interval, timeout, healthy, unhealthy })
+    /// How long machines may end what they are at.
+    fn group_attributes(
+        &self,
+        port: NonZeroU16,
+        check: &HealthCheck,
+    ) -> Result<Resource, CompileError> {
+        self.make(&[&group_name(port), "attributes"], Vec::new(), |_| {
+            let attributes = vec![Attribute {
+                key: "deregistration_delay.timeout_seconds".to_owned(),
+                value: check.deregistration_delay.to_string(),
+            }];
+            let target_group_arn = self.group(port)?;
+            Ok(ModifyTargetGroupAttributes { target_group_arn, attributes }.into())
+        })
     }
 
-    fn listener(&self, after: Vec<ResourceId>) -> Result<Resource, CompileError> {
-        self.make(&["listener"], after, |id| {
+    fn listener(
+        &self,
+        listener: Listener,
+        protocol: Protocol,
+        after: Vec<ResourceId>,
+    ) -> Result<Resource, CompileError> {
+        // AWS knows it by its port as well.
+        self.make(&[&format!("listener-{}", listener.source_port)], after, |id| {
             Ok(CreateListener {
                 load_balancer_arn: self.arn()?,
-                protocol: self.transport(),
-                port: self.balancer.source_port.get(),
+                protocol: transport(protocol),
+                port: listener.source_port.get(),
                 default_actions: vec![Action {
                     kind: ForwardTo::Forward,
-                    target_group_arn: self.group()?,
+                    target_group_arn: self.group(listener.target_port)?,
                 }],
                 tags: naming::tags(self.unit.deployment, self.balancer.name.as_str(), id),
             }
@@ -214,16 +219,12 @@ impl Parts<'_, '_> {
         })
     }
 
-    /// The machines behind it, in each of the provider's targets.
-    fn machines(&self) -> Result<Vec<Resource>, CompileError> {
-        let upstreams = self.unit.upstreams.iter();
-        upstreams.map(|upstream| self.provider(upstream)).collect()
+    /// The machines behind a target group, in each of the provider's targets.
+    fn machines(&self, port: NonZeroU16) -> Result<Vec<Resource>, CompileError> {
+        self.unit.upstreams.iter().map(|upstream| self.provider(upstream, port)).collect()
     }
 
-    fn provider(
-        &self,
-        upstream: &deployix_core::backend::Peer<'_>,
-    ) -> Result<Resource, CompileError> {
+    fn provider(&self, upstream: &Peer<'_>, port: NonZeroU16) -> Result<Resource, CompileError> {
         let target = &upstream.site.target.name;
         if !peer::is_ec2(&upstream.site) {
             let message = format!(
@@ -236,10 +237,11 @@ impl Parts<'_, '_> {
         }
         let owner =
             Owner::Edge { consumer: self.unit.name.clone(), provider: upstream.name.clone() };
-        let rest = ["target-group", "machines", target.as_str()];
+        let group_name = group_name(port);
+        let rest = [group_name.as_str(), "machines", target.as_str()];
         let id = naming::of_functionality(self.unit.name, &rest)?;
         let region = self.net.region.as_deref();
-        let group = self.group()?;
+        let group = self.group(port)?;
         if peer::is_autoscaling(&upstream.site) {
             let attach = AttachLoadBalancerTargetGroups {
                 auto_scaling_group_name: peer::autoscaling_group(self.unit.deployment, target),
@@ -248,24 +250,8 @@ impl Parts<'_, '_> {
             let made_before = naming::of_target(target, "autoscaling-group")?;
             return resource(id, owner, region, attach, [made_before]);
         }
-        let port = self.balancer.target_port.get();
         let machines = peer::instances(upstream)?.into_iter();
-        let targets = machines.map(|id| TargetDescription { id, port }).collect();
+        let targets = machines.map(|id| TargetDescription { id, port: port.get() }).collect();
         resource(id, owner, region, RegisterTargets { target_group_arn: group, targets }, [])
     }
-}
-
-/// Times are in seconds. What AWS takes: Elastic Load Balancing API Reference,
-/// `CreateTargetGroup`.
-struct HealthCheck {
-    port: u16,
-    path: Option<String>,
-    interval: u32,
-    timeout: Option<u32>,
-    healthy: u32,
-    unhealthy: u32,
-}
-
-fn is_path(path: &str) -> bool {
-    path.starts_with('/') && path.len() <= 1024 && path.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -3,6 +3,7 @@
 //! The machines themselves are [assembled](crate::assemble) for each target.
 
 mod balancer;
+mod check;
 mod peer;
 mod record;
 mod rule;

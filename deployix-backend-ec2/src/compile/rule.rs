@@ -159,12 +159,14 @@ pub(super) fn rules(unit: &Unit<'_>) -> Result<Vec<Rule>, CompileError> {
         return Err(CompileError { reasons });
     }
     if let Some(balancer) = unit.balancer {
-        let port = balancer.source_port.get();
-        let protocol = super::balancer::protocol(unit, balancer)?.into();
-        for range in &balancer.open_to {
-            let side = range.trunc().to_string().replace(['/', ':'], "-");
-            let peer = RulePeer::from(*range);
-            rules.add(Direction::Ingress, protocol, Some(port), (side, peer), None, "open to");
+        for listener in balancer.listeners.iter() {
+            let port = Some(listener.source_port.get());
+            let protocol = super::balancer::protocol(unit, balancer, listener.target_port)?.into();
+            for range in &balancer.open_to {
+                let side = range.trunc().to_string().replace(['/', ':'], "-");
+                let side = (side, RulePeer::from(*range));
+                rules.add(Direction::Ingress, protocol, port, side, None, "open to");
+            }
         }
     }
     if fetches(unit)? {
@@ -270,17 +272,19 @@ impl Rules<'_, '_> {
         Ok(())
     }
 
-    /// The ports that a connection opens: the provider's endpoints; of a load balancer the one it
-    /// listens on, and behind it the one it passes connections to.
+    /// The ports that a connection opens: the provider's endpoints; of a load balancer those it
+    /// listens on, and behind it those it passes connections to.
     fn ports(&self, peer: &Peer<'_>, direction: Direction) -> Vec<(IpProtocol, u16)> {
         let all = peer.endpoints.iter().map(|endpoint| &endpoint.endpoint);
-        let only = match (self.unit.balancer, direction) {
-            (Some(balancer), Direction::Ingress) => Some(balancer.source_port),
-            (Some(balancer), Direction::Egress) => Some(balancer.target_port),
-            (None, _) => None,
+        let opens = |port| match (self.unit.balancer, direction) {
+            (Some(balancer), Direction::Ingress) => balancer.listeners.listens_on(port),
+            (Some(balancer), Direction::Egress) => {
+                balancer.listeners.iter().any(|listener| listener.target_port == port)
+            }
+            (None, _) => true,
         };
         let mut ports: Vec<_> = all
-            .filter(|endpoint| only.is_none_or(|port| endpoint.port == port))
+            .filter(|endpoint| opens(endpoint.port))
             .map(|endpoint| (endpoint.protocol.into(), endpoint.port.get()))
             .collect();
         ports.sort_unstable();

@@ -10,13 +10,14 @@ use super::{
     job::{Job, Outputs, all_known, by_tags, tag},
     kind::{Kind, Once, State, remove_made_as},
     network::output,
-    shape::{AutoScalingGroup, Listener, LoadBalancer, NetworkInterface, TargetGroup},
+    shape::{Listener, LoadBalancer, NetworkInterface, TargetGroup},
+    target,
 };
 use crate::{
-    naming::DEPLOYMENT,
+    naming::{DEPLOYMENT, RESOURCE},
     request::{
-        BalancerDnsName, BalancerZoneId, CreateListener, CreateLoadBalancer, CreateTargetGroup,
-        LoadBalancerArn, Output, PrivateIp, Service, Tag, TargetGroupArn,
+        BalancerDnsName, BalancerZoneId, CreateListener, CreateLoadBalancer, LoadBalancerArn,
+        Output, PrivateIp, Service, Tag,
     },
 };
 
@@ -59,6 +60,8 @@ macro_rules! tags_of_balancing_requests {
     };
 }
 
+pub(super) use tags_of_balancing_requests;
+
 /// This API has no filters by tag, so all are asked for; those by id are its own.
 fn matching<T: TaggedApart>(all: Vec<T>, filters: &[Filter]) -> Vec<T> {
     let has = |thing: &mut T, filter: &Filter| match filter.name.strip_prefix("tag:") {
@@ -78,7 +81,7 @@ fn for_api(filters: &[Filter]) -> Vec<Filter> {
     filters.iter().filter(|filter| !filter.name.starts_with("tag:")).cloned().collect()
 }
 
-async fn find<T: super::call::Described + TaggedApart>(
+pub(super) async fn find<T: super::call::Described + TaggedApart>(
     aws: &Caller<'_>,
     filters: Vec<Filter>,
 ) -> Result<Vec<T>, BackendError> {
@@ -204,84 +207,6 @@ async fn interfaces_gone(job: &Job<'_>, names: &[String]) -> Result<(), BackendE
     Ok(())
 }
 
-/// A target group's settings that can be changed.
-fn health_check(settings: &CreateTargetGroup) -> impl PartialEq + use<> {
-    (
-        settings.health_check_protocol.clone(),
-        settings.health_check_port.clone(),
-        settings.health_check_path.clone(),
-        settings.matcher.clone(),
-        settings.health_check_interval_seconds,
-        settings.health_check_timeout_seconds,
-        (settings.healthy_threshold_count, settings.unhealthy_threshold_count),
-    )
-}
-
-impl Kind for TargetGroup {
-    type Request = CreateTargetGroup;
-
-    const ONCE: Once = Once::Name;
-    const LINGERS: bool = true;
-
-    tags_of_balancing_requests!();
-
-    fn id(&self) -> String {
-        self.target_group_arn.clone()
-    }
-
-    /// Its name holds the digest of what cannot be changed.
-    fn fits(&self, _: &Job<'_>, request: &CreateTargetGroup) -> bool {
-        self.settings.name == request.name && self.settings.vpc_id == request.vpc_id
-    }
-
-    fn outputs(&self) -> Outputs {
-        Outputs::from([output(&TargetGroupArn(self.target_group_arn.clone()))])
-    }
-
-    fn settings(&self) -> String {
-        let it = &self.settings;
-        format!(
-            "{} {} {} every {} s within {} s, {} and {}",
-            it.health_check_protocol,
-            it.health_check_port,
-            it.health_check_path.as_deref().unwrap_or_default(),
-            it.health_check_interval_seconds,
-            it.health_check_timeout_seconds.unwrap_or_default(),
-            it.healthy_threshold_count,
-            it.unhealthy_threshold_count
-        )
-    }
-
-    async fn find(aws: &Caller<'_>, filters: Vec<Filter>) -> Result<Vec<Self>, BackendError> {
-        find(aws, filters).await
-    }
-
-    async fn adjust(
-        &self,
-        job: &Job<'_>,
-        request: &CreateTargetGroup,
-    ) -> Result<bool, BackendError> {
-        let mut has = self.settings.clone();
-        // AWS chooses one where none is wanted.
-        if request.health_check_timeout_seconds.is_none() {
-            has.health_check_timeout_seconds = None;
-        }
-        if health_check(&has) == health_check(request) {
-            return Ok(false);
-        }
-        let target_group_arn = self.target_group_arn.clone();
-        let health_check = Box::new(request.clone());
-        job.aws.write(Write::ModifyTargetGroup { target_group_arn, health_check }).await?;
-        Ok(true)
-    }
-
-    async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
-        leave_groups(job, &self.target_group_arn, |_| true).await?;
-        let target_group_arn = self.target_group_arn.clone();
-        job.aws.remove(Write::DeleteTargetGroup { target_group_arn }).await
-    }
-}
-
 impl Kind for Listener {
     type Request = CreateListener;
 
@@ -348,16 +273,82 @@ impl Kind for Listener {
     }
 }
 
-/// Removes the load balancers and target groups that a listener led from and to before.
-pub(super) async fn remove_old(
-    job: &Job<'_>,
-    request: &CreateListener,
-) -> Result<(), BackendError> {
+/// What listeners lead from and to: load balancers and target groups.
+#[derive(Debug)]
+pub(super) struct Ends {
+    balancer: String,
+    groups: Vec<String>,
+}
+
+impl From<&Listener> for Ends {
+    fn from(listener: &Listener) -> Self {
+        let groups = listener.default_actions.iter().filter_map(|it| it.target_group_arn.known());
+        Self {
+            balancer: listener.load_balancer_arn.clone(),
+            groups: groups.map(|arn| arn.0.clone()).collect(),
+        }
+    }
+}
+
+/// Waits until the machines serve that a listener leads to, and removes the load balancers and target
+/// groups that it led from and to before, as soon as no other listener does.
+pub(super) async fn listens(job: &Job<'_>, request: &CreateListener) -> Result<(), BackendError> {
     let balancer = super::job::known(&request.load_balancer_arn)?.0.clone();
-    remove_balancers(job, &job.sibling("load-balancer"), &[balancer]).await?;
     let groups = request.default_actions.iter().filter_map(|it| it.target_group_arn.known());
-    let groups: Vec<_> = groups.map(|arn| arn.0.clone()).collect();
-    remove_made_as::<TargetGroup>(job, &job.sibling("target-group"), &groups).await
+    let wanted: Vec<_> = groups.map(|arn| arn.0.clone()).collect();
+    let mine = || by_tags(job.deployment().as_str(), None);
+    let all: Vec<TargetGroup> = find(&job.aws, mine()).await?;
+    let mut roles = Vec::new();
+    for group in all.iter().filter(|group| wanted.contains(&group.target_group_arn)) {
+        target::healthy(job, group, |_| true).await?;
+        roles.extend(tag(&group.tags, RESOURCE));
+    }
+    let others: Vec<Ends> =
+        Listener::find(&job.aws, mine()).await?.iter().map(Ends::from).collect();
+    let before: Vec<LoadBalancer> =
+        find(&job.aws, by_tags(job.deployment().as_str(), Some(&job.sibling("load-balancer"))))
+            .await?;
+    for old in before.iter().map(|it| &it.load_balancer_arn).filter(|arn| **arn != balancer) {
+        if !others.iter().any(|it| it.balancer == *old) {
+            remove_balancer(job, old).await?;
+        }
+    }
+    let is_before = |group: &&TargetGroup| {
+        !wanted.contains(&group.target_group_arn)
+            && tag(&group.tags, RESOURCE).is_some_and(|role| roles.contains(&role))
+    };
+    for old in all.iter().filter(is_before) {
+        if !others.iter().any(|it| it.groups.contains(&old.target_group_arn)) {
+            old.remove(job).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a listener, and the load balancer that it was the last one of, where another has taken
+/// that one's place.
+pub(super) async fn remove_listener(job: &Job<'_>) -> Result<(), BackendError> {
+    let of = |resource: Option<&str>| by_tags(job.deployment().as_str(), resource);
+    let own = Listener::find(&job.aws, of(Some(job.id.as_str()))).await?;
+    super::kind::remove::<Listener>(job).await?;
+    let role = job.sibling("load-balancer");
+    let balancers: Vec<LoadBalancer> = find(&job.aws, of(Some(&role))).await?;
+    let others = Listener::find(&job.aws, of(None)).await?;
+    let is_used = |arn: &str| others.iter().any(|it| it.load_balancer_arn == arn);
+    let has_successor = balancers.iter().any(|it| is_used(&it.load_balancer_arn));
+    for old in own.iter().map(|it| it.load_balancer_arn.as_str()) {
+        if has_successor && !is_used(old) {
+            remove_balancer(job, old).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes one load balancer until nothing of it is left.
+async fn remove_balancer(job: &Job<'_>, arn: &str) -> Result<(), BackendError> {
+    let load_balancer_arn = arn.to_owned();
+    job.aws.remove(Write::DeleteLoadBalancer { load_balancer_arn }).await?;
+    interfaces_gone(job, &[name_and_id(arn).to_owned()]).await
 }
 
 /// Removes a load balancer until nothing of it is left: its name, where it is known, tells of the
@@ -380,25 +371,6 @@ async fn remove_balancers(
     let going: Vec<_> = going.map(|arn| name_and_id(arn).to_owned()).collect();
     remove_made_as::<LoadBalancer>(job, resource, but).await?;
     interfaces_gone(job, &going).await
-}
-
-/// Takes a target group from the autoscaling groups of the deployment that are behind it.
-pub(super) async fn leave_groups(
-    job: &Job<'_>,
-    arn: &str,
-    leaves: impl Fn(&AutoScalingGroup) -> bool + Send,
-) -> Result<(), BackendError> {
-    let mine = by_tags(job.deployment().as_str(), None);
-    for group in job.aws.all::<AutoScalingGroup>(mine).await? {
-        if leaves(&group) && group.target_group_arns.iter().any(|it| it == arn) {
-            let write = Write::DetachLoadBalancerTargetGroups {
-                auto_scaling_group_name: group.auto_scaling_group_name,
-                target_group_arns: vec![arn.to_owned()],
-            };
-            job.aws.remove(write).await?;
-        }
-    }
-    Ok(())
 }
 
 /// The outputs of a load balancer once its interfaces are there.

@@ -41,6 +41,12 @@ pub enum Call {
         /// The operation's `ClientToken`.
         client_token: Option<String>,
     },
+    /// Asks whether Amazon EC2 would make something, without making it (its operations' `DryRun`). The
+    /// answer is an error of AWS either way: [`CallError::WOULD_BE_DONE`], or why not.
+    DryRun {
+        /// What to make.
+        request: Box<Request>,
+    },
     /// Changes or removes something.
     Write(Write),
     /// Tells what stands.
@@ -52,7 +58,7 @@ impl Call {
     #[must_use]
     pub fn operation(&self) -> &'static str {
         match self {
-            Self::Create { request, .. } => request.operation(),
+            Self::Create { request, .. } | Self::DryRun { request } => request.operation(),
             Self::Write(write) => write.operation(),
             Self::Read(read) => read.operation(),
         }
@@ -62,7 +68,7 @@ impl Call {
     #[must_use]
     pub fn service(&self) -> Service {
         match self {
-            Self::Create { request, .. } => request.service(),
+            Self::Create { request, .. } | Self::DryRun { request } => request.service(),
             Self::Write(write) => write.service(),
             Self::Read(read) => read.service(),
         }
@@ -75,7 +81,7 @@ impl Call {
             Self::Create { client_token, .. } => client_token.is_some(),
             // A second refresh is refused while the first goes on, and begins anew after it.
             Self::Write(write) => !matches!(write, Write::StartInstanceRefresh { .. }),
-            Self::Read(_) => true,
+            Self::DryRun { .. } | Self::Read(_) => true,
         }
     }
 }
@@ -257,6 +263,7 @@ macro_rules! reads {
             /// Of at most 20 things of Elastic Load Balancing.
             DescribeTags { resource_arns: Vec<String> },
             DescribeLoadBalancerAttributes { load_balancer_arn: String },
+            DescribeTargetGroupAttributes { target_group_arn: String },
             /// The state of a group's newest refresh.
             DescribeInstanceRefreshes { auto_scaling_group_name: String },
             /// The state of a change of records: `PENDING`, or `INSYNC`.
@@ -273,6 +280,7 @@ macro_rules! reads {
                     $(Self::$operation(_) => stringify!($operation),)*
                     Self::DescribeTags { .. } => "DescribeTags",
                     Self::DescribeLoadBalancerAttributes { .. } => "DescribeLoadBalancerAttributes",
+                    Self::DescribeTargetGroupAttributes { .. } => "DescribeTargetGroupAttributes",
                     Self::DescribeInstanceRefreshes { .. } => "DescribeInstanceRefreshes",
                     Self::GetChange { .. } => "GetChange",
                     Self::ListTagsForResource { .. } => "ListTagsForResource",
@@ -284,9 +292,9 @@ macro_rules! reads {
             pub fn service(&self) -> Service {
                 match self {
                     $(Self::$operation(_) => Service::$service,)*
-                    Self::DescribeTags { .. } | Self::DescribeLoadBalancerAttributes { .. } => {
-                        Service::ElasticLoadBalancing
-                    }
+                    Self::DescribeTags { .. }
+                    | Self::DescribeLoadBalancerAttributes { .. }
+                    | Self::DescribeTargetGroupAttributes { .. } => Service::ElasticLoadBalancing,
                     Self::DescribeInstanceRefreshes { .. } => Service::AutoScaling,
                     Self::GetChange { .. } => Service::Route53,
                     Self::ListTagsForResource { .. } => Service::Ssm,
@@ -387,6 +395,10 @@ impl CallError {
     pub const BAD_CONFIGURATION: &'static str = "BadConfiguration";
     /// What AWS tells has another shape than its API reference says.
     pub const UNREADABLE: &'static str = "UnreadableAnswer";
+
+    /// The code by which Amazon EC2 says that it would do what was asked (API Reference, "Common
+    /// parameters", `DryRun`).
+    pub const WOULD_BE_DONE: &'static str = "DryRunOperation";
 
     /// What AWS refuses, so nothing was done.
     pub fn refused(code: impl Into<String>, message: impl Into<String>) -> Self {

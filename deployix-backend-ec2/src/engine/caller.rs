@@ -157,6 +157,17 @@ impl<'a> Caller<'a> {
         }
     }
 
+    /// Key and value of each attribute of a target group.
+    pub(super) async fn group_attributes(
+        &self,
+        target_group_arn: String,
+    ) -> Result<Vec<crate::request::Attribute>, BackendError> {
+        match self.read(Read::DescribeTargetGroupAttributes { target_group_arn }).await? {
+            Answer::Attributes(attributes) => Ok(attributes),
+            _ => Err(unexpected("DescribeTargetGroupAttributes")),
+        }
+    }
+
     /// The state of an autoscaling group's newest refresh.
     pub(super) async fn refresh(
         &self,
@@ -206,6 +217,20 @@ impl<'a> Caller<'a> {
             Ok(_) => Ok(Ok(String::new())),
             Err(error) if is_passing(&error) => Err(meaning(&call, error)),
             Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Asks whether AWS would make something, as far as it tells; what is late or in use now is no
+    /// reason against it.
+    ///
+    /// # Errors
+    /// Why AWS would refuse it. Nothing was done.
+    pub(super) async fn would_make(&self, request: Request) -> Result<(), BackendError> {
+        let call = Call::DryRun { request: Box::new(request) };
+        match self.call(&call).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code == CallError::WOULD_BE_DONE || is_late(&error) => Ok(()),
+            Err(error) => Err(meaning(&call, error).as_it_was()),
         }
     }
 

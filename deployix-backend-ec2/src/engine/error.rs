@@ -4,7 +4,7 @@
 //! Reference, the Elastic Load Balancing API Reference, the Amazon Route 53 API Reference and the AWS
 //! Systems Manager API Reference, "Common errors" and those of each operation.
 
-use deployix_core::backend::{BackendError, ErrorKind};
+use deployix_core::backend::{BackendError, ErrorKind, ErrorStatus};
 
 use super::call::{Call, CallError};
 use crate::request::Service;
@@ -56,6 +56,17 @@ pub(crate) fn is_not_found(error: &CallError) -> bool {
     let says = |words: &str| error.message.contains(words);
     let no_group = error.code == "ValidationError" && (says("not found") || says("does not exist"));
     error.code.contains("NotFound") || CODES.contains(&error.code.as_str()) || no_group
+}
+
+/// AWS has no machine to give for now.
+fn is_out_of_capacity(error: &CallError) -> bool {
+    matches!(&*error.code, "InsufficientInstanceCapacity" | "InsufficientHostCapacity")
+}
+
+/// Whether trying again soon is of no use: AWS refuses it, or has none to give for now.
+pub(super) fn is_hopeless(error: &BackendError) -> bool {
+    let source = std::error::Error::source(error).and_then(|it| it.downcast_ref::<CallError>());
+    error.status() == ErrorStatus::Permanent || source.is_some_and(is_out_of_capacity)
 }
 
 /// It stands already: `InvalidGroup.Duplicate`, `DuplicateLoadBalancerName`.
@@ -194,7 +205,7 @@ pub(super) fn meaning(call: &Call, error: CallError) -> BackendError {
              `extensions.ec2.hosted-zone` of the location, and deploy again"
                 .to_owned(),
         ),
-        "InsufficientInstanceCapacity" | "InsufficientHostCapacity" => BackendError::temporary(
+        _ if is_out_of_capacity(&error) => BackendError::temporary(
             ErrorKind::Unavailable,
             operation,
             "AWS has no such machine to give in this zone now: try later, another \
@@ -268,8 +279,6 @@ fn action(call: &Call, message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::error::Error;
-
-    use deployix_core::backend::ErrorStatus;
 
     use super::*;
     use crate::{engine::call::Write, request::InstanceId};

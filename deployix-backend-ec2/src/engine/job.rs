@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use deployix_core::{
     Digest, Name, ResourceId,
-    backend::{Action, BackendError, Owner, Step},
+    backend::{Action, BackendError, Owner, Resource, Step},
 };
 
 use super::caller::Caller;
@@ -33,6 +33,8 @@ pub(super) struct Job<'a> {
     owner: String,
     /// The digest of what is changed in place.
     before: Option<String>,
+    /// What is made anew, as it was.
+    pub(super) replaced: Option<&'a Resource>,
 }
 
 impl<'a> Job<'a> {
@@ -41,6 +43,10 @@ impl<'a> Job<'a> {
             Action::Update { from } => Some(from.digest().to_string()),
             Action::Create | Action::Replace { .. } | Action::Remove => None,
         };
+        let replaced = match step.action {
+            Action::Replace { from } => Some(from),
+            Action::Create | Action::Update { .. } | Action::Remove => None,
+        };
         Self {
             aws,
             deployment: step.deployment,
@@ -48,7 +54,14 @@ impl<'a> Job<'a> {
             digest: step.resource.digest().to_string(),
             owner: owner_text(step.resource.owner()),
             before,
+            replaced,
         }
+    }
+
+    /// The step that made what this one makes anew, to be done again.
+    pub(super) fn back_to(&self, replaced: &Resource) -> Self {
+        let digest = replaced.digest().to_string();
+        Self { digest, before: None, replaced: None, ..self.clone() }
     }
 
     pub(super) fn deployment(&self) -> &'a Name {

@@ -141,12 +141,15 @@ pub(super) trait Kind: Described + Clone {
     fn remove(&self, job: &Job<'_>) -> impl Future<Output = Result<(), BackendError>> + Send;
 }
 
-fn is_standing<K: Kind>(thing: &K) -> bool {
+pub(super) fn is_standing<K: Kind>(thing: &K) -> bool {
     !matches!(thing.state(), State::Going | State::Gone)
 }
 
 /// Everything that was made as a resource, the oldest id first.
-async fn made_as<K: Kind>(job: &Job<'_>, resource: &str) -> Result<Vec<K>, BackendError> {
+pub(super) async fn made_as<K: Kind>(
+    job: &Job<'_>,
+    resource: &str,
+) -> Result<Vec<K>, BackendError> {
     let mut all = K::find(&job.aws, by_tags(job.deployment().as_str(), Some(resource))).await?;
     all.retain(|thing| thing.state() != State::Gone);
     all.sort_by_key(Kind::id);

@@ -6,18 +6,16 @@ use deployix_core::backend::{BackendError, ErrorKind};
 
 use super::{
     call::{InterfaceAttribute, Write},
-    caller::{Waiting, too_long},
     job::{DIGEST, Job, MADE_AS, Outputs, all_known, by_tags, tag},
     kind::{Kind, Once, State, remove_made_as, value},
     network::{output, tags_of_ec2_requests},
     part::Whole,
-    shape::{
-        Address, Instance, LaunchTemplate, NetworkInterface, TargetGroup, TargetHealth, Volume,
-    },
+    shape::{Address, Instance, LaunchTemplate, NetworkInterface, TargetGroup, Volume},
+    target::leave,
 };
 use crate::request::{
     AllocateAddress, CreateLaunchTemplate, CreateNetworkInterface, CreateVolume, PrivateIp,
-    PublicCidr, PublicIp, RunInstances, Tag, TargetDescription,
+    PublicCidr, PublicIp, RunInstances, Tag,
 };
 
 impl Kind for NetworkInterface {
@@ -297,33 +295,5 @@ impl Kind for Instance {
         job.aws.remove(write).await?;
         let instance_ids = vec![self.instance_id.clone()];
         job.aws.remove(Write::TerminateInstances { instance_ids }).await
-    }
-}
-
-/// Takes machines out of a target group, and waits until they have ended what they were at.
-pub(super) async fn leave(
-    job: &Job<'_>,
-    target_group_arn: &str,
-    goes: impl Fn(&TargetHealth) -> bool + Send + Sync,
-) -> Result<(), BackendError> {
-    let mut wait = Waiting::new(Duration::from_secs(600));
-    loop {
-        let filter = super::call::Filter::new("target-group-arn", [target_group_arn]);
-        let all: Vec<TargetHealth> = job.aws.all(vec![filter]).await?;
-        let going: Vec<_> = all.into_iter().filter(|target| goes(target)).collect();
-        if going.is_empty() {
-            return Ok(());
-        }
-        let staying = going.iter().filter(|target| target.state != "draining");
-        let targets: Vec<_> = staying
-            .map(|target| TargetDescription { id: target.id.clone().into(), port: target.port })
-            .collect();
-        if !targets.is_empty() {
-            let target_group_arn = target_group_arn.to_owned();
-            job.aws.remove(Write::DeregisterTargets { target_group_arn, targets }).await?;
-        }
-        if !wait.go_on().await {
-            return Err(too_long("DeregisterTargets", "connections to its machines do not end"));
-        }
     }
 }

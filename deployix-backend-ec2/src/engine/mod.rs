@@ -10,7 +10,8 @@
 //! * `error`: what AWS's errors mean;
 //! * `job`: one step and its tags;
 //! * `kind`: how whatever stands by itself is made what it should be; with `network`, `rule`,
-//!   `machine`, `scaling` and `balancer` for what differs from kind to kind;
+//!   `machine`, `scaling`, `balancer` and `target` for what differs from kind to kind;
+//! * `successor`: a machine that takes another's place, which is put back where it does not start;
 //! * `part`: what has no tags of its own; `record`: names, which have none either;
 //! * `parameter`: secrets;
 //! * `trace`: what load balancers leave behind;
@@ -31,6 +32,8 @@ mod record;
 mod rule;
 mod scaling;
 pub mod shape;
+mod successor;
+mod target;
 mod trace;
 
 use std::collections::BTreeMap;
@@ -138,7 +141,7 @@ async fn make(
         Request::AttachVolume(it) => part::attach_volume(job, it).await,
         Request::CreateLaunchTemplate(it) => converge::<LaunchTemplate>(job, it).await,
         Request::RunInstances(it) => {
-            let outputs = converge::<Instance>(job, it).await?;
+            let outputs = successor::run(job, it).await?;
             machine::remove_old_templates(job, &it.launch_template.launch_template_name).await?;
             Ok(outputs)
         }
@@ -147,19 +150,20 @@ async fn make(
             machine::remove_old_templates(job, &it.launch_template.launch_template_name).await?;
             Ok(outputs)
         }
-        Request::AttachLoadBalancerTargetGroups(it) => part::attach_scaling(job, it).await,
+        Request::AttachLoadBalancerTargetGroups(it) => target::attach_scaling(job, it).await,
         Request::CreateLoadBalancer(it) => {
             let outputs = converge::<LoadBalancer>(job, it).await?;
             balancer::outputs(job, outputs).await
         }
         Request::ModifyLoadBalancerAttributes(it) => part::attributes(job, it).await,
         Request::CreateTargetGroup(it) => converge::<TargetGroup>(job, it).await,
+        Request::ModifyTargetGroupAttributes(it) => part::group_attributes(job, it).await,
         Request::CreateListener(it) => {
             let outputs = converge::<Listener>(job, it).await?;
-            balancer::remove_old(job, it).await?;
+            balancer::listens(job, it).await?;
             Ok(outputs)
         }
-        Request::RegisterTargets(it) => part::register(job, it).await,
+        Request::RegisterTargets(it) => target::register(job, it).await,
         Request::ChangeResourceRecordSets(it) => record::put(job, it).await,
         Request::PutParameter(it) => parameter::put(job, it, context).await,
     }
@@ -198,8 +202,8 @@ async fn take_away(job: &Job<'_>, step: &Step<'_>) -> Result<(), BackendError> {
         },
         "ModifyLoadBalancerAttributes" => part::remove::<LoadBalancer>(job).await,
         "CreateTargetGroup" => remove::<TargetGroup>(job).await,
-        "CreateListener" => remove::<Listener>(job).await,
-        "RegisterTargets" | "AttachLoadBalancerTargetGroups" => {
+        "CreateListener" => balancer::remove_listener(job).await,
+        "ModifyTargetGroupAttributes" | "RegisterTargets" | "AttachLoadBalancerTargetGroups" => {
             part::remove::<TargetGroup>(job).await
         }
         "ChangeResourceRecordSets" => record::remove(job).await,

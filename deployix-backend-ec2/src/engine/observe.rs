@@ -13,13 +13,14 @@ use super::{
     caller::Caller,
     job::{DIGEST, MADE_AS, OWNER, by_tags, owner, tag},
     kind::{Kind, State, value},
-    part, record,
+    record,
     rule::{is_by_hand, is_default_egress, says},
     shape::{
         Address, AutoScalingGroup, Instance, InternetGateway, LaunchTemplate,
         LaunchTemplateVersion, Listener, LoadBalancer, NetworkInterface, Parameter, RouteTable,
         SecurityGroup, SecurityGroupRule, Subnet, TargetGroup, Volume, Vpc,
     },
+    target,
 };
 use crate::{
     extension::HostedZone,
@@ -175,8 +176,10 @@ async fn balancers(
     for group in &groups {
         let arn = &group.target_group_arn;
         let scaled = scaling.iter().any(|it| it.target_group_arns.contains(arn));
-        let there = scaled || !part::targets(aws, arn).await?.is_empty();
-        seen.parts(&group.tags, there.then(Vec::new));
+        let there = scaled || !target::targets(aws, arn).await?.is_empty();
+        let is_machines = |id: &ResourceId| id.as_str().contains("/machines/");
+        seen.some_parts(&group.tags, is_machines, there.then(Vec::new));
+        seen.some_parts(&group.tags, |id| !is_machines(id), Some(Vec::new()));
     }
     Ok(())
 }
@@ -248,12 +251,22 @@ impl Seen {
 
     /// The parts that tags tell of, where they are there indeed, with what is other about them.
     fn parts(&mut self, tags: &[Tag], there: Option<Vec<String>>) -> Vec<ResourceId> {
+        self.some_parts(tags, |_| true, there)
+    }
+
+    /// Some of the parts that tags tell of.
+    fn some_parts(
+        &mut self,
+        tags: &[Tag],
+        are: impl Fn(&ResourceId) -> bool,
+        there: Option<Vec<String>>,
+    ) -> Vec<ResourceId> {
         let Some(drift) = there else { return Vec::new() };
         let owner = tag(tags, OWNER).and_then(owner);
         let mut ids = Vec::new();
         for part in tags.iter().filter(|tag| tag.key.starts_with(PART)) {
             let Some((digest, id)) = part.value.split_once(' ') else { continue };
-            let Ok(id) = ResourceId::new(id) else { continue };
+            let Some(id) = ResourceId::new(id).ok().filter(|id| are(id)) else { continue };
             let mut observed = Observed::new(id.clone(), digest.parse().ok());
             observed.owner.clone_from(&owner);
             observed.drift.clone_from(&drift);

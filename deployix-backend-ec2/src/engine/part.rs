@@ -4,31 +4,28 @@
 //! part is done, taken away after it is undone. So a part is found by the tags of the whole, and what
 //! it connects is looked at before anything is changed.
 
-use std::{collections::BTreeSet, future::Future, time::Duration};
+use std::{future::Future, time::Duration};
 
 use deployix_core::{Digest, backend::BackendError};
 
 use super::{
-    balancer,
     call::{CallError, Filter, Write},
     caller::{Caller, Waiting, too_long},
     error::{is_late, is_there_already},
     job::{Job, Outputs, by_tags, known, tag},
     kind::Kind,
-    machine::leave,
     rule::{is_default_egress, revoke},
     shape::{
-        Address, AutoScalingGroup, Instance, InternetGateway, LoadBalancer, RouteTable,
-        SecurityGroup, Subnet, TargetGroup, TargetHealth, Volume,
+        Address, Instance, InternetGateway, LoadBalancer, RouteTable, SecurityGroup, Subnet,
+        TargetGroup, Volume,
     },
 };
 use crate::{
-    naming::{RESOURCE, part, part_key},
+    naming::{part, part_key},
     request::{
-        AssociateAddress, AssociateRouteTable, AttachInternetGateway,
-        AttachLoadBalancerTargetGroups, AttachVolume, CreateRoute, InstanceId,
-        ModifyLoadBalancerAttributes, RegisterTargets, Request, RevokeSecurityGroupEgress, Service,
-        SubnetId, TargetDescription,
+        AssociateAddress, AssociateRouteTable, AttachInternetGateway, AttachVolume, CreateRoute,
+        ModifyLoadBalancerAttributes, ModifyTargetGroupAttributes, Request,
+        RevokeSecurityGroupEgress, Service, SubnetId,
     },
 };
 
@@ -39,7 +36,7 @@ pub(super) trait Whole: Kind {
 }
 
 /// The thing of an id, which an earlier step made, once AWS shows it.
-async fn whole<K: Kind>(job: &Job<'_>, id: &str) -> Result<K, BackendError> {
+pub(super) async fn whole<K: Kind>(job: &Job<'_>, id: &str) -> Result<K, BackendError> {
     let mut wait = Waiting::new(Duration::from_secs(60));
     loop {
         let found = K::find(&job.aws, vec![Filter::new(K::ID_FILTER, [id])]).await?;
@@ -53,7 +50,7 @@ async fn whole<K: Kind>(job: &Job<'_>, id: &str) -> Result<K, BackendError> {
 }
 
 /// Writes down that a part is done.
-async fn done<K: Kind>(job: &Job<'_>, whole: &K) -> Result<Outputs, BackendError> {
+pub(super) async fn done<K: Kind>(job: &Job<'_>, whole: &K) -> Result<Outputs, BackendError> {
     let digest: Option<Digest> = job.digest.parse().ok();
     let wanted = digest.map(|digest| part(job.id, digest));
     job.tag(K::SERVICE, &whole.id(), whole.tags(), wanted).await?;
@@ -78,7 +75,7 @@ pub(super) async fn remove<K: Whole>(job: &Job<'_>) -> Result<(), BackendError> 
 
 /// Carries out a request of an earlier kind; tells whether it was refused because it is done, or
 /// because something it needs is not known everywhere yet, in which case it is looked at again.
-async fn attempt(
+pub(super) async fn attempt(
     job: &Job<'_>,
     request: impl Into<Request>,
     wait: &mut Waiting,
@@ -92,7 +89,7 @@ async fn attempt(
     Err(Caller::refused(request, error))
 }
 
-fn wait() -> Waiting {
+pub(super) fn wait() -> Waiting {
     Waiting::new(Duration::from_secs(300))
 }
 
@@ -243,6 +240,15 @@ pub(super) async fn attach_volume(
     job: &Job<'_>,
     request: &AttachVolume,
 ) -> Result<Outputs, BackendError> {
+    let volume = attached(job, request).await?;
+    done(job, &volume).await
+}
+
+/// A volume once it is attached.
+pub(super) async fn attached(
+    job: &Job<'_>,
+    request: &AttachVolume,
+) -> Result<Volume, BackendError> {
     let (id, instance) = (known(&request.volume_id)?, known(&request.instance_id)?);
     let mut wait = wait();
     loop {
@@ -250,7 +256,7 @@ pub(super) async fn attach_volume(
         match volume.attachments.as_slice() {
             [it] if it.instance_id == *instance && it.device == request.device => {
                 if it.state == "attached" {
-                    return done(job, &volume).await;
+                    return Ok(volume);
                 }
                 if !wait.go_on().await {
                     return Err(too_long("AttachVolume", format!("{id} is still {}", it.state)));
@@ -313,90 +319,25 @@ pub(super) async fn attributes(
     }
 }
 
-impl Whole for LoadBalancer {
-    /// Attributes have no state to go back to.
-    async fn undo(&self, _: &Job<'_>) -> Result<(), BackendError> {
-        Ok(())
-    }
-}
-
-/// The machines of a target group.
-pub(super) async fn targets(
-    aws: &Caller<'_>,
-    arn: &str,
-) -> Result<Vec<TargetHealth>, BackendError> {
-    aws.all(vec![Filter::new("target-group-arn", [arn])]).await
-}
-
-/// The machines of a deployment that are none of the target that a part is about, which is the last
-/// segment of its id.
-async fn of_other_targets(job: &Job<'_>) -> Result<BTreeSet<InstanceId>, BackendError> {
-    let target = job.id.as_str().rsplit('/').next().unwrap_or_default();
-    let own = format!("{}/target/{target}/", crate::ID);
-    let all: Vec<Instance> = job.aws.all(by_tags(job.deployment().as_str(), None)).await?;
-    let of_others = |it: &Instance| tag(&it.tags, RESOURCE).is_some_and(|id| !id.starts_with(&own));
-    Ok(all.into_iter().filter(of_others).map(|it| it.instance_id).collect())
-}
-
-pub(super) async fn register(
+pub(super) async fn group_attributes(
     job: &Job<'_>,
-    request: &RegisterTargets,
+    request: &ModifyTargetGroupAttributes,
 ) -> Result<Outputs, BackendError> {
     let arn = &known(&request.target_group_arn)?.0;
     let group: TargetGroup = whole(job, arn).await?;
-    let id = |target: &TargetDescription| known(&target.id).map(|id| (id.clone(), target.port));
-    let wanted = request.targets.iter().map(id).collect::<Result<Vec<_>, _>>()?;
     let mut wait = wait();
     loop {
-        let has = targets(&job.aws, arn).await?;
-        let missing = wanted.iter().filter(|(id, port)| {
-            !has.iter().any(|it| it.id == *id && it.port == *port && it.state != "draining")
-        });
-        let missing: Vec<_> = missing.collect();
-        if missing.is_empty() {
-            break;
-        }
-        let targets = missing
-            .into_iter()
-            .map(|(id, port)| TargetDescription { id: id.clone().into(), port: *port });
-        let some = RegisterTargets { targets: targets.collect(), ..request.clone() };
-        attempt(job, some, &mut wait).await?;
-    }
-    let goes = |target: &TargetHealth| !wanted.contains(&(target.id.clone(), target.port));
-    if targets(&job.aws, arn).await?.iter().any(goes) {
-        let others = of_other_targets(job).await?;
-        leave(job, arn, |target| goes(target) && !others.contains(&target.id)).await?;
-    }
-    done(job, &group).await
-}
-
-pub(super) async fn attach_scaling(
-    job: &Job<'_>,
-    request: &AttachLoadBalancerTargetGroups,
-) -> Result<Outputs, BackendError> {
-    let arns = super::job::all_known(&request.target_group_arns)?;
-    let Some(arn) = arns.first() else { return Ok(Outputs::new()) };
-    let group: TargetGroup = whole(job, &arn.0).await?;
-    let name = &request.auto_scaling_group_name;
-    let mut wait = wait();
-    loop {
-        let scaling: AutoScalingGroup = whole(job, name).await?;
-        if scaling.target_group_arns.contains(&arn.0) {
+        let has = job.aws.group_attributes(arn.clone()).await?;
+        if request.attributes.iter().all(|wanted| has.contains(wanted)) {
             return done(job, &group).await;
         }
         attempt(job, request.clone(), &mut wait).await?;
     }
 }
 
-impl Whole for TargetGroup {
-    async fn undo(&self, job: &Job<'_>) -> Result<(), BackendError> {
-        let target = job.id.as_str().rsplit('/').next().unwrap_or_default();
-        let own = format!("{}/target/{target}/", crate::ID);
-        let is_own = |group: &AutoScalingGroup| {
-            tag(&group.tags, RESOURCE).is_some_and(|id| id.starts_with(&own))
-        };
-        balancer::leave_groups(job, &self.target_group_arn, is_own).await?;
-        let others = of_other_targets(job).await?;
-        leave(job, &self.target_group_arn, |target| !others.contains(&target.id)).await
+impl Whole for LoadBalancer {
+    /// Attributes have no state to go back to.
+    async fn undo(&self, _: &Job<'_>) -> Result<(), BackendError> {
+        Ok(())
     }
 }

@@ -192,6 +192,13 @@ shapes! {
     }
 
     /// A machine of a target group, and how it is: `initial`, `healthy`, `unhealthy`, `unused`,
-    /// `draining`.
-    TargetHealth { id: InstanceId, port: u16, state: String }
+    /// `draining`. Where it is not healthy, the reason is AWS's code for why, such as
+    /// `Target.FailedHealthChecks`, and the description says it in words.
+    TargetHealth {
+        id: InstanceId,
+        port: u16,
+        state: String,
+        reason: Option<String>,
+        description: Option<String>,
+    }
 }

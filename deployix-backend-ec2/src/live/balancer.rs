@@ -5,7 +5,8 @@ use aws_sdk_elasticloadbalancingv2::{operation as api, types};
 use super::{InputError, ToSdk, whole};
 use crate::request::{
     Action, Attribute, BalancerScheme, CreateListener, CreateLoadBalancer, CreateTargetGroup,
-    ForwardTo, ModifyLoadBalancerAttributes, RegisterTargets, Tag, TargetDescription,
+    ForwardTo, ModifyLoadBalancerAttributes, ModifyTargetGroupAttributes, RegisterTargets, Tag,
+    TargetDescription,
 };
 
 /// Tags are a type of each API's own.
@@ -113,6 +114,21 @@ impl ToSdk for ModifyLoadBalancerAttributes {
         Ok(Self::Sdk::default()
             .load_balancer_arn(self.load_balancer_arn.to_sdk()?)
             .set_attributes(self.attributes.to_sdk()?))
+    }
+}
+
+impl ToSdk for ModifyTargetGroupAttributes {
+    type Sdk = api::modify_target_group_attributes::ModifyTargetGroupAttributesInput;
+
+    fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
+        // Attributes are a type of each thing's own.
+        let attribute = |it: &Attribute| {
+            types::TargetGroupAttribute::builder().key(&it.key).value(&it.value).build()
+        };
+        Ok(Self::Sdk::builder()
+            .target_group_arn(self.target_group_arn.to_sdk()?)
+            .set_attributes(Some(self.attributes.iter().map(attribute).collect()))
+            .build()?)
     }
 }
 

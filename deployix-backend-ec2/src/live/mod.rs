@@ -145,6 +145,8 @@ inputs! {
     balancing::modify_load_balancer_attributes:
         ModifyLoadBalancerAttributes(ModifyLoadBalancerAttributesInput),
     balancing::create_target_group: CreateTargetGroup(CreateTargetGroupInput),
+    balancing::modify_target_group_attributes:
+        ModifyTargetGroupAttributes(ModifyTargetGroupAttributesInput),
     balancing::create_listener: CreateListener(CreateListenerInput),
     balancing::register_targets: RegisterTargets(RegisterTargetsInput),
     names::change_resource_record_sets:

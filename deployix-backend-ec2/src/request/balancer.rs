@@ -145,7 +145,17 @@ pub struct ModifyLoadBalancerAttributes {
     pub attributes: Vec<Attribute>,
 }
 
-/// An attribute of a load balancer.
+/// Sets attributes of a target group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct ModifyTargetGroupAttributes {
+    /// The target group.
+    pub target_group_arn: Value<TargetGroupArn>,
+    /// The attributes.
+    pub attributes: Vec<Attribute>,
+}
+
+/// An attribute of a load balancer or target group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Attribute {

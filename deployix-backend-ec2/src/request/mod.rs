@@ -19,7 +19,8 @@ mod value;
 
 pub use balancer::{
     Action, Attribute, BalancerScheme, CreateListener, CreateLoadBalancer, CreateTargetGroup,
-    ForwardTo, Matcher, ModifyLoadBalancerAttributes, RegisterTargets, TargetDescription,
+    ForwardTo, Matcher, ModifyLoadBalancerAttributes, ModifyTargetGroupAttributes, RegisterTargets,
+    TargetDescription,
 };
 pub use id::{
     AddressId, BalancerDnsName, BalancerZoneId, GroupId, IdError, ImageId, InstanceId, InterfaceId,
@@ -176,6 +177,7 @@ requests! {
     CreateLoadBalancer: ElasticLoadBalancing,
     ModifyLoadBalancerAttributes: ElasticLoadBalancing,
     CreateTargetGroup: ElasticLoadBalancing,
+    ModifyTargetGroupAttributes: ElasticLoadBalancing,
     CreateListener: ElasticLoadBalancing,
     RegisterTargets: ElasticLoadBalancing,
     ChangeResourceRecordSets: Route53,

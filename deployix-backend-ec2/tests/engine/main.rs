@@ -2,6 +2,7 @@
 #![cfg(feature = "engine")]
 #![expect(clippy::unwrap_used, reason = "a test fails where its own steps do")]
 
+mod balancing;
 #[path = "../../../deployix-core/tests/shared/deadly.rs"]
 mod deadly;
 mod deploy;
@@ -13,6 +14,8 @@ mod refusals;
 mod secrets;
 mod site;
 mod strict;
+mod successor;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
+mod upcast;

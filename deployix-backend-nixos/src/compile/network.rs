@@ -108,11 +108,15 @@ pub(super) fn openings(
         }
     }
     if let Some(balancer) = unit.balancer {
-        for net in &balancer.open_to {
+        for (net, listener) in balancer
+            .open_to
+            .iter()
+            .flat_map(|net| balancer.listeners.iter().map(move |listener| (net, listener)))
+        {
             openings.insert(Opening {
                 comment: format!("{} is open to {net}", unit.name),
                 from: Source::Net(*net),
-                what: Traffic::Port(Protocol::Tcp, balancer.source_port.get()),
+                what: Traffic::Port(Protocol::Tcp, listener.source_port.get()),
             });
         }
     }

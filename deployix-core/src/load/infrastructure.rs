@@ -6,13 +6,14 @@ use super::{
     catalog::name,
     decode::{Fields, Reader, invalid},
     service::port,
-    tree::{At, Entry, Node},
+    tree::{At, Entry, Node, Value},
 };
 use crate::{
     diagnostic::{Code, Diagnostic},
     name::{BackendId, Fqdn, Name},
     spec::{
-        Bytes, Capacity, Infrastructure, IpNet, LoadBalancer, Location, Network, Target, TargetKind,
+        Bytes, Capacity, Infrastructure, IpNet, Listener, Listeners, LoadBalancer, Location,
+        Network, Target, TargetKind,
     },
 };
 
@@ -219,18 +220,66 @@ fn load_balancer(reader: &mut Reader<'_>, node: &Node<'_>, balancer: Name) -> Op
         let balances = reader
             .required(fields, "balances")
             .and_then(|node| reader.parse(node, |text| Fqdn::new(text)));
-        let source_port = reader.required(fields, "source-port").and_then(|n| port(reader, n));
-        let target_port = reader.required(fields, "target-port").and_then(|n| port(reader, n));
+        let listeners = listeners(reader, fields);
         let target = fields.get("target").and_then(|node| name(reader, node));
         let open_to = fields.get("open-to").map(|node| open_to(reader, node));
         let extensions = reader.extensions(fields.get("extensions"));
-        let mut balancer = LoadBalancer::new(balancer, balances?, source_port?, target_port?);
+        let (balances, listeners) = (balances?, listeners?);
+        let Listener { source_port, target_port } = listeners.iter().next()?;
+        let mut balancer = LoadBalancer::new(balancer, balances, source_port, target_port);
+        balancer.listeners = listeners;
         balancer.target = target;
         balancer.open_to = open_to.unwrap_or_default();
         balancer.extensions = extensions;
         Some(balancer)
     };
     reader.table(node, "a load balancer", read).flatten()
+}
+
+/// Where a load balancer listens: as a list, or as one pair of ports.
+fn listeners(reader: &mut Reader<'_>, fields: &mut Fields<'_, '_>) -> Option<Listeners> {
+    let list = fields.entry("listeners");
+    let ports = ["source-port", "target-port"].map(|key| fields.entry(key));
+    let Some(list) = list else {
+        if ports.iter().all(Option::is_none) {
+            let message = "a load balancer needs `source-port` and `target-port`, or `listeners`";
+            let remedy = "write where it listens and where it passes connections to";
+            reader.fail(fields.at(), Diagnostic::error(Code::KeyMissing, message).remedy(remedy));
+            return None;
+        }
+        return listener(reader, fields).map(Listeners::from);
+    };
+    for entry in ports.into_iter().flatten() {
+        let message = format!("a load balancer has `listeners` or `{}`, not both", entry.key);
+        let remedy = "move its ports into `listeners`, or remove that";
+        let diagnostic = Diagnostic::error(Code::ValuesConflict, message).remedy(remedy);
+        reader.fail(entry.key_at, diagnostic);
+    }
+    let mut listening = BTreeMap::new();
+    let read = reader.list(&list.node, |reader, node| {
+        let listener = reader.table(node, "a listener", listener).flatten()?;
+        let Some(first) = listening.insert(listener.source_port, node.at) else {
+            return Some(listener);
+        };
+        let message = format!("two listeners are on port {}", listener.source_port);
+        let diagnostic = Diagnostic::error(Code::ValuesConflict, message);
+        let diagnostic = diagnostic.remedy("keep one of the two, or give it another port");
+        reader.fail_twice(node.at, diagnostic, ("first listed here", first));
+        None
+    });
+    if matches!(&list.node.value, Value::List(items) if items.is_empty()) {
+        let diagnostic = invalid("a load balancer listens on at least one port");
+        let remedy = "add one such as { source-port = 443, target-port = 3000 }";
+        reader.fail(list.node.at, diagnostic.remedy(remedy));
+    }
+    Listeners::new(read)
+}
+
+/// Reads one pair of ports.
+fn listener(reader: &mut Reader<'_>, fields: &mut Fields<'_, '_>) -> Option<Listener> {
+    let source_port = reader.required(fields, "source-port").and_then(|n| port(reader, n));
+    let target_port = reader.required(fields, "target-port").and_then(|n| port(reader, n));
+    Some(Listener { source_port: source_port?, target_port: target_port? })
 }
 
 fn open_to(reader: &mut Reader<'_>, node: &Node<'_>) -> Vec<IpNet> {

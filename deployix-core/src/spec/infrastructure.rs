@@ -10,7 +10,7 @@ use std::{
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Bytes, Extensions, MilliCpus};
+use super::{Bytes, Extensions, Listener, Listeners, MilliCpus};
 use crate::{
     name::{BackendId, Fqdn, Name},
     source::Source,
@@ -171,10 +171,8 @@ pub struct LoadBalancer {
     pub name: Name,
     /// The fqdn it balances over, and from then on answers for.
     pub balances: Fqdn,
-    /// The port it listens on.
-    pub source_port: NonZeroU16,
-    /// The port it passes connections to.
-    pub target_port: NonZeroU16,
+    /// Where it listens.
+    pub listeners: Listeners,
     /// Where it runs, for backends without one of their own.
     pub target: Option<Name>,
     /// Who may reach it besides the functionalities that declare its fqdn as an upstream.
@@ -195,8 +193,7 @@ impl LoadBalancer {
         Self {
             name,
             balances,
-            source_port,
-            target_port,
+            listeners: Listener::new(source_port, target_port).into(),
             target: None,
             open_to: Vec::new(),
             extensions: Extensions::default(),

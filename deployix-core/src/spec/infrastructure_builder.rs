@@ -9,8 +9,8 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    Bytes, Extension, Extensions, Infrastructure, LoadBalancer, Location, MilliCpus, Network,
-    SpecError, Target, TargetKind, problems::Problems,
+    Bytes, Extension, Extensions, Infrastructure, Listener, LoadBalancer, Location, MilliCpus,
+    Network, SpecError, Target, TargetKind, problems::Problems,
 };
 use crate::name::{BackendId, Fqdn, Name};
 
@@ -103,7 +103,7 @@ impl InfrastructureBuilder {
     }
 
     /// Adds a load balancer over an fqdn, from the port that it listens on to the port that it
-    /// passes connections to.
+    /// passes connections to; [`listener`](InfrastructurePart::listener) adds more of them.
     pub fn load_balancer(
         mut self,
         name: &str,
@@ -116,12 +116,10 @@ impl InfrastructureBuilder {
         let what = format!("load balancer {name}");
         let own = problems.parsed("load balancer", Name::new(name));
         let balances = problems.parsed(&what, Fqdn::new(balances));
-        let ports = NonZeroU16::new(source_port).zip(NonZeroU16::new(target_port));
-        if ports.is_none() {
-            problems.add(&what, "a port is at least 1");
-        }
-        if let (Some(own), Some(balances), Some((source, target))) = (own, balances, ports) {
-            let balancer = LoadBalancer::new(own, balances, source, target);
+        let listener = listener(problems, &what, source_port, target_port);
+        if let (Some(own), Some(balances), Some(listener)) = (own, balances, listener) {
+            let Listener { source_port, target_port } = listener;
+            let balancer = LoadBalancer::new(own, balances, source_port, target_port);
             let part = with(InfrastructurePart::new(balancer, |balancer| &mut balancer.extensions));
             put(&mut made.load_balancers, problems, "load balancer", name, part);
         }
@@ -135,6 +133,19 @@ impl InfrastructureBuilder {
     pub fn build(self) -> Result<Infrastructure, SpecError> {
         self.problems.none(self.made)
     }
+}
+
+fn listener(
+    problems: &mut Problems,
+    what: &str,
+    source_port: u16,
+    target_port: u16,
+) -> Option<Listener> {
+    let ports = NonZeroU16::new(source_port).zip(NonZeroU16::new(target_port));
+    if ports.is_none() {
+        problems.add(what, "a port is at least 1");
+    }
+    ports.map(|(source_port, target_port)| Listener { source_port, target_port })
 }
 
 /// Adds a part under its name.
@@ -259,6 +270,16 @@ impl InfrastructurePart<Target> {
 }
 
 impl InfrastructurePart<LoadBalancer> {
+    /// Lets it listen on another port as well, and pass connections from there to a port.
+    pub fn listener(mut self, source_port: u16, target_port: u16) -> Self {
+        let Self { made, problems, .. } = &mut self;
+        let another = listener(problems, "listeners", source_port, target_port);
+        if another.is_some_and(|another| !made.listeners.add(another)) {
+            problems.add("listeners", format_args!("there are two on port {source_port}"));
+        }
+        self
+    }
+
     /// Sets where it runs, for backends without one of their own.
     pub fn target(mut self, target: &str) -> Self {
         self.made.target = self.name("target", target);
@@ -287,7 +308,9 @@ mod tests {
             })
             .target("vault", "nixos", |target| target.services(0))
             .load_balancer("web", "www.example.com", 0, 1, |balancer| balancer)
-            .load_balancer("api", "api.example.com", 1, 1, |balancer| balancer.open_to("all"))
+            .load_balancer("api", "api.example.com", 1, 1, |balancer| {
+                balancer.listener(1, 2).listener(2, 0).open_to("all")
+            })
             .build()
             .unwrap_err();
         let told: Vec<_> = error
@@ -307,6 +330,8 @@ mod tests {
                 "target vault: capacity",
                 "target: there are two called `vault`",
                 "load balancer web: a port is at least 1",
+                "load balancer api: listeners",
+                "load balancer api: listeners",
                 "load balancer api: open-to",
             ]
         );

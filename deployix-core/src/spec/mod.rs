@@ -11,6 +11,7 @@ mod extension;
 mod functionality;
 mod infrastructure;
 mod infrastructure_builder;
+mod listener;
 mod problems;
 mod quantity;
 mod recipe;
@@ -30,6 +31,7 @@ pub use infrastructure::{
 };
 pub use infrastructure_builder::{InfrastructureBuilder, InfrastructurePart};
 pub use ipnet::IpNet;
+pub use listener::{Listener, Listeners};
 pub use quantity::{Bytes, MilliCpus, QuantityError, Span};
 pub use recipe::{Group, Lowered, RunPeriodically, Service, SpecError};
 pub use schedule::{Schedule, ScheduleError};

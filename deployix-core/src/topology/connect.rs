@@ -98,8 +98,7 @@ pub fn connect(placed: Placed, registry: &Registry) -> Staged<Connected> {
                 servers_of(at, &edges, &assignments, &ties, registry).map(|addresses| HaProxy {
                     name: node.name().clone(),
                     servers: Servers::At(addresses),
-                    source_port: balancer.source_port,
-                    target_port: balancer.target_port,
+                    listeners: balancer.listeners.clone(),
                 });
             if let Some(service) = proxy.and_then(|proxy| proxy.lower().ok()) {
                 node.functionality.service = service;
@@ -125,7 +124,8 @@ pub fn connect(placed: Placed, registry: &Registry) -> Staged<Connected> {
                 (targets[located[at]], &*assignments[at].machines)
             };
             let via = via(end(edge.consumer), end(edge.provider));
-            let endpoints = opened(&edge, &endpoints[edge.provider as usize]);
+            let endpoints =
+                opened(&nodes[edge.consumer as usize], &endpoints[edge.provider as usize]);
             ConnectedEdge { edge, via, endpoints }
         })
         .collect();

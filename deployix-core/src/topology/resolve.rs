@@ -88,8 +88,6 @@ pub(super) struct Edge {
     pub(super) consumer: u32,
     pub(super) provider: u32,
     pub(super) fqdn: Fqdn,
-    /// Where the edge opens one of the provider's ports alone.
-    pub(super) only_port: Option<u16>,
 }
 
 impl Resolved {
@@ -211,7 +209,6 @@ struct Wanted {
     consumer: u32,
     provider: End,
     fqdn: Fqdn,
-    only_port: Option<u16>,
 }
 
 /// A finding of the service's own checks, in its place.
@@ -309,19 +306,19 @@ fn keep_whole(
     nodes.retain(|node| !failed.contains(node.name()));
     let mut edges: Vec<_> = wanted
         .into_iter()
-        .filter_map(|Wanted { consumer, provider, fqdn, only_port }| {
+        .filter_map(|Wanted { consumer, provider, fqdn }| {
             let (consumer, provider) = (moved[consumer as usize]?, moved[provider.at? as usize]?);
-            Some(Edge { consumer, provider, fqdn, only_port })
+            Some(Edge { consumer, provider, fqdn })
         })
         .collect();
     edges.sort_by_key(|edge| (edge.consumer, edge.provider));
     (nodes, edges)
 }
 
-/// The endpoints that an edge opens, of those that its provider has.
-pub(super) fn opened(edge: &Edge, endpoints: &Arc<[EndpointRef]>) -> Arc<[EndpointRef]> {
-    match edge.only_port {
-        None => Arc::clone(endpoints),
-        Some(port) => endpoints.iter().filter(|e| e.endpoint.port.get() == port).cloned().collect(),
-    }
+/// The endpoints that an edge opens, of those that its provider has: all, but for a load balancer
+/// those that it passes connections to.
+pub(super) fn opened(consumer: &Node, endpoints: &Arc<[EndpointRef]>) -> Arc<[EndpointRef]> {
+    let Some(balancer) = &consumer.balancer else { return Arc::clone(endpoints) };
+    let ports = balancer.listeners.target_ports();
+    endpoints.iter().filter(|it| ports.contains(&it.endpoint.port)).cloned().collect()
 }

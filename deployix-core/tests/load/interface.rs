@@ -67,5 +67,7 @@ fn the_files_of_the_description_load_as_they_are() {
     assert_eq!(epsilon.kind, TargetKind::Machine);
     assert_eq!(epsilon.capacity.memory.unwrap().to_string(), "32GiB");
     assert_eq!(infrastructure.targets.len(), 3);
-    assert_eq!(infrastructure.load_balancers.len(), 1);
+    let listeners = infrastructure.load_balancers.values().map(|it| it.listeners.iter());
+    let ports = listeners.flatten().map(|it| (it.source_port.get(), it.target_port.get()));
+    assert_eq!(ports.collect::<Vec<_>>(), [(443, 3000)]);
 }

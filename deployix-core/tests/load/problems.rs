@@ -314,6 +314,30 @@ fn what_is_wrong_in_infrastructure_is_told_in_its_place() {
                 ],
             ),
             (
+                "[load-balancer.a]\nbalances = \"a.b\"\n«source-port» = 443\n[[load-balancer.a.listeners]]\n\
+                 source-port = 80\ntarget-port = «0»\n«[[load-balancer.a.listeners]]»\n\
+                 source-port = 80",
+                &[
+                    "error[values-conflict]: a load balancer has `listeners` or `source-port`, not \
+                     both; move its ports into `listeners`, or remove that",
+                    "error[value-invalid]: 0 is not a port, from 1 to 65535",
+                    "error[key-missing]: a listener needs the key `target-port`",
+                ],
+            ),
+            (
+                "[load-balancer.a]\nbalances = \"a.b\"\nlisteners = [{ source-port = 80, target-port = 1 \
+                 }, «{ source-port = 80, target-port = 2 }»]\n«[load-balancer.b]»\nbalances = \"a.b\"\n\
+                 [load-balancer.c]\nbalances = \"a.b\"\nlisteners = «[]»",
+                &[
+                    "error[values-conflict]: two listeners are on port 80; x.toml:4:14: first listed \
+                     here; keep one of the two, or give it another port",
+                    "error[key-missing]: a load balancer needs `source-port` and `target-port`, or \
+                     `listeners`; write where it listens and where it passes connections to",
+                    "error[value-invalid]: a load balancer listens on at least one port; add one such \
+                     as { source-port = 443, target-port = 3000 }",
+                ],
+            ),
+            (
                 "«[load-balancer.a]»\nbalances = \"a.b\"\nsource-port = 443\n[network.a]\n\
                  «loc» = \"x\"\n[location.b]\nextensions = «3»",
                 &[

@@ -7,7 +7,7 @@ use deployix_core::{
     plan::Compiled,
     spec::{
         Catalog, Deployment, Extension, ExtensionSite, FunctionalitySpec, Group, IfUnsupported,
-        LoadBalancer, Part, ServiceSpec, Template,
+        Listener, LoadBalancer, Part, ServiceSpec, Template,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -237,6 +237,41 @@ fn a_load_balancer_stands_between_consumers_and_provider() {
         .collect();
     let expected = [("client", "load-balancer-front", 443), ("load-balancer-front", "web", 3000)];
     assert_eq!(connections, expected.map(|(from, to, port)| (from.into(), to.into(), port)));
+}
+
+#[test]
+fn a_load_balancer_with_several_listeners_opens_each_of_them_and_what_is_behind() {
+    let service = ServiceSpec::builder(["web"]).endpoint("http", 8080).endpoint("https", 8443);
+    let service = service.endpoint("metrics", 9000).build().unwrap();
+    let web = FunctionalitySpec::new("web", service).unwrap().fqdn("web.example.com").unwrap();
+    let client = functionality("client", 1234, &["web"]);
+    let port = |port| std::num::NonZeroU16::new(port).unwrap();
+    let fqdn = Fqdn::new("web.example.com").unwrap();
+    let mut balancer = LoadBalancer::new(name("front"), fqdn, port(443), port(8443));
+    assert!(balancer.listeners.add(Listener::new(port(80), port(8080))));
+    let mut deployment = deployment(vec![web, client]).machine("box", None);
+    deployment.infrastructure.load_balancers.insert(name("front"), balancer.clone());
+    let staged = compiled(deployment.clone());
+    assert_eq!(staged.diagnostics, Diagnostics::new());
+    let connections = staged.value.connected().connections();
+    let ports: Vec<_> = connections
+        .map(|c| {
+            let mut ports: Vec<_> = c.endpoints.iter().map(|it| it.endpoint.port.get()).collect();
+            ports.sort_unstable();
+            (c.from.to_string(), ports)
+        })
+        .collect();
+    let expected = [("client", [80, 443]), ("load-balancer-front", [8080, 8443])];
+    assert_eq!(ports, expected.map(|(from, ports)| (from.to_owned(), ports.to_vec())));
+
+    for lost in [81, 82] {
+        balancer.listeners.add(Listener::new(port(lost), port(lost)));
+    }
+    deployment.infrastructure.load_balancers.insert(name("front"), balancer);
+    let (found, _) = outcome(deployment);
+    let told = found.to_string();
+    assert!(told.contains("`web` has no endpoint at ports 81, 82"), "{told}");
+    assert!(told.contains("its ports are 8080, 8443, 9000"), "{told}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use deployix_backend_ec2::{
     },
     request::{
         Attribute, CreateListener, CreateLoadBalancer, CreateTargetGroup, InstanceId,
-        ModifyLoadBalancerAttributes, RegisterTargets, Tag,
+        ModifyLoadBalancerAttributes, ModifyTargetGroupAttributes, RegisterTargets, Tag,
     },
 };
 
@@ -32,6 +32,30 @@ impl Thing for TargetHealth {
         // The page is of one group.
         (name == "target-group-arn").then(Vec::new)
     }
+}
+
+/// The attribute that says how long a machine may take to leave, in seconds.
+const DELAY: &str = "deregistration_delay.timeout_seconds";
+
+/// State, reason and description (Elastic Load Balancing API Reference, `TargetHealth`).
+type How = (&'static str, &'static str, &'static str);
+
+const NOT_IN_USE: How = (
+    "unused",
+    "Target.NotInUse",
+    "Target group is not configured to receive traffic from the load balancer",
+);
+const STOPPED: How = ("unused", "Target.InvalidState", "Target is in the stopped state");
+const INITIAL: How =
+    ("initial", "Elb.RegistrationInProgress", "Target registration is in progress");
+const ILL: How = ("unhealthy", "Target.FailedHealthChecks", "Health checks failed");
+const DRAINING: How =
+    ("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress");
+
+fn be(health: &mut TargetHealth, (state, reason, description): How) {
+    health.state = state.to_owned();
+    health.reason = Some(reason.to_owned());
+    health.description = Some(description.to_owned());
 }
 
 /// This API knows no filters, and refuses to tell of what is not there.
@@ -98,6 +122,11 @@ impl World {
         self.target_groups.get(arn, "TargetGroupNotFound")?;
         let all = self.targets[arn].all().cloned().collect();
         Ok(Answer::TargetHealth(page(all, query)?))
+    }
+
+    /// Every machine of every target group.
+    pub(crate) fn behind(&self) -> impl Iterator<Item = &TargetHealth> {
+        self.targets.values().flat_map(|targets| targets.all())
     }
 
     pub(super) fn tags_of(&mut self, arns: &[String]) -> Result<Answer> {
@@ -175,12 +204,32 @@ impl World {
     ) -> Result<String> {
         let arn = &known(&it.load_balancer_arn).0;
         self.balancers.get(arn, "LoadBalancerNotFound")?;
+        self.put_attributes(arn, &it.attributes);
+        Ok(String::new())
+    }
+
+    pub(super) fn modify_group_attributes(
+        &mut self,
+        it: &ModifyTargetGroupAttributes,
+    ) -> Result<String> {
+        let arn = &known(&it.target_group_arn).0;
+        self.target_groups.get(arn, "TargetGroupNotFound")?;
+        for Attribute { key, value } in &it.attributes {
+            let delay = value.parse().is_ok_and(|seconds| (0..=3600).contains(&seconds));
+            if key != DELAY || !delay {
+                return refuse("InvalidConfigurationRequest", format!("{key} {value}"));
+            }
+        }
+        self.put_attributes(arn, &it.attributes);
+        Ok(String::new())
+    }
+
+    fn put_attributes(&mut self, arn: &str, attributes: &[Attribute]) {
         let has = self.attributes.get_mut(arn).unwrap();
-        for new in &it.attributes {
+        for new in attributes {
             has.retain(|other| other.key != new.key);
             has.push(new.clone());
         }
-        Ok(String::new())
     }
 
     pub(super) fn create_target_group(&mut self, it: &CreateTargetGroup) -> Result<String> {
@@ -204,6 +253,8 @@ impl World {
             tags: new_tags(&it.tags)?,
         };
         self.target_groups.add(&arn, group, self.late);
+        let delay = Attribute { key: DELAY.to_owned(), value: "300".to_owned() };
+        self.attributes.insert(arn.clone(), vec![delay]);
         self.targets.insert(arn.clone(), super::table::Table::default());
         Ok(arn)
     }
@@ -250,10 +301,16 @@ impl World {
 
     fn put_target(&mut self, arn: &str, id: &InstanceId, port: u16) {
         let late = self.late.at_once();
-        let health = TargetHealth { id: id.clone(), port, state: "initial".to_owned() };
+        let mut health = TargetHealth {
+            id: id.clone(),
+            port,
+            state: String::new(),
+            reason: None,
+            description: None,
+        };
+        be(&mut health, NOT_IN_USE);
         let Some(targets) = self.targets.get_mut(arn) else { return };
-        let entry = targets.add(id.as_str(), health, late);
-        entry.then(20, |it| it.state = "healthy".to_owned());
+        targets.add(id.as_str(), health, late);
     }
 
     /// A machine of an autoscaling group gets behind a target group.
@@ -265,28 +322,59 @@ impl World {
         }
     }
 
-    /// A machine ends what it is at, and leaves.
+    /// A machine ends what it is at, and leaves; one that nobody is led to leaves at once.
     pub(super) fn drain(&mut self, arn: &str, id: &InstanceId) {
+        let delay = self.attributes.get(arn).and_then(|all| all.iter().find(|it| it.key == DELAY));
+        let delay = delay.map_or(300, |it| it.value.parse().unwrap());
         let targets = self.targets.get_mut(arn);
         if let Some(entry) = targets.and_then(|it| it.entry(id.as_str()))
             && entry.it.state != "draining"
         {
-            entry.it.state = "draining".to_owned();
-            entry.instead().gone_after(30);
+            let delay = if entry.it.state == "unused" { 0 } else { delay };
+            be(&mut entry.it, DRAINING);
+            entry.instead().gone_after(delay);
         }
     }
 
     pub(super) fn check_targets(&mut self) {
-        let ended: Vec<_> = self
-            .instances
-            .all()
-            .filter(|it| ["shutting-down", "terminated"].contains(&&*it.state))
-            .map(|it| it.instance_id.clone())
-            .collect();
+        let in_state = |states: &[&str]| {
+            let all = self.instances.all().filter(|it| states.contains(&&*it.state));
+            all.map(|it| it.instance_id.clone()).collect::<BTreeSet<_>>()
+        };
+        let (ended, stopped) =
+            (in_state(&["shutting-down", "terminated"]), in_state(&["stopping", "stopped"]));
         let groups: Vec<_> = self.targets.keys().cloned().collect();
         for arn in groups {
             ended.iter().for_each(|id| self.drain(&arn, id));
-            self.targets.get_mut(&arn).unwrap().tick();
+            let leads = |it: &Listener| {
+                it.default_actions.iter().any(|it| known(&it.target_group_arn).0 == arn)
+            };
+            let is_led_to = self.listeners.all().any(leads);
+            let group = self.target_groups.entry(&arn).unwrap();
+            let port = group.it.settings.health_check_port.parse().unwrap();
+            let answers = !self.silent.contains(&port);
+            let targets = self.targets.get_mut(&arn).unwrap();
+            targets.tick();
+            let ids: Vec<_> = targets.all().map(|it| it.id.clone()).collect();
+            for id in ids {
+                let entry = targets.entry(id.as_str()).unwrap();
+                let (state, reason) = (&*entry.it.state, entry.it.reason.as_deref());
+                match (state, reason) {
+                    ("draining", _) => {}
+                    _ if stopped.contains(&id) => be(&mut entry.instead().it, STOPPED),
+                    _ if !is_led_to => be(&mut entry.instead().it, NOT_IN_USE),
+                    ("unused", _) => {
+                        be(&mut entry.it, INITIAL);
+                        entry.then(20, |it| be(it, ILL));
+                    }
+                    ("healthy", _) if !answers => be(&mut entry.it, ILL),
+                    ("unhealthy", _) if answers => {
+                        (entry.it.reason, entry.it.description) = (None, None);
+                        entry.it.state = "healthy".to_owned();
+                    }
+                    _ => {}
+                }
+            }
         }
     }
 
@@ -339,6 +427,7 @@ impl World {
                     return refuse("ResourceInUse", target_group_arn);
                 }
                 self.target_groups.remove(target_group_arn);
+                self.attributes.remove(target_group_arn);
                 self.targets.remove(target_group_arn);
             }
             Write::ModifyListener { listener_arn, port, protocol, default_actions } => {

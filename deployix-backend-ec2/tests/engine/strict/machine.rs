@@ -10,8 +10,8 @@ use deployix_backend_ec2::{
     },
     request::{
         AddressId, AllocateAddress, AssociateAddress, AttachVolume, CreateLaunchTemplate,
-        CreateNetworkInterface, CreateVolume, GroupId, InstanceId, InterfaceId, RunInstances,
-        SubnetId, Tag, VolumeId,
+        CreateNetworkInterface, CreateVolume, GroupId, InstanceId, InterfaceId, LaunchTemplateData,
+        RunInstances, SubnetId, Tag, VolumeId,
     },
 };
 
@@ -199,7 +199,14 @@ impl World {
         Ok(id)
     }
 
-    pub(super) fn run_instances(&mut self, it: &RunInstances) -> Result<String> {
+    /// What can be told of a request for machines before they are started, which is not whether there
+    /// are any to give.
+    pub(super) fn check_machines(&mut self, it: &RunInstances) -> Result<()> {
+        self.check_template(&it.launch_template.launch_template_name)?;
+        self.free_interface(it).map(|_| ())
+    }
+
+    fn free_interface(&mut self, it: &RunInstances) -> Result<String> {
         let [interface] = it.network_interfaces.as_slice() else {
             return refuse("InvalidParameterValue", "interfaces");
         };
@@ -209,17 +216,16 @@ impl World {
         if status != "available" {
             return refuse("InvalidNetworkInterface.InUse", interface);
         }
+        Ok(interface)
+    }
+
+    pub(super) fn run_instances(&mut self, it: &RunInstances) -> Result<String> {
+        let interface = self.free_interface(it)?;
         let tags = tags_of(&it.tag_specifications, "instance")?;
         self.start_machine(&it.launch_template.launch_template_name, &interface, &tags)
     }
 
-    /// Starts a machine from a template.
-    pub(super) fn start_machine(
-        &mut self,
-        template: &str,
-        interface: &str,
-        tags: &[Tag],
-    ) -> Result<String> {
+    fn check_template(&self, template: &str) -> Result<LaunchTemplateData> {
         if !self.templates.all().any(|it| it.launch_template_name == template) {
             return refuse("InvalidLaunchTemplateName.NotFoundException", template);
         }
@@ -232,6 +238,20 @@ impl World {
         }
         if data.key_name.as_deref().is_some_and(|key| key != "ops") {
             return refuse("InvalidKeyPair.NotFound", data.key_name.unwrap());
+        }
+        Ok(data)
+    }
+
+    /// Starts a machine from a template.
+    pub(super) fn start_machine(
+        &mut self,
+        template: &str,
+        interface: &str,
+        tags: &[Tag],
+    ) -> Result<String> {
+        let data = self.check_template(template)?;
+        if self.scarce.contains(&data.instance_type) {
+            return refuse("InsufficientInstanceCapacity", data.instance_type);
         }
         if self.instances.all().filter(|it| it.state != "terminated").count() >= INSTANCES {
             return refuse("VcpuLimitExceeded", INSTANCES);

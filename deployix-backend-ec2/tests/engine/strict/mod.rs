@@ -155,7 +155,7 @@ impl Strict {
         let mut account = self.lock();
         account.calls += 1;
         let number = account.write_calls;
-        account.write_calls += u64::from(!matches!(call, Call::Read(_)));
+        account.write_calls += u64::from(is_write(call));
         let refuses = &account.mood.refuses;
         if let Some((code, message)) = refuses.get(call.operation()).or(refuses.get("any")) {
             return Fault::Before(CallError::refused(*code, *message));
@@ -202,11 +202,15 @@ impl Strict {
         if let Some(heard) = heard {
             heard.push(format!("{call:?} {call:#?} {answer:?}"));
         }
-        if !matches!(call, Call::Read(_)) && answer.is_ok() {
+        if is_write(call) && answer.is_ok() {
             writes.push(call.operation().to_owned());
         }
         answer
     }
+}
+
+fn is_write(call: &Call) -> bool {
+    !matches!(call, Call::Read(_) | Call::DryRun { .. })
 }
 
 /// The next number of a sequence that looks like chance (SplitMix64).

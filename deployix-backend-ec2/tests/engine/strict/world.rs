@@ -7,7 +7,7 @@ use std::{
 
 use deployix_backend_ec2::{
     engine::{
-        call::{Answer, Call, Read, Write},
+        call::{Answer, Call, CallError, Read, Write},
         shape::{
             Address, AutoScalingGroup, Instance, InternetGateway, LaunchTemplate,
             LaunchTemplateVersion, Listener, LoadBalancer, NetworkInterface, Parameter, RouteTable,
@@ -48,16 +48,21 @@ pub(crate) struct World {
     pub(crate) roots: BTreeMap<String, String>,
     pub(super) scaling: Table<AutoScalingGroup>,
     pub(super) refreshes: BTreeMap<String, tokio::time::Instant>,
-    pub(super) balancers: Table<LoadBalancer>,
+    pub(crate) balancers: Table<LoadBalancer>,
+    /// Of load balancers and target groups.
     pub(super) attributes: BTreeMap<String, Vec<deployix_backend_ec2::request::Attribute>>,
-    pub(super) target_groups: Table<TargetGroup>,
+    pub(crate) target_groups: Table<TargetGroup>,
     pub(crate) targets: BTreeMap<String, Table<TargetHealth>>,
     pub(crate) listeners: Table<Listener>,
+    /// Ports at which no machine listens.
+    pub(crate) silent: BTreeSet<u16>,
     pub(super) parameters: Table<Parameter>,
     /// What parameters say, by their names.
     pub(crate) values: BTreeMap<String, String>,
     /// Images whose machines end while they begin.
     pub(crate) broken: BTreeSet<String>,
+    /// Types of which there are no machines to give.
+    pub(crate) scarce: BTreeSet<String>,
     /// Images that are not there.
     pub(crate) images: BTreeSet<String>,
 }
@@ -150,8 +155,20 @@ impl World {
     pub(crate) fn call(&mut self, call: &Call) -> Result<Answer> {
         match call {
             Call::Create { request, client_token } => self.make(request, client_token.as_deref()),
+            Call::DryRun { request } => Err(match self.check(request) {
+                Ok(()) => CallError::refused(CallError::WOULD_BE_DONE, "it would have succeeded"),
+                Err(error) => error,
+            }),
             Call::Write(write) => self.write(write).map(|()| Answer::Done),
             Call::Read(read) => self.read(read),
+        }
+    }
+
+    /// What AWS finds out about a request without carrying it out.
+    fn check(&mut self, request: &Request) -> Result<()> {
+        match request {
+            Request::RunInstances(it) => self.check_machines(it),
+            other => refuse("InvalidAction", other.operation()),
         }
     }
 
@@ -197,6 +214,7 @@ impl World {
             Request::CreateLoadBalancer(it) => self.create_balancer(it),
             Request::ModifyLoadBalancerAttributes(it) => self.modify_attributes(it),
             Request::CreateTargetGroup(it) => self.create_target_group(it),
+            Request::ModifyTargetGroupAttributes(it) => self.modify_group_attributes(it),
             Request::CreateListener(it) => self.create_listener(it),
             Request::RegisterTargets(it) => self.register(it),
             Request::RevokeSecurityGroupEgress(_)
@@ -271,6 +289,10 @@ impl World {
             Read::DescribeLoadBalancerAttributes { load_balancer_arn } => {
                 self.balancers.get(load_balancer_arn, "LoadBalancerNotFound")?;
                 Answer::Attributes(self.attributes[load_balancer_arn].clone())
+            }
+            Read::DescribeTargetGroupAttributes { target_group_arn } => {
+                self.target_groups.get(target_group_arn, "TargetGroupNotFound")?;
+                Answer::Attributes(self.attributes[target_group_arn].clone())
             }
         })
     }

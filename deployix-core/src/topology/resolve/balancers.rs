@@ -1,6 +1,6 @@
 //! Puts load balancers into the graph, between an fqdn's consumers and its provider.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, num::NonZeroU16, sync::Arc};
 
 use super::{super::balancer, End, Hosts, Node};
 use crate::{
@@ -124,14 +124,21 @@ fn node(
     };
     let ports: BTreeSet<_> =
         endpoints_of(nodes[provider].service()).map(|e| e.endpoint.port).collect();
-    if !ports.contains(&balancer.target_port) {
-        let message = format!("`{named}` has no endpoint at port {}", balancer.target_port);
-        let list = ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let listed = |ports: &BTreeSet<NonZeroU16>| {
+        ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    let missing = &balancer.listeners.target_ports() - &ports;
+    if !missing.is_empty() {
+        let s = if missing.len() == 1 { "" } else { "s" };
+        let message = format!("`{named}` has no endpoint at port{s} {}", listed(&missing));
+        let list = listed(&ports);
         let remedy = match list.as_str() {
             "" => format!("declare the endpoint in `{named}`"),
             list => format!("its ports are {list}"),
         };
-        return Err(Refusal::new(Code::ReferenceUnknown, "target-port", message, remedy));
+        let one = balancer.listeners.iter().len() == 1;
+        let key = if one { "target-port" } else { "listeners" };
+        return Err(Refusal::new(Code::ReferenceUnknown, key, message, remedy));
     }
     let spec = balancer::functionality(name, balancer, named)
         .map_err(|error| Refusal::too_long(&error))?;

@@ -26,7 +26,6 @@ pub(super) fn find(
                     consumer,
                     provider: host.provider.clone(),
                     fqdn: node.functionality.upstream_hosts[0].clone(),
-                    only_port: Some(balancer.target_port.get()),
                 });
             }
             continue;
@@ -42,7 +41,6 @@ pub(super) fn find(
                     consumer,
                     provider: host.balancer.as_ref().unwrap_or(&host.provider).clone(),
                     fqdn: fqdn.clone(),
-                    only_port: None,
                 }),
                 None if world.external_hosts.contains(fqdn) => externals.push(fqdn.clone()),
                 None => {

@@ -1,0 +1,326 @@
+//! Target groups, and the machines in them: how they come, how they are, how they leave.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use deployix_core::backend::{BackendError, ErrorKind};
+
+use super::{
+    balancer::{find, tags_of_balancing_requests},
+    call::{Filter, Write},
+    caller::{Caller, Waiting, too_long},
+    job::{Job, Outputs, all_known, by_tags, known, tag},
+    kind::{Kind, Once},
+    network::output,
+    part::{Whole, attempt, done, wait, whole},
+    shape::{AutoScalingGroup, Instance, TargetGroup, TargetHealth},
+};
+use crate::{
+    naming::RESOURCE,
+    request::{
+        AttachLoadBalancerTargetGroups, CreateTargetGroup, InstanceId, RegisterTargets, Service,
+        Tag, TargetDescription, TargetGroupArn,
+    },
+};
+
+/// How long after its machine was started a program may take until it serves: it is installed at the
+/// first boot. What the checks themselves take is added.
+const SERVES_WITHIN: Duration = Duration::from_secs(1200);
+
+/// How long a machine may take to leave: an hour is the longest delay that AWS takes (Elastic Load
+/// Balancing API Reference, `TargetGroupAttribute`, `deregistration_delay.timeout_seconds`).
+const LEAVES_WITHIN: Duration = Duration::from_secs(3600 + 300);
+
+impl TargetHealth {
+    /// It ends what it is at, and gets nothing new.
+    fn is_leaving(&self) -> bool {
+        self.state.contains("draining")
+    }
+
+    /// AWS tells for a moment of what has left.
+    fn is_gone(&self) -> bool {
+        self.state == "unused" && self.reason.as_deref() == Some("Target.NotRegistered")
+    }
+
+    /// Nobody is led to its group, which is why nobody checks it.
+    fn is_unasked(&self) -> bool {
+        self.state == "unused" && self.reason.as_deref() == Some("Target.NotInUse")
+    }
+}
+
+/// A target group's settings that can be changed.
+fn health_check(settings: &CreateTargetGroup) -> impl PartialEq + use<> {
+    (
+        settings.health_check_protocol.clone(),
+        settings.health_check_port.clone(),
+        settings.health_check_path.clone(),
+        settings.matcher.clone(),
+        settings.health_check_interval_seconds,
+        settings.health_check_timeout_seconds,
+        (settings.healthy_threshold_count, settings.unhealthy_threshold_count),
+    )
+}
+
+impl Kind for TargetGroup {
+    type Request = CreateTargetGroup;
+
+    const ONCE: Once = Once::Name;
+    const LINGERS: bool = true;
+
+    tags_of_balancing_requests!();
+
+    fn id(&self) -> String {
+        self.target_group_arn.clone()
+    }
+
+    /// Its name holds the digest of what cannot be changed.
+    fn fits(&self, _: &Job<'_>, request: &CreateTargetGroup) -> bool {
+        self.settings.name == request.name && self.settings.vpc_id == request.vpc_id
+    }
+
+    fn outputs(&self) -> Outputs {
+        Outputs::from([output(&TargetGroupArn(self.target_group_arn.clone()))])
+    }
+
+    fn settings(&self) -> String {
+        let it = &self.settings;
+        format!(
+            "{} {} {} every {} s within {} s, {} and {}",
+            it.health_check_protocol,
+            it.health_check_port,
+            it.health_check_path.as_deref().unwrap_or_default(),
+            it.health_check_interval_seconds,
+            it.health_check_timeout_seconds.unwrap_or_default(),
+            it.healthy_threshold_count,
+            it.unhealthy_threshold_count
+        )
+    }
+
+    async fn find(aws: &Caller<'_>, filters: Vec<Filter>) -> Result<Vec<Self>, BackendError> {
+        find(aws, filters).await
+    }
+
+    async fn adjust(
+        &self,
+        job: &Job<'_>,
+        request: &CreateTargetGroup,
+    ) -> Result<bool, BackendError> {
+        let mut has = self.settings.clone();
+        // AWS chooses one where none is wanted.
+        if request.health_check_timeout_seconds.is_none() {
+            has.health_check_timeout_seconds = None;
+        }
+        if health_check(&has) == health_check(request) {
+            return Ok(false);
+        }
+        let target_group_arn = self.target_group_arn.clone();
+        let health_check = Box::new(request.clone());
+        job.aws.write(Write::ModifyTargetGroup { target_group_arn, health_check }).await?;
+        Ok(true)
+    }
+
+    async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        leave_groups(job, &self.target_group_arn, |_| true).await?;
+        let target_group_arn = self.target_group_arn.clone();
+        job.aws.remove(Write::DeleteTargetGroup { target_group_arn }).await
+    }
+}
+
+/// The machines of a target group.
+pub(super) async fn targets(
+    aws: &Caller<'_>,
+    arn: &str,
+) -> Result<Vec<TargetHealth>, BackendError> {
+    aws.all(vec![Filter::new("target-group-arn", [arn])]).await
+}
+
+/// The machines of a deployment that are none of the target that a part is about, which is the last
+/// segment of its id.
+async fn of_other_targets(job: &Job<'_>) -> Result<BTreeSet<InstanceId>, BackendError> {
+    let target = job.id.as_str().rsplit('/').next().unwrap_or_default();
+    let own = format!("{}/target/{target}/", crate::ID);
+    let all: Vec<Instance> = job.aws.all(by_tags(job.deployment().as_str(), None)).await?;
+    let of_others = |it: &Instance| tag(&it.tags, RESOURCE).is_some_and(|id| !id.starts_with(&own));
+    Ok(all.into_iter().filter(of_others).map(|it| it.instance_id).collect())
+}
+
+/// Lets machines take part in a target group.
+pub(super) async fn enter(
+    job: &Job<'_>,
+    arn: &str,
+    wanted: &[(InstanceId, u16)],
+) -> Result<(), BackendError> {
+    let mut wait = wait();
+    loop {
+        let has = targets(&job.aws, arn).await?;
+        let is_in = |(id, port): &(InstanceId, u16)| {
+            let mut all = has.iter().filter(|it| it.id == *id && it.port == *port);
+            all.any(|it| !it.is_leaving() && !it.is_gone())
+        };
+        let missing = wanted.iter().filter(|target| !is_in(target));
+        let targets: Vec<_> = missing
+            .map(|(id, port)| TargetDescription { id: id.clone().into(), port: *port })
+            .collect();
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let target_group_arn = TargetGroupArn(arn.to_owned()).into();
+        attempt(job, RegisterTargets { target_group_arn, targets }, &mut wait).await?;
+    }
+}
+
+pub(super) async fn register(
+    job: &Job<'_>,
+    request: &RegisterTargets,
+) -> Result<Outputs, BackendError> {
+    let arn = &known(&request.target_group_arn)?.0;
+    let group: TargetGroup = whole(job, arn).await?;
+    let id = |target: &TargetDescription| known(&target.id).map(|id| (id.clone(), target.port));
+    let wanted = request.targets.iter().map(id).collect::<Result<Vec<_>, _>>()?;
+    enter(job, arn, &wanted).await?;
+    let goes = |target: &TargetHealth| !wanted.contains(&(target.id.clone(), target.port));
+    if targets(&job.aws, arn).await?.iter().any(goes) {
+        let others = of_other_targets(job).await?;
+        leave(job, arn, |target| goes(target) && !others.contains(&target.id)).await?;
+    }
+    healthy(job, &group, |target| !goes(target)).await?;
+    done(job, &group).await
+}
+
+pub(super) async fn attach_scaling(
+    job: &Job<'_>,
+    request: &AttachLoadBalancerTargetGroups,
+) -> Result<Outputs, BackendError> {
+    let arns = all_known(&request.target_group_arns)?;
+    let Some(arn) = arns.first() else { return Ok(Outputs::new()) };
+    let group: TargetGroup = whole(job, &arn.0).await?;
+    let name = &request.auto_scaling_group_name;
+    let mut wait = wait();
+    loop {
+        let scaling: AutoScalingGroup = whole(job, name).await?;
+        if !scaling.target_group_arns.contains(&arn.0) {
+            attempt(job, request.clone(), &mut wait).await?;
+            continue;
+        }
+        // Its machines are registered by AWS, after a while.
+        let has = targets(&job.aws, &arn.0).await?;
+        let mut machines = scaling.instances.iter().filter(|it| it.lifecycle_state == "InService");
+        let missing = machines.find(|machine| !has.iter().any(|it| it.id == machine.instance_id));
+        let Some(missing) = missing.map(|machine| machine.instance_id.clone()) else { break };
+        if !wait.go_on().await {
+            let message = format!("{missing} of {name} does not get behind the load balancer");
+            return Err(too_long("AttachLoadBalancerTargetGroups", message));
+        }
+    }
+    healthy(job, &group, |_| true).await?;
+    done(job, &group).await
+}
+
+impl Whole for TargetGroup {
+    /// Machines leave; attributes have no state to go back to.
+    async fn undo(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        let Some((_, target)) = job.id.as_str().rsplit_once("/machines/") else { return Ok(()) };
+        let own = format!("{}/target/{target}/", crate::ID);
+        let is_own = |group: &AutoScalingGroup| {
+            tag(&group.tags, RESOURCE).is_some_and(|id| id.starts_with(&own))
+        };
+        leave_groups(job, &self.target_group_arn, is_own).await?;
+        let others = of_other_targets(job).await?;
+        leave(job, &self.target_group_arn, |target| !others.contains(&target.id)).await
+    }
+}
+/// Waits until the machines of a target group serve, so that what is said to be done is done. One
+/// that no listener leads to yet is not checked by AWS; its listener waits.
+pub(super) async fn healthy(
+    job: &Job<'_>,
+    group: &TargetGroup,
+    wanted: impl Fn(&TargetHealth) -> bool + Send + Sync,
+) -> Result<(), BackendError> {
+    let settings = &group.settings;
+    let checks = settings.health_check_interval_seconds * settings.healthy_threshold_count;
+    let within = SERVES_WITHIN + Duration::from_secs(checks.into());
+    let mut wait = Waiting::new(within);
+    loop {
+        let mut all = targets(&job.aws, &group.target_group_arn).await?;
+        all.retain(|it| wanted(it) && !it.is_leaving() && !it.is_gone());
+        if all.iter().all(|it| it.state == "healthy" || it.is_unasked()) {
+            return Ok(());
+        }
+        if !wait.go_on().await {
+            all.retain(|it| it.state != "healthy");
+            return Err(not_healthy(job, group, &all, within).await?);
+        }
+    }
+}
+
+/// Tells which machines do not serve, and why, as far as AWS says.
+async fn not_healthy(
+    job: &Job<'_>,
+    group: &TargetGroup,
+    ill: &[TargetHealth],
+    within: Duration,
+) -> Result<BackendError, BackendError> {
+    let ids = ill.iter().map(|target| target.id.as_str());
+    let machines: Vec<Instance> = job.aws.all(vec![Filter::new("instance-id", ids)]).await?;
+    let told = ill.iter().map(|target| {
+        let machine = machines.iter().find(|machine| machine.instance_id == target.id);
+        let name = machine.and_then(|machine| tag(&machine.tags, "Name")).unwrap_or("a machine");
+        let TargetHealth { id, port, state, reason, description } = target;
+        let why = [description, reason].into_iter().flatten().cloned().collect::<Vec<_>>();
+        let why = if why.is_empty() { "AWS does not say why".to_owned() } else { why.join(", ") };
+        format!("{name} ({id}) at port {port} is {state}: {why}")
+    });
+    let told = told.collect::<Vec<_>>().join("; ");
+    let CreateTargetGroup { health_check_protocol, health_check_port, .. } = &group.settings;
+    let message = format!(
+        "{told}; after {} seconds, checked over {health_check_protocol} at port \
+         {health_check_port}: look at the machine's console output and at what its program says, \
+         whether it listens there, and deploy again",
+        within.as_secs()
+    );
+    Ok(BackendError::permanent(ErrorKind::Unexpected, "DescribeTargetHealth", message))
+}
+
+/// Takes machines out of a target group, and waits until they have ended what they were at.
+pub(super) async fn leave(
+    job: &Job<'_>,
+    target_group_arn: &str,
+    goes: impl Fn(&TargetHealth) -> bool + Send + Sync,
+) -> Result<(), BackendError> {
+    let mut wait = Waiting::new(LEAVES_WITHIN);
+    loop {
+        let all = targets(&job.aws, target_group_arn).await?;
+        let going: Vec<_> = all.into_iter().filter(|it| goes(it) && !it.is_gone()).collect();
+        if going.is_empty() {
+            return Ok(());
+        }
+        let staying = going.iter().filter(|target| !target.is_leaving());
+        let targets: Vec<_> = staying
+            .map(|target| TargetDescription { id: target.id.clone().into(), port: target.port })
+            .collect();
+        if !targets.is_empty() {
+            let target_group_arn = target_group_arn.to_owned();
+            job.aws.remove(Write::DeregisterTargets { target_group_arn, targets }).await?;
+        }
+        if !wait.go_on().await {
+            return Err(too_long("DeregisterTargets", "connections to its machines do not end"));
+        }
+    }
+}
+/// Takes a target group from the autoscaling groups of the deployment that are behind it.
+async fn leave_groups(
+    job: &Job<'_>,
+    arn: &str,
+    leaves: impl Fn(&AutoScalingGroup) -> bool + Send,
+) -> Result<(), BackendError> {
+    let mine = by_tags(job.deployment().as_str(), None);
+    for group in job.aws.all::<AutoScalingGroup>(mine).await? {
+        if leaves(&group) && group.target_group_arns.iter().any(|it| it == arn) {
+            let write = Write::DetachLoadBalancerTargetGroups {
+                auto_scaling_group_name: group.auto_scaling_group_name,
+                target_group_arns: vec![arn.to_owned()],
+            };
+            job.aws.remove(write).await?;
+        }
+    }
+    Ok(())
+}
