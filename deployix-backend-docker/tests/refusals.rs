@@ -5,10 +5,14 @@
 #[expect(dead_code, reason = "each test binary uses its part")]
 mod stage;
 
-use deployix_backend_docker::extension::{DockerFunctionality, DockerTarget, Published};
+use deployix_backend_docker::extension::{
+    DockerFunctionality, DockerLoadBalancer, DockerTarget, Published,
+};
 use deployix_core::{
     backend::Registry,
-    spec::{Catalog, Deployment, FunctionalitySpec, Network, ServiceBuilder, ServiceSpec},
+    spec::{
+        Catalog, Deployment, FunctionalitySpec, Listener, Network, ServiceBuilder, ServiceSpec,
+    },
 };
 
 use crate::stage::{
@@ -149,6 +153,32 @@ fn a_balancer_is_published_to_whom_it_is_open() {
     assert_says(&said, "not-compiled", "IPv6", "IPv4 ranges");
     let said = about_deployment(open_to(&["0.0.0.0/0", "::/0"], true));
     assert_says(&said, "noted", "IPv4", "::/0");
+}
+
+#[test]
+fn each_listener_of_a_balancer_is_published_at_its_own_port() {
+    let several = |ranges: &[&str]| {
+        let mut deployment = open_to(ranges, true);
+        let balancer = deployment.infrastructure.load_balancers.get_mut("web").unwrap();
+        let port = |port| std::num::NonZeroU16::new(port).unwrap();
+        assert!(balancer.listeners.add(Listener::new(port(8080), port(80))));
+        deployment
+    };
+    for (ranges, address) in [(&[][..], "127.0.0.1"), (&["0.0.0.0/0"], "0.0.0.0")] {
+        let text = compose(several(ranges));
+        for port in ["443", "8080"] {
+            let published = format!(
+                "target: {port}\n        published: \"{port}\"\n        host_ip: \"{address}\""
+            );
+            assert!(text.contains(&published), "{published}\n{text}");
+        }
+    }
+    let mut deployment = several(&[]);
+    let published = DockerLoadBalancer { publish: Some(Published::on_loopback(9443)) };
+    let balancer = deployment.infrastructure.load_balancers.get_mut("web").unwrap();
+    balancer.extensions.insert(&published).unwrap();
+    let said = about_deployment(deployment);
+    assert_says(&said, "not-compiled", "cannot share a published port", "at its own port");
 }
 
 /// A page on one engine and its database on another.

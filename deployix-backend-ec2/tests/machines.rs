@@ -252,6 +252,16 @@ fn what_aws_would_refuse_is_refused_with_a_remedy() {
             "`subnets`",
         ),
         (
+            web().network_settings(
+                "n",
+                &network(serde_json::json!({
+                    "vpc": "vpc-0123abcd", "subnet-cidrs": ["10.0.0.0/24"]
+                })),
+            ),
+            "the network exists",
+            "`subnet-cidrs`",
+        ),
+        (
             web().target_settings(
                 "one",
                 &TargetSettings { instance_type: Some("large".into()), ..settings() },
@@ -283,6 +293,43 @@ fn what_aws_would_refuse_is_refused_with_a_remedy() {
             errors.iter().any(|error| error.contains(reason) && error.contains(remedy)),
             "{reason}: {errors:?}"
         );
+    }
+}
+
+#[test]
+fn subnets_have_the_blocks_that_somebody_chose_and_all_that_is_wrong_with_them_is_told() {
+    let location = LocationSettings {
+        region: Some("eu-west-1".to_owned()),
+        zones: vec!["eu-west-1a".to_owned(), "eu-west-1b".to_owned()],
+    };
+    let with = |blocks: serde_json::Value| {
+        let network = serde_json::json!({"cidr": "10.15.0.0/16", "subnet-cidrs": blocks});
+        let network = serde_json::from_value::<NetworkSettings>(network).unwrap();
+        deployment(vec![functionality("web", 80, &[])])
+            .machine("one", Some("n"))
+            .located("n", &location)
+            .network_settings("n", &network)
+    };
+    let resources = resources(with(serde_json::json!(["10.15.70.0/24", "10.15.0.0/20"])));
+    let subnets = requests(&resources, "CreateSubnet");
+    let made = |at: usize| {
+        let subnet = &subnets[&format!("ec2/network/n/subnet/{at}")];
+        (subnet["CidrBlock"].clone(), subnet["AvailabilityZone"].clone())
+    };
+    assert_eq!(made(0), ("10.15.70.0/24".into(), "eu-west-1a".into()));
+    assert_eq!(made(1), ("10.15.0.0/20".into(), "eu-west-1b".into()));
+
+    let wrong = ["10.15.0.0/24", "10.15.0.128/25", "10.16.0.0/24", "10.15.1.0/30", "10.15.2.1/24"];
+    let (_, found) = compiled(with(serde_json::json!(wrong)));
+    let told = found.to_string();
+    for words in [
+        "there are 5 blocks and 2 zones",
+        "10.15.0.0/24 and 10.15.0.128/25 overlap",
+        "10.16.0.0/24 is not within 10.15.0.0/16",
+        "10.15.1.0/30 is not between /16 and /28",
+        "10.15.2.1/24 is not the first address of its range",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
     }
 }
 

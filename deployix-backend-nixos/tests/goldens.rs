@@ -4,6 +4,7 @@
 mod support;
 
 use deployix_backend_nixos::syntax::{Attrs, Expr, print};
+use deployix_core::spec::Listener;
 
 #[test]
 fn the_hydra_deployment_reads_as_one_would_write_it() {
@@ -16,6 +17,19 @@ fn the_hydra_deployment_reads_as_one_would_write_it() {
             let errors = rnix::Root::parse(&text).errors().to_vec();
             assert!(errors.is_empty(), "{path}: {errors:?}");
         }
+    }
+}
+
+#[test]
+fn a_load_balancer_opens_each_of_its_ports() {
+    let mut deployment = support::sample::hydra(support::sample::targets());
+    let balancer = deployment.infrastructure.load_balancers.values_mut().next().expect("one");
+    let port = |port| std::num::NonZeroU16::new(port).expect("a port");
+    assert!(balancer.listeners.add(Listener::new(port(80), port(3000))));
+    let files = support::files(deployment);
+    let text = files["rack2/modules/load-balancer-hydra.nix"].as_text().expect("text");
+    for words in ["frontend balanced-80", "frontend balanced-443", "dport 80 ", "dport 443 "] {
+        assert!(text.contains(words), "{words}: {text}");
     }
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
+    collections::BTreeSet,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     num::NonZeroU16,
@@ -15,7 +16,8 @@ use deployix_core::{
     AbsolutePath, BackendId, Fqdn, Name,
     backend::{MemoryBackend, Registry},
     spec::{
-        Deployment, FileBody, FunctionalitySpec, LoadBalancer, ServiceSpec, Target, TargetKind,
+        Deployment, FileBody, FunctionalitySpec, Listener, Listeners, LoadBalancer, ServiceSpec,
+        Target, TargetKind,
     },
     topology::{Assignments, connect, place, resolve},
 };
@@ -24,9 +26,18 @@ const CONFIG: &str = "/etc/load-balancer-front/haproxy.cfg";
 
 /// The command line and configuration of a load balancer over two machines with these addresses.
 fn balancer(addresses: [&str; 2], source_port: u16, target_port: u16) -> (Vec<String>, String) {
+    listening(addresses, &[(source_port, target_port)])
+}
+
+/// The same with any listeners.
+fn listening(addresses: [&str; 2], ports: &[(u16, u16)]) -> (Vec<String>, String) {
     let port = |port| NonZeroU16::new(port).unwrap();
     let name = |text| Name::new(text).unwrap();
-    let web = ServiceSpec::builder(["web"]).endpoint("http", target_port).build().unwrap();
+    let targets: BTreeSet<u16> = ports.iter().map(|(_, target)| *target).collect();
+    let web = targets.iter().fold(ServiceSpec::builder(["web"]), |web, port| {
+        web.endpoint(&format!("http-{port}"), *port)
+    });
+    let web = web.build().unwrap();
     let web = FunctionalitySpec::new("web", web).unwrap().fqdn("web.example.com").unwrap();
     let web = web.replicas(2.try_into().unwrap()).target("machines").unwrap();
     let mut deployment = Deployment::new(name("test"), vec![[web.shared()].into_iter().collect()]);
@@ -37,7 +48,9 @@ fn balancer(addresses: [&str; 2], source_port: u16, target_port: u16) -> (Vec<St
     deployment.infrastructure.targets.insert(name("machines"), pool);
     deployment.infrastructure.targets.insert(name("gate"), Target::machine(name("gate"), memory));
     let fqdn = Fqdn::new("web.example.com").unwrap();
-    let mut front = LoadBalancer::new(name("front"), fqdn, port(source_port), port(target_port));
+    let listeners = ports.iter().map(|&(from, to)| Listener::new(port(from), port(to)));
+    let mut front = LoadBalancer::new(name("front"), fqdn, port(1), port(1));
+    front.listeners = Listeners::new(listeners).unwrap();
     front.target = Some(name("gate"));
     deployment.infrastructure.load_balancers.insert(name("front"), front);
 
@@ -69,8 +82,10 @@ fn haproxy(start: &[String], config: &Path, more: &[&str]) -> Command {
 
 #[test]
 fn the_configuration_is_what_haproxy_takes() {
-    for addresses in [["10.0.0.1", "10.0.0.2"], ["fd00::1", "fd00::2"]] {
-        let (start, text) = balancer(addresses, 8443, 3000);
+    let addresses = [["10.0.0.1", "10.0.0.2"], ["fd00::1", "fd00::2"]];
+    let ports = [&[(8443, 3000)][..], &[(8443, 3000), (8080, 3000), (8000, 3001)]];
+    for (addresses, ports) in addresses.iter().flat_map(|it| ports.map(|ports| (*it, ports))) {
+        let (start, text) = listening(addresses, ports);
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("haproxy.cfg");
         std::fs::write(&config, &text).unwrap();

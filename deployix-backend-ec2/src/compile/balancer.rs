@@ -109,16 +109,17 @@ impl Parts<'_, '_> {
         Ok(Value::output_of(&naming::of_functionality(self.unit.name, &[&group_name(port)])?))
     }
 
-    fn load_balancer(&self) -> Result<Resource, CompileError> {
-        let scheme = if self.balancer.open_to.iter().any(peer::is_public) {
-            BalancerScheme::InternetFacing
+    /// Who can reach it, and that as a word.
+    fn scheme(&self) -> (BalancerScheme, &'static str) {
+        if self.balancer.open_to.iter().any(peer::is_public) {
+            (BalancerScheme::InternetFacing, "internet-facing")
         } else {
-            BalancerScheme::Internal
-        };
-        let identity = match scheme {
-            BalancerScheme::Internal => "internal",
-            BalancerScheme::InternetFacing => "internet-facing",
-        };
+            (BalancerScheme::Internal, "internal")
+        }
+    }
+
+    fn load_balancer(&self) -> Result<Resource, CompileError> {
+        let (scheme, identity) = self.scheme();
         let deployment = self.unit.deployment;
         self.make(&["load-balancer"], Vec::new(), |id| {
             let name = naming::short(deployment, self.balancer.name.as_str(), identity);
@@ -148,7 +149,9 @@ impl Parts<'_, '_> {
         })
     }
 
-    /// The machines that connections to one port are passed to.
+    /// The machines that connections to one port are passed to. A group is behind one load balancer
+    /// alone (Elastic Load Balancing User Guide for Network Load Balancers, "Target groups"), so
+    /// another load balancer, which its scheme makes it, has another group.
     fn target_group(
         &self,
         port: NonZeroU16,
@@ -158,7 +161,8 @@ impl Parts<'_, '_> {
         let deployment = self.unit.deployment;
         self.make(&[&group_name(port)], Vec::new(), |id| {
             let vpc = serde_json::to_string(&self.net.vpc).unwrap_or_default();
-            let identity = format!("{protocol}/{port}/{vpc}");
+            let (_, scheme) = self.scheme();
+            let identity = format!("{protocol}/{port}/{vpc}/{scheme}");
             let name = naming::short(deployment, self.balancer.name.as_str(), &identity);
             let path = check.path.clone();
             Ok(CreateTargetGroup {

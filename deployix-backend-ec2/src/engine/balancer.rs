@@ -211,8 +211,8 @@ impl Kind for Listener {
     type Request = CreateListener;
 
     const ONCE: Once = Once::Name;
-    // Two of one port cannot listen at once; a new port is a change in place.
-    const ALONE: bool = false;
+    // That of a load balancer before goes once the machines behind this one serve.
+    const LINGERS: bool = true;
 
     tags_of_balancing_requests!();
 
@@ -273,72 +273,75 @@ impl Kind for Listener {
     }
 }
 
-/// What listeners lead from and to: load balancers and target groups.
-#[derive(Debug)]
-pub(super) struct Ends {
-    balancer: String,
-    groups: Vec<String>,
+fn leads_to(listener: &Listener, target_group_arn: &str) -> bool {
+    let mut groups = listener.default_actions.iter().filter_map(|it| it.target_group_arn.known());
+    groups.any(|arn| arn.0 == target_group_arn)
 }
 
-impl From<&Listener> for Ends {
-    fn from(listener: &Listener) -> Self {
-        let groups = listener.default_actions.iter().filter_map(|it| it.target_group_arn.known());
-        Self {
-            balancer: listener.load_balancer_arn.clone(),
-            groups: groups.map(|arn| arn.0.clone()).collect(),
-        }
-    }
-}
-
-/// Waits until the machines serve that a listener leads to, and removes the load balancers and target
-/// groups that it led from and to before, as soon as no other listener does.
+/// Waits until the machines serve that a listener leads to, and removes what it was before: the
+/// listener of another load balancer, and load balancers and target groups that no other leads from
+/// or to any more.
 pub(super) async fn listens(job: &Job<'_>, request: &CreateListener) -> Result<(), BackendError> {
-    let balancer = super::job::known(&request.load_balancer_arn)?.0.clone();
-    let groups = request.default_actions.iter().filter_map(|it| it.target_group_arn.known());
-    let wanted: Vec<_> = groups.map(|arn| arn.0.clone()).collect();
-    let mine = || by_tags(job.deployment().as_str(), None);
-    let all: Vec<TargetGroup> = find(&job.aws, mine()).await?;
+    let balancer = &super::job::known(&request.load_balancer_arn)?.0;
+    let of = |resource: Option<&str>| by_tags(job.deployment().as_str(), resource);
+    let groups: Vec<TargetGroup> = find(&job.aws, of(None)).await?;
+    let groups = groups.iter();
+    let wanted = |group: &&TargetGroup| {
+        let mut actions = request.default_actions.iter();
+        actions
+            .any(|it| it.target_group_arn.known().is_some_and(|it| it.0 == group.target_group_arn))
+    };
     let mut roles = Vec::new();
-    for group in all.iter().filter(|group| wanted.contains(&group.target_group_arn)) {
+    for group in groups.clone().filter(wanted) {
         target::healthy(job, group, |_| true).await?;
         roles.extend(tag(&group.tags, RESOURCE));
     }
-    let others: Vec<Ends> =
-        Listener::find(&job.aws, mine()).await?.iter().map(Ends::from).collect();
-    let before: Vec<LoadBalancer> =
-        find(&job.aws, by_tags(job.deployment().as_str(), Some(&job.sibling("load-balancer"))))
-            .await?;
-    for old in before.iter().map(|it| &it.load_balancer_arn).filter(|arn| **arn != balancer) {
-        if !others.iter().any(|it| it.balancer == *old) {
+    for old in Listener::find(&job.aws, of(Some(job.id.as_str()))).await? {
+        if old.load_balancer_arn != *balancer || old.port != request.port {
+            old.remove(job).await?;
+        }
+    }
+    let listeners = Listener::find(&job.aws, of(None)).await?;
+    let before: Vec<LoadBalancer> = find(&job.aws, of(Some(&job.sibling("load-balancer")))).await?;
+    for old in before.iter().map(|it| &it.load_balancer_arn).filter(|arn| *arn != balancer) {
+        if !listeners.iter().any(|it| it.load_balancer_arn == *old) {
             remove_balancer(job, old).await?;
         }
     }
-    let is_before = |group: &&TargetGroup| {
-        !wanted.contains(&group.target_group_arn)
-            && tag(&group.tags, RESOURCE).is_some_and(|role| roles.contains(&role))
-    };
-    for old in all.iter().filter(is_before) {
-        if !others.iter().any(|it| it.groups.contains(&old.target_group_arn)) {
+    let has_role =
+        |group: &&TargetGroup| tag(&group.tags, RESOURCE).is_some_and(|role| roles.contains(&role));
+    for old in groups.filter(has_role).filter(|group| !wanted(group)) {
+        if !listeners.iter().any(|it| leads_to(it, &old.target_group_arn)) {
             old.remove(job).await?;
         }
     }
     Ok(())
 }
 
-/// Removes a listener, and the load balancer that it was the last one of, where another has taken
-/// that one's place.
+/// Removes a listener, and what it was the last one of that others have taken the place of: its load
+/// balancer, and the target groups that it led to.
 pub(super) async fn remove_listener(job: &Job<'_>) -> Result<(), BackendError> {
     let of = |resource: Option<&str>| by_tags(job.deployment().as_str(), resource);
     let own = Listener::find(&job.aws, of(Some(job.id.as_str()))).await?;
     super::kind::remove::<Listener>(job).await?;
-    let role = job.sibling("load-balancer");
-    let balancers: Vec<LoadBalancer> = find(&job.aws, of(Some(&role))).await?;
-    let others = Listener::find(&job.aws, of(None)).await?;
-    let is_used = |arn: &str| others.iter().any(|it| it.load_balancer_arn == arn);
+    let listeners = Listener::find(&job.aws, of(None)).await?;
+    let balancers: Vec<LoadBalancer> =
+        find(&job.aws, of(Some(&job.sibling("load-balancer")))).await?;
+    let is_used = |arn: &str| listeners.iter().any(|it| it.load_balancer_arn == arn);
     let has_successor = balancers.iter().any(|it| is_used(&it.load_balancer_arn));
     for old in own.iter().map(|it| it.load_balancer_arn.as_str()) {
         if has_successor && !is_used(old) {
             remove_balancer(job, old).await?;
+        }
+    }
+    let groups: Vec<TargetGroup> = find(&job.aws, of(None)).await?;
+    let role = |group: &TargetGroup| tag(&group.tags, RESOURCE).map(str::to_owned);
+    let is_led_to =
+        |group: &TargetGroup| listeners.iter().any(|it| leads_to(it, &group.target_group_arn));
+    for old in groups.iter().filter(|it| own.iter().any(|own| leads_to(own, &it.target_group_arn)))
+    {
+        if !is_led_to(old) && groups.iter().any(|it| role(it) == role(old) && is_led_to(it)) {
+            old.remove(job).await?;
         }
     }
     Ok(())

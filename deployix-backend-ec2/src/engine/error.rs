@@ -94,7 +94,10 @@ pub(super) fn is_in_use(error: &CallError) -> bool {
         "OperationNotPermitted",
         "ResourceInUse",
     ];
-    CODES.contains(&error.code.as_str()) || matches!(&*error.code, "VolumeInUse" | "IncorrectState")
+    // Of a network interface it is said in words alone.
+    let says = error.code == "InvalidParameterValue" && error.message.contains("in use");
+    let code = error.code.as_str();
+    CODES.contains(&code) || matches!(code, "VolumeInUse" | "IncorrectState") || says
 }
 
 /// What was just made may not be known everywhere yet, or not free yet (Amazon EC2 Developer Guide,

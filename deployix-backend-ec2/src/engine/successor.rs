@@ -10,6 +10,7 @@
 use deployix_core::backend::{BackendError, Resource};
 
 use super::{
+    call::Write,
     error::is_hopeless,
     job::{DIGEST, Job, Outputs, by_tags, tag},
     kind::{Kind, converge, is_standing, made_as},
@@ -86,8 +87,8 @@ async fn put_back(
     BackendError::permanent(error.kind(), "RunInstances", outcome).caused_by(error)
 }
 
-/// Starts a machine like the one before, with its disk and in its places; none, where that one stands
-/// or nothing is left to start it from.
+/// Makes the machine before serve again, with its disk and in its places: the one that stands, or
+/// another that is started, whose id is told.
 async fn again(
     job: &Job<'_>,
     request: &RunInstances,
@@ -99,37 +100,52 @@ async fn again(
     };
     old.network_interfaces.clone_from(&request.network_interfaces);
     let job = job.back_to(replaced);
-    let stands: Vec<Instance> = made_as(&job, job.id.as_str()).await?;
-    let is_before = |it: &Instance| is_standing(it) && tag(&it.tags, DIGEST) == Some(&*job.digest);
-    let templates: Vec<LaunchTemplate> = job
-        .aws
-        .all(by_tags(job.deployment().as_str(), Some(&job.sibling("launch-template"))))
-        .await?;
+    if let Some(machine) = before(&job).await? {
+        serves(&job, &machine, seats).await?;
+        return Ok(None);
+    }
+    let templates = by_tags(job.deployment().as_str(), Some(&job.sibling("launch-template")));
+    let templates: Vec<LaunchTemplate> = job.aws.all(templates).await?;
     let name = &old.launch_template.launch_template_name;
-    if stands.iter().any(is_before)
-        || *name == request.launch_template.launch_template_name
+    if *name == request.launch_template.launch_template_name
         || !templates.iter().any(|it| it.launch_template_name == *name)
     {
         return Ok(None);
     }
     converge::<Instance>(&job, &old).await?;
-    let stands: Vec<Instance> = made_as(&job, job.id.as_str()).await?;
-    let Some(machine) = stands.into_iter().find(is_before) else { return Ok(None) };
-    let volumes: Vec<Volume> =
-        job.aws.all(by_tags(job.deployment().as_str(), Some(&job.sibling("volume")))).await?;
-    for volume in volumes {
+    let Some(machine) = before(&job).await? else { return Ok(None) };
+    serves(&job, &machine, seats).await?;
+    Ok(Some(machine))
+}
+
+/// The machine that a step made, where it stands.
+async fn before(job: &Job<'_>) -> Result<Option<InstanceId>, BackendError> {
+    let all: Vec<Instance> = made_as(job, job.id.as_str()).await?;
+    let is_before =
+        |it: &&Instance| is_standing(*it) && tag(&it.tags, DIGEST) == Some(&*job.digest);
+    Ok(all.iter().find(is_before).map(|it| it.instance_id.clone()))
+}
+
+/// Gives a machine its disk and its places, and waits until it is healthy there.
+async fn serves(job: &Job<'_>, machine: &InstanceId, seats: &[Seat]) -> Result<(), BackendError> {
+    let volumes = by_tags(job.deployment().as_str(), Some(&job.sibling("volume")));
+    for volume in job.aws.all::<Volume>(volumes).await? {
         let attach = AttachVolume {
             volume_id: volume.volume_id.into(),
-            instance_id: machine.instance_id.clone().into(),
+            instance_id: machine.clone().into(),
             device: STATE_DEVICE.to_owned(),
         };
-        attached(&job, &attach).await?;
+        attached(job, &attach).await?;
+        // It may have lost its protection on the way out.
+        let instance_id = machine.clone();
+        let protect = Write::ModifyInstanceAttribute { instance_id, disable_api_termination: true };
+        job.aws.write(protect).await?;
     }
     for Seat { group, port } in seats {
-        enter(&job, &group.target_group_arn, &[(machine.instance_id.clone(), *port)]).await?;
+        enter(job, &group.target_group_arn, &[(machine.clone(), *port)]).await?;
     }
     for Seat { group, .. } in seats {
-        healthy(&job, group, |target| target.id == machine.instance_id).await?;
+        healthy(job, group, |target| target.id == *machine).await?;
     }
-    Ok(Some(machine.instance_id))
+    Ok(())
 }

@@ -118,17 +118,17 @@ impl ToSdk for ModifyLoadBalancerAttributes {
 }
 
 impl ToSdk for ModifyTargetGroupAttributes {
-    type Sdk = api::modify_target_group_attributes::ModifyTargetGroupAttributesInput;
+    type Sdk =
+        api::modify_target_group_attributes::builders::ModifyTargetGroupAttributesInputBuilder;
 
     fn to_sdk(&self) -> Result<Self::Sdk, InputError> {
         // Attributes are a type of each thing's own.
         let attribute = |it: &Attribute| {
             types::TargetGroupAttribute::builder().key(&it.key).value(&it.value).build()
         };
-        Ok(Self::Sdk::builder()
+        Ok(Self::Sdk::default()
             .target_group_arn(self.target_group_arn.to_sdk()?)
-            .set_attributes(Some(self.attributes.iter().map(attribute).collect()))
-            .build()?)
+            .set_attributes(Some(self.attributes.iter().map(attribute).collect())))
     }
 }
 

@@ -163,6 +163,7 @@ impl Aws for Sdk {
             Call::Create { request, client_token } => {
                 create::create(&clients, request, client_token.as_deref()).await
             }
+            Call::DryRun { request } => create::dry_run(&clients, request).await,
             Call::Write(write) => write::write(&clients, write).await,
             Call::Read(read) => read::read(&clients, read).await,
         }

@@ -102,6 +102,9 @@ pub(super) async fn create(
             let told = sent(it.to_sdk()?.send_with(balancing)).await?;
             made(told.target_groups().first().and_then(|it| it.target_group_arn()))
         }
+        Request::ModifyTargetGroupAttributes(it) => {
+            done(sent(it.to_sdk()?.send_with(balancing)).await?)
+        }
         Request::CreateListener(it) => {
             let told = sent(it.to_sdk()?.send_with(balancing)).await?;
             made(told.listeners().first().and_then(|it| it.listener_arn()))
@@ -116,6 +119,17 @@ pub(super) async fn create(
             made(Some(&told.version().to_string()))
         }
         Request::RenderUserData(_) => Err(super::InputError::Local(request.operation()).into()),
+    }
+}
+
+/// Asks whether machines would be started, which is all that is ever asked for. The SDK makes a client
+/// token up, under which nothing is made.
+pub(super) async fn dry_run(clients: &Clients, request: &Request) -> Result<Answer, CallError> {
+    match request {
+        Request::RunInstances(it) => {
+            done(sent(it.to_sdk()?.dry_run(true).send_with(&clients.ec2)).await?)
+        }
+        _ => Err(CallError::refused("InvalidInput", "only machines are asked for in advance")),
     }
 }
 

@@ -158,6 +158,11 @@ pub(super) async fn read(clients: &Clients, read: &Read) -> Result<Answer, CallE
             let told = sent(call.load_balancer_arn(load_balancer_arn).send()).await?;
             Answer::Attributes(all(told.attributes())?)
         }
+        Read::DescribeTargetGroupAttributes { target_group_arn } => {
+            let call = balancing.describe_target_group_attributes();
+            let told = sent(call.target_group_arn(target_group_arn).send()).await?;
+            Answer::Attributes(all(told.attributes())?)
+        }
         Read::ListResourceRecordSets(query) => {
             let zone = parameter(query, "hosted-zone-id").and_then(|it| it.into_iter().next());
             let first = parameter(query, "start-record-name").and_then(|it| it.into_iter().next());

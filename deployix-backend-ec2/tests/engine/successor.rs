@@ -1,7 +1,7 @@
 //! A machine takes another's place: where it does not start, the one before serves on or is put back.
 
 use deployix_backend_ec2::{
-    engine::shape::Instance,
+    engine::{call::Write, shape::Instance},
     extension::{LocationSettings, TargetSettings},
     request::ImageId,
 };
@@ -140,6 +140,27 @@ async fn whoever_wants_the_machine_before_again_has_it_already() {
     let writes = site.aws.take_writes();
     assert!(!writes.contains(&"TerminateInstances".to_owned()), "{writes:?}");
     goes_on(&site, &of_type("m3.medium")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_may_not_be_ended_takes_its_places_again() {
+    let site = Site::new(&shop(&of_type("m3.medium")), 78);
+    site.deploy(shop(&of_type("m3.medium"))).await;
+    let before = running(&site);
+    site.aws.mood(|mood| {
+        mood.refuses.insert("TerminateInstances", ("UnauthorizedOperation", ""));
+    });
+    let told = ends(&try_to_deploy(&site, &of_type("m5.large")).await);
+    assert!(told.contains("allow the action `ec2:TerminateInstances`"), "{told}");
+    assert_eq!(running(&site), before);
+    serves(&site, &before[0]);
+    site.aws.mood(|mood| mood.refuses.clear());
+    let ends = site.aws.by_hand(REGION, |world| {
+        let instance_ids = vec![before[0].instance_id.clone()];
+        world.call(&Write::TerminateInstances { instance_ids }.into())
+    });
+    assert_eq!(ends.unwrap_err().code, "OperationNotPermitted", "it is protected again");
+    goes_on(&site, &of_type("m5.large")).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,6 +22,14 @@ impl TryFrom<&types::Tag> for Tag {
     }
 }
 
+impl TryFrom<&types::TargetGroupAttribute> for Attribute {
+    type Error = CallError;
+
+    fn try_from(told: &types::TargetGroupAttribute) -> Result<Self, CallError> {
+        Ok(Self { key: text(told.key(), "Key")?, value: super::any(told.value()) })
+    }
+}
+
 impl TryFrom<&types::LoadBalancerAttribute> for Attribute {
     type Error = CallError;
 
@@ -138,11 +146,16 @@ impl TryFrom<&types::TargetHealthDescription> for TargetHealth {
 
     fn try_from(told: &types::TargetHealthDescription) -> Result<Self, CallError> {
         let target = super::there(told.target(), "Target")?;
-        let state = told.target_health().and_then(|it| it.state()).map(|it| it.as_str());
+        let health = told.target_health();
+        let state = health.and_then(|it| it.state()).map(|it| it.as_str());
+        let reason = health.and_then(|it| it.reason()).map(|it| it.as_str().to_owned());
+        let description = health.and_then(|it| it.description()).map(str::to_owned);
         Ok(Self {
             id: id(target.id(), "Target.Id", InstanceId::new)?,
             port: number(target.port(), "Target.Port")?,
             state: text(state, "TargetHealth.State")?,
+            reason,
+            description,
         })
     }
 }

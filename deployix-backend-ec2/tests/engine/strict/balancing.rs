@@ -8,7 +8,7 @@ use deployix_backend_ec2::{
         shape::{Listener, LoadBalancer, TargetGroup, TargetHealth},
     },
     request::{
-        Attribute, CreateListener, CreateLoadBalancer, CreateTargetGroup, InstanceId,
+        Action, Attribute, CreateListener, CreateLoadBalancer, CreateTargetGroup, InstanceId,
         ModifyLoadBalancerAttributes, ModifyTargetGroupAttributes, RegisterTargets, Tag,
     },
 };
@@ -259,12 +259,23 @@ impl World {
         Ok(arn)
     }
 
+    /// A target group is behind one load balancer alone.
+    fn check_actions(&mut self, balancer: &str, actions: &[Action]) -> Result<()> {
+        for arn in actions.iter().map(|action| &known(&action.target_group_arn).0) {
+            self.target_groups.get(arn, "TargetGroupNotFound")?;
+            let others = self.listeners.all().filter(|it| it.load_balancer_arn != balancer);
+            let mut actions = others.flat_map(|it| &it.default_actions);
+            if actions.any(|it| known(&it.target_group_arn).0 == *arn) {
+                return refuse("TargetGroupAssociationLimit", arn);
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn create_listener(&mut self, it: &CreateListener) -> Result<String> {
         let balancer = known(&it.load_balancer_arn).0.clone();
         self.balancers.get(&balancer, "LoadBalancerNotFound")?;
-        for action in &it.default_actions {
-            self.target_groups.get(&known(&action.target_group_arn).0, "TargetGroupNotFound")?;
-        }
+        self.check_actions(&balancer, &it.default_actions)?;
         let same = |other: &Listener| other.load_balancer_arn == balancer && other.port == it.port;
         if self.listeners.all().any(same) {
             return refuse("DuplicateListener", it.port);
@@ -431,6 +442,9 @@ impl World {
                 self.targets.remove(target_group_arn);
             }
             Write::ModifyListener { listener_arn, port, protocol, default_actions } => {
+                let entry = self.listeners.get(listener_arn, "ListenerNotFound")?;
+                let balancer = entry.it.load_balancer_arn.clone();
+                self.check_actions(&balancer, default_actions)?;
                 let entry = self.listeners.get(listener_arn, "ListenerNotFound")?;
                 entry.it.port = *port;
                 entry.it.protocol.clone_from(protocol);
