@@ -87,7 +87,7 @@ pub(crate) async fn stands_as_written(aws: &dyn Aws) {
     let balancers: Vec<LoadBalancer> = all(aws, &[]).await;
     let [balancer] = balancers.as_slice() else { panic!("{balancers:?}") };
     assert_eq!((balancer.scheme, &*balancer.state), (BalancerScheme::InternetFacing, "active"));
-    assert_eq!(balancer.subnets, [subnet.subnet_id.clone()]);
+    assert_eq!(balancer.subnets, std::slice::from_ref(&subnet.subnet_id));
     let groups: Vec<TargetGroup> = all(aws, &[]).await;
     let groups: BTreeMap<_, _> = groups.iter().map(|it| (&*it.target_group_arn, it)).collect();
     let arn = &*balancer.load_balancer_arn;
