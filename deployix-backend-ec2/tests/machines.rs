@@ -301,6 +301,7 @@ fn subnets_have_the_blocks_that_somebody_chose_and_all_that_is_wrong_with_them_i
     let location = LocationSettings {
         region: Some("eu-west-1".to_owned()),
         zones: vec!["eu-west-1a".to_owned(), "eu-west-1b".to_owned()],
+        ..LocationSettings::default()
     };
     let with = |blocks: serde_json::Value| {
         let network = serde_json::json!({"cidr": "10.15.0.0/16", "subnet-cidrs": blocks});

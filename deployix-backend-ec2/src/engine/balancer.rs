@@ -293,7 +293,7 @@ pub(super) async fn listens(job: &Job<'_>, request: &CreateListener) -> Result<(
     };
     let mut roles = Vec::new();
     for group in groups.clone().filter(wanted) {
-        target::healthy(job, group, |_| true).await?;
+        target::healthy_behind_listener(job, group).await?;
         roles.extend(tag(&group.tags, RESOURCE));
     }
     for old in Listener::find(&job.aws, of(Some(job.id.as_str()))).await? {

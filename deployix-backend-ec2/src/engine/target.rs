@@ -228,9 +228,26 @@ impl Whole for TargetGroup {
         leave(job, &self.target_group_arn, |target| !others.contains(&target.id)).await
     }
 }
-/// Waits until the machines of a target group serve, so that what is said to be done is done. One
-/// that no listener leads to yet is not checked by AWS; its listener waits.
+/// Waits until the machines of a target group serve, so that what is said to be done is done. Those
+/// of a group that no listener leads to yet are not checked by AWS; its listener waits.
 pub(super) async fn healthy(
+    job: &Job<'_>,
+    group: &TargetGroup,
+    wanted: impl Fn(&TargetHealth) -> bool + Send + Sync,
+) -> Result<(), BackendError> {
+    all_healthy(job, group, |it| wanted(it) && !it.is_unasked()).await
+}
+
+/// Waits until all machines of a target group serve, though AWS may not have noticed yet that a
+/// listener leads to it.
+pub(super) async fn healthy_behind_listener(
+    job: &Job<'_>,
+    group: &TargetGroup,
+) -> Result<(), BackendError> {
+    all_healthy(job, group, |_| true).await
+}
+
+async fn all_healthy(
     job: &Job<'_>,
     group: &TargetGroup,
     wanted: impl Fn(&TargetHealth) -> bool + Send + Sync,
@@ -242,7 +259,7 @@ pub(super) async fn healthy(
     loop {
         let mut all = targets(&job.aws, &group.target_group_arn).await?;
         all.retain(|it| wanted(it) && !it.is_leaving() && !it.is_gone());
-        if all.iter().all(|it| it.state == "healthy" || it.is_unasked()) {
+        if all.iter().all(|it| it.state == "healthy") {
             return Ok(());
         }
         if !wait.go_on().await {

@@ -360,7 +360,7 @@ impl World {
             let leads = |it: &Listener| {
                 it.default_actions.iter().any(|it| known(&it.target_group_arn).0 == arn)
             };
-            let is_led_to = self.listeners.all().any(leads);
+            let is_led_to = self.listeners.shown().any(leads);
             let group = self.target_groups.entry(&arn).unwrap();
             let port = group.it.settings.health_check_port.parse().unwrap();
             let answers = !self.silent.contains(&port);

@@ -94,6 +94,12 @@ impl<T: Thing> Table<T> {
         self.0.values().map(|entry| &entry.it)
     }
 
+    /// Those that AWS knows of itself by now.
+    pub(super) fn shown(&self) -> impl Iterator<Item = &T> {
+        let now = Instant::now();
+        self.0.values().filter(move |entry| entry.shown_from <= now).map(|entry| &entry.it)
+    }
+
     pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.0.values_mut().map(|entry| &mut entry.it)
     }
