@@ -11,7 +11,10 @@ use deployix_core::{
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::request::{HostedZoneId, ImageId, SubnetId, VpcId};
+use crate::{
+    request::{HostedZoneId, ImageId, SubnetId, VpcId},
+    staging::Staging,
+};
 
 /// Where a location is on AWS.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +29,13 @@ pub struct LocationSettings {
     /// nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hosted_zone: Option<HostedZone>,
+    /// A place in S3, such as `s3://bucket/prefix`, whose bucket is in the region. What does not fit
+    /// into a machine's user data is put there, and the machine fetches it at its first boot, so its
+    /// `instance-profile` must allow `s3:GetObject` there. Whoever deploys needs `s3:ListBucket` on the
+    /// bucket, and `s3:PutObject`, `s3:PutObjectTagging`, `s3:GetObjectTagging` and `s3:DeleteObject`
+    /// below the prefix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staging: Option<Staging>,
 }
 
 /// A zone of Route 53 that exists. A private one has to be associated with the location's networks

@@ -15,6 +15,7 @@ mod naming;
 mod network;
 pub mod request;
 pub mod resource;
+pub mod staging;
 pub mod user_data;
 
 pub use backend::Ec2Backend;

@@ -5,7 +5,10 @@ use deployix_core::{
     backend::{CompileError, Remark},
 };
 
-use crate::request::{HostedZoneId, Tag, TagSpecification};
+use crate::{
+    request::{HostedZoneId, Tag, TagSpecification},
+    staging::Staging,
+};
 
 /// The tag that says by which deployment something was made.
 pub(crate) const DEPLOYMENT: &str = "deployix:deployment";
@@ -132,6 +135,35 @@ pub(crate) fn part_key(id: &ResourceId) -> String {
 /// The tag that tells of a part: by which version it was made, and as what.
 pub(crate) fn part(id: &ResourceId, digest: Digest) -> Tag {
     Tag::new(part_key(id), value(&format!("{digest} {id}")))
+}
+
+/// The resource by which a machine's user data is put into S3, beside that of the user data.
+pub(crate) const STAGED: &str = "staged-user-data";
+
+/// The tag of a launch template that tells where the user data is that its machines fetch.
+const STAGED_AT: &str = "deployix:staged";
+
+/// The id with another last segment.
+///
+/// # Errors
+/// Where that makes no id.
+pub(crate) fn beside(id: &ResourceId, what: &str) -> Result<ResourceId, CompileError> {
+    let above = id.as_str().rsplit_once('/').map_or("", |(above, _)| above);
+    ResourceId::new(format!("{above}/{what}"))
+        .map_err(|error| Remark::new(["name"], error.to_string()).into())
+}
+
+/// The tag that tells in which version and where user data was put into S3.
+pub(crate) fn staged(contents: &str, staging: &Staging) -> Tag {
+    Tag::new(STAGED_AT, format!("{contents} {staging}"))
+}
+
+/// What such a tag among others tells.
+#[cfg(feature = "engine")]
+pub(crate) fn staged_at(tags: &[Tag]) -> Option<(&str, Staging)> {
+    let tag = tags.iter().find(|tag| tag.key == STAGED_AT)?;
+    let (contents, staging) = tag.value.split_once(' ')?;
+    Some((contents, staging.parse().ok()?))
 }
 
 /// Tags for what an EC2 request makes.

@@ -16,6 +16,7 @@ use crate::{
     },
     resource::resource,
     settings,
+    staging::Staging,
 };
 
 /// The addresses of a network that says nothing else. Two networks may have the same: they meet
@@ -34,6 +35,8 @@ pub(crate) struct Net<'a> {
     owner: Owner,
     /// The region; that of whoever deploys where it is `None`.
     pub(crate) region: Option<String>,
+    /// Where machines fetch what does not fit into their user data.
+    pub(crate) staging: Option<Staging>,
     pub(crate) vpc: Value<VpcId>,
     pub(crate) subnets: Vec<Subnet>,
     /// What it is made of, where it is made here.
@@ -71,6 +74,7 @@ impl<'a> Net<'a> {
             scope,
             owner,
             region: location.region,
+            staging: location.staging,
             vpc: Value::output_of(&naming::id(&[scope[0], scope[1], "vpc"])?),
             subnets: Vec::new(),
             made: None,

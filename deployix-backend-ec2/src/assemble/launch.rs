@@ -10,10 +10,18 @@ use crate::{
     guest, naming,
     request::{
         BlockDevice, CreateLaunchTemplate, Ebs, InstanceInterface, InstanceProfile,
-        LaunchTemplateData, MetadataOptions, Request, Tag, TagSpecification, Value,
+        LaunchTemplateData, LaunchTemplateRef, MetadataOptions, Request, Tag, TagSpecification,
+        Value,
     },
-    user_data::{pack, text::Text},
+    user_data::text::Text,
 };
+
+/// What machines are started from.
+pub(super) struct Launch {
+    pub(super) template: LaunchTemplateRef,
+    /// What has to be there first.
+    pub(super) before: Vec<ResourceId>,
+}
 
 impl Job<'_> {
     /// Makes the user data and the launch template of a machine, or of an autoscaling group's
@@ -23,7 +31,7 @@ impl Job<'_> {
         place: &Place<'_>,
         user_data: &ResourceId,
         id: &ResourceId,
-    ) -> Result<CreateLaunchTemplate, CompileError> {
+    ) -> Result<Launch, CompileError> {
         let site = self.assembly.site;
         let instance_type =
             image::instance_type(&self.settings, &place.units, &mut self.artifact.remarks)?;
@@ -40,14 +48,7 @@ impl Job<'_> {
             None => format!("user-data/{}", site.target.name),
         };
         add_file(&mut self.artifact, &file, text.preview())?;
-        let render = pack::plan(&text).map_err(|error| {
-            Remark::new(["name"], format!("{}: {error}", self.name(place.machine))).remedy(
-                "ship less in `software.path` and `files` (a package or an image holds more), or put \
-                 fewer functionalities on one machine",
-            )
-        })?;
-        self.make(user_data, render, [])?;
-        let rendered = self.artifact.resources.last().map(deployix_core::backend::Resource::digest);
+        let boot = self.boot(place, &text, user_data)?;
 
         let data = LaunchTemplateData {
             image_id,
@@ -84,8 +85,7 @@ impl Job<'_> {
         let mut tag_specifications =
             naming::tagged("launch-template", self.assembly.deployment, &name, id);
         for specification in &mut tag_specifications {
-            // It stands nowhere but in the template, whose tag tells which one it is.
-            specification.tags.extend(rendered.map(|digest| naming::part(user_data, digest)));
+            specification.tags.extend(boot.tags.iter().cloned());
             specification.tags.sort();
         }
         let template = CreateLaunchTemplate {
@@ -94,7 +94,9 @@ impl Job<'_> {
             launch_template_data: data,
         };
         self.make(id, template.clone(), [])?;
-        Ok(template)
+        let mut before = vec![id.clone()];
+        before.extend(boot.before);
+        Ok(Launch { template: LaunchTemplateRef::to(&template), before })
     }
 
     /// What a machine does at its first boot: as the target's guest says, or as a plain Debian.

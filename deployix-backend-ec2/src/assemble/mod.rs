@@ -1,5 +1,6 @@
 //! One target as resources and files: its network, its machines and what they do at first boot.
 
+mod boot;
 mod image;
 mod launch;
 mod report;
@@ -20,7 +21,7 @@ use crate::{
     request::{
         AllocateAddress, AssociateAddress, AttachVolume, AutoScalingTag, CreateAutoScalingGroup,
         CreateNetworkInterface, CreateVolume, InstanceInterface, InstanceMaintenancePolicy,
-        LaunchTemplateRef, RunInstances, Value,
+        RunInstances, Value,
     },
     resource::resource,
     settings,
@@ -243,10 +244,10 @@ impl<'a> Job<'a> {
         }
 
         let template_id = id("launch-template")?;
-        let template = self.launch_template(&place, &id("user-data")?, &template_id)?;
+        let launch = self.launch_template(&place, &id("user-data")?, &template_id)?;
         let instance = id("instance")?;
         let run = RunInstances {
-            launch_template: LaunchTemplateRef::to(&template),
+            launch_template: launch.template,
             min_count: 1,
             max_count: 1,
             network_interfaces: vec![InstanceInterface {
@@ -259,7 +260,7 @@ impl<'a> Job<'a> {
             tag_specifications: tagged("instance", &instance),
         };
         let mut after = self.before_boot(&place)?;
-        after.push(template_id);
+        after.extend(launch.before);
         if self.settings.public_address {
             after.push(id("address-association")?);
         }
@@ -305,7 +306,7 @@ impl<'a> Job<'a> {
         let id = naming::of_target(target, "autoscaling-group")?;
         let template_id = naming::of_target(target, "launch-template")?;
         let user_data = naming::of_target(target, "user-data")?;
-        let template = self.launch_template(&place, &user_data, &template_id)?;
+        let launch = self.launch_template(&place, &user_data, &template_id)?;
         let tags = naming::tags(self.assembly.deployment, &self.name(None), &id);
         let tag = |tag: crate::request::Tag| AutoScalingTag {
             key: tag.key,
@@ -317,7 +318,7 @@ impl<'a> Job<'a> {
         let grace = grace.map(|readiness| readiness.within.as_seconds()).max().unwrap_or(0);
         let create = CreateAutoScalingGroup {
             auto_scaling_group_name: autoscaling_group(self.assembly.deployment, target),
-            launch_template: LaunchTemplateRef::to(&template),
+            launch_template: launch.template,
             min_size: min,
             max_size: max,
             vpc_zone_identifier: self.net.subnets.iter().map(|subnet| subnet.id.clone()).collect(),
@@ -331,7 +332,7 @@ impl<'a> Job<'a> {
             tags: tags.into_iter().map(tag).collect(),
         };
         let mut after = self.before_boot(&place)?;
-        after.push(template_id);
+        after.extend(launch.before);
         self.make(&id, create, after)
     }
 

@@ -11,7 +11,7 @@ mod rule;
 use deployix_core::backend::{Artifact, CompileError, Remark, Unit};
 pub(crate) use peer::{Address, autoscaling_group, hosts, public_address};
 pub(crate) use record::found_by;
-pub(crate) use rule::{group_of, needed_to_boot};
+pub(crate) use rule::{group_of, needed_to_boot, reaches_software, way_to_software};
 
 use crate::{guest, network::Net};
 

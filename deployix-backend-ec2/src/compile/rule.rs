@@ -205,6 +205,22 @@ fn software(unit: &Unit<'_>) -> Rule {
     }
 }
 
+/// Whether a functionality's group lets its machine reach what everybody can, over HTTPS.
+pub(crate) fn reaches_software(unit: &Unit<'_>) -> Result<bool, CompileError> {
+    let id = software(unit).id(unit)?;
+    for rule in rules(unit)? {
+        if rule.id(unit)? == id {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The rule by which it does.
+pub(crate) fn way_to_software(unit: &Unit<'_>, net: &Net<'_>) -> Result<Resource, CompileError> {
+    software(unit).resource(unit, net)
+}
+
 /// Whether something has to be fetched before a functionality can run.
 fn fetches(unit: &Unit<'_>) -> Result<bool, CompileError> {
     Ok(fetches_software(unit) || guest::fetches_secrets(unit)?)

@@ -11,7 +11,7 @@ use ipnet::Ipv4Net;
 
 use super::shape::{
     Address, AutoScalingGroup, Instance, InternetGateway, LaunchTemplate, LaunchTemplateVersion,
-    Listener, LoadBalancer, NetworkInterface, Parameter, RouteTable, SecurityGroup,
+    Listener, LoadBalancer, NetworkInterface, Object, Parameter, RouteTable, SecurityGroup,
     SecurityGroupRule, Subnet, TargetGroup, TargetHealth, Volume, Vpc,
 };
 use crate::request::{
@@ -186,6 +186,14 @@ writes! {
     }
     AddTagsToResource: Ssm { resource_id: String, tags: Vec<Tag> }
     DeleteParameter: Ssm { name: String }
+    PutObject: S3 {
+        bucket: String,
+        key: String,
+        body: Vec<u8>,
+        server_side_encryption: String,
+        tagging: Vec<Tag>,
+    }
+    DeleteObject: S3 { bucket: String, key: String }
 }
 
 /// What is changed about a network interface: one thing with each call.
@@ -200,7 +208,8 @@ pub enum InterfaceAttribute {
 /// Which things to tell of. Filters are those of the operation's own `Filters`, but for
 /// `launch-template-id`, which stands for the parameter `LaunchTemplateIds`. Elastic Load
 /// Balancing has none; there `load-balancer-arn` and `target-group-arn` stand for its parameters of
-/// these names, and so does `auto-scaling-group-name` in Auto Scaling. Of launch templates the default
+/// these names, and so does `auto-scaling-group-name` in Auto Scaling, and
+/// `bucket` and `prefix` in S3. Of launch templates the default
 /// versions of all are told. In Route 53 `hosted-zone-id` stands for the parameter of this name, and
 /// `start-record-name` for the one that says from which name on records are told; a client makes one
 /// token of all that says where the next page begins. In Parameter Store filters are those of
@@ -270,6 +279,8 @@ macro_rules! reads {
             GetChange { id: String },
             /// The tags of a parameter, by its name.
             ListTagsForResource { resource_id: String },
+            /// The tags of an object; that it is gone is `NoSuchKey`.
+            GetObjectTagging { bucket: String, key: String },
         }
 
         impl Read {
@@ -284,6 +295,7 @@ macro_rules! reads {
                     Self::DescribeInstanceRefreshes { .. } => "DescribeInstanceRefreshes",
                     Self::GetChange { .. } => "GetChange",
                     Self::ListTagsForResource { .. } => "ListTagsForResource",
+                    Self::GetObjectTagging { .. } => "GetObjectTagging",
                 }
             }
 
@@ -298,6 +310,7 @@ macro_rules! reads {
                     Self::DescribeInstanceRefreshes { .. } => Service::AutoScaling,
                     Self::GetChange { .. } => Service::Route53,
                     Self::ListTagsForResource { .. } => Service::Ssm,
+                    Self::GetObjectTagging { .. } => Service::S3,
                 }
             }
         }
@@ -317,7 +330,7 @@ macro_rules! reads {
             /// The id, Amazon resource name or name of what was made; of records the id of the change,
             /// of a parameter its version.
             Made(String),
-            /// Tags by Amazon resource name, or by the name of a parameter.
+            /// Tags by Amazon resource name, or by the name of a parameter or the key of an object.
             Tags(Vec<(String, Vec<Tag>)>),
             /// Keys and values.
             Attributes(Vec<crate::request::Attribute>),
@@ -363,6 +376,7 @@ reads! {
     DescribeTargetHealth: ElasticLoadBalancing, TargetHealth, "target-id";
     ListResourceRecordSets: Route53, ResourceRecordSet, "start-record-name";
     DescribeParameters: Ssm, Parameter, "Name";
+    ListObjectsV2: S3, Object, "key";
 }
 
 /// Tells why a call gave nothing.

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     call::{Answer, Aws, Call, CallError, Described, Filter, Query, Read, Write},
     error::{is_in_use, is_late, is_not_found, is_passing, is_throttled, meaning},
+    shape::Object,
 };
 use crate::request::{Request, Tag};
 
@@ -165,6 +166,21 @@ impl<'a> Caller<'a> {
         match self.read(Read::DescribeTargetGroupAttributes { target_group_arn }).await? {
             Answer::Attributes(attributes) => Ok(attributes),
             _ => Err(unexpected("DescribeTargetGroupAttributes")),
+        }
+    }
+
+    /// The tags of an object; nothing where it is gone.
+    pub(super) async fn object_tags(
+        &self,
+        object: &Object,
+    ) -> Result<Option<Vec<Tag>>, BackendError> {
+        let (bucket, key) = (object.bucket.clone(), object.key.clone());
+        let call = Call::from(Read::GetObjectTagging { bucket, key });
+        match self.call(&call).await {
+            Ok(Answer::Tags(all)) => Ok(all.into_iter().next().map(|(_, tags)| tags)),
+            Ok(_) => Err(unexpected("GetObjectTagging")),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(meaning(&call, error)),
         }
     }
 

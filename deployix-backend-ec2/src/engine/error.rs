@@ -55,7 +55,10 @@ pub(crate) fn is_not_found(error: &CallError) -> bool {
     // Auto Scaling and Elastic Load Balancing call it a wrong value.
     let says = |words: &str| error.message.contains(words);
     let no_group = error.code == "ValidationError" && (says("not found") || says("does not exist"));
-    error.code.contains("NotFound") || CODES.contains(&error.code.as_str()) || no_group
+    error.code.contains("NotFound")
+        || error.code.starts_with("NoSuch")
+        || CODES.contains(&error.code.as_str())
+        || no_group
 }
 
 /// AWS has no machine to give for now.
@@ -103,7 +106,7 @@ pub(super) fn is_in_use(error: &CallError) -> bool {
 /// What was just made may not be known everywhere yet, or not free yet (Amazon EC2 Developer Guide,
 /// "Eventual consistency"); what people name themselves is there or not.
 pub(super) fn is_late(error: &CallError) -> bool {
-    let named = ["InvalidAMIID.", "InvalidKeyPair.", "InvalidZone"];
+    let named = ["InvalidAMIID.", "InvalidKeyPair.", "InvalidZone", "NoSuchBucket"];
     let by_people = named.iter().any(|code| error.code.starts_with(code));
     (is_not_found(error) && !by_people) || is_in_use(error)
 }
@@ -208,6 +211,12 @@ pub(super) fn meaning(call: &Call, error: CallError) -> BackendError {
              `extensions.ec2.hosted-zone` of the location, and deploy again"
                 .to_owned(),
         ),
+        "NoSuchBucket" | "PermanentRedirect" => permanent(
+            ErrorKind::NotFound,
+            "there is no such bucket in this region: correct `extensions.ec2.staging` of the location, \
+             or make the bucket"
+                .to_owned(),
+        ),
         _ if is_out_of_capacity(&error) => BackendError::temporary(
             ErrorKind::Unavailable,
             operation,
@@ -263,6 +272,7 @@ fn action(call: &Call, message: &str) -> String {
                 "ssm:",
                 "kms:",
                 "route53:",
+                "s3:",
             ];
             prefixes.iter().any(|prefix| word.starts_with(prefix))
         });
@@ -275,8 +285,11 @@ fn action(call: &Call, message: &str) -> String {
         Service::ElasticLoadBalancing => "elasticloadbalancing",
         Service::Route53 => "route53",
         Service::Ssm => "ssm",
+        Service::S3 => "s3",
     };
-    format!("{service}:{}", call.operation())
+    // The one operation of these that its action is not named after.
+    let operation = call.operation().replace("ListObjectsV2", "ListBucket");
+    format!("{service}:{operation}")
 }
 
 #[cfg(test)]
@@ -310,6 +323,7 @@ mod tests {
             ("VcpuLimitExceeded", ErrorKind::Conflict, "Service Quotas"),
             ("ParameterLimitExceeded", ErrorKind::Conflict, "Service Quotas"),
             ("TooManyLoadBalancers", ErrorKind::Conflict, "Service Quotas"),
+            ("NoSuchBucket", ErrorKind::NotFound, "extensions.ec2.staging"),
             ("DependencyViolation", ErrorKind::Conflict, "remove that"),
             ("InvalidParameterValue", ErrorKind::Invalid, "AWS refuses it"),
         ] {

@@ -11,6 +11,7 @@ use super::caller::Caller;
 use crate::{
     naming::{DEPLOYMENT, RESOURCE},
     request::{Request, Service, Tag, Value},
+    staging::Staging,
 };
 
 /// The digest of the settings that something was made from.
@@ -31,6 +32,8 @@ pub(super) struct Job<'a> {
     pub(super) id: &'a ResourceId,
     pub(super) digest: String,
     owner: String,
+    /// Where the target's machines fetch what does not fit into their user data.
+    pub(super) staging: Option<Staging>,
     /// The digest of what is changed in place.
     before: Option<String>,
     /// What is made anew, as it was.
@@ -53,6 +56,7 @@ impl<'a> Job<'a> {
             id: step.resource.id(),
             digest: step.resource.digest().to_string(),
             owner: owner_text(step.resource.owner()),
+            staging: super::location(&step.site).and_then(|location| location.staging),
             before,
             replaced,
         }
@@ -116,7 +120,7 @@ impl<'a> Job<'a> {
                 tags: tags.into_iter().map(super::scaling::own_tag).collect(),
             },
             Service::Ssm => Write::AddTagsToResource { resource_id: id.to_owned(), tags },
-            Service::Ec2 | Service::Route53 | Service::Local => {
+            Service::Ec2 | Service::Route53 | Service::S3 | Service::Local => {
                 Write::CreateTags { resources: ids, tags }
             }
         };

@@ -255,7 +255,7 @@ async fn make<K: Kind>(job: &Job<'_>, request: &K::Request) -> Result<K, Backend
 async fn ready<K: Kind>(job: &Job<'_>, id: &str) -> Result<Option<K>, BackendError> {
     let mut visible = Waiting::new(VISIBLE);
     let mut pending = Waiting::new(K::READY_WITHIN);
-    let mut began = false;
+    let (mut began, mut starts) = (false, false);
     let operation = super::call::Call::from(K::read(super::call::Query::default())).operation();
     loop {
         let found = K::find(&job.aws, vec![Filter::new(K::ID_FILTER, [id])]).await?;
@@ -277,11 +277,21 @@ async fn ready<K: Kind>(job: &Job<'_>, id: &str) -> Result<Option<K>, BackendErr
                 let message = format!("{id} does not get ready: {why}");
                 return Err(BackendError::permanent(ErrorKind::Unexpected, operation, message));
             }
+            State::Stopped if starts => {
+                let why = thing.reason().unwrap_or("AWS does not say why");
+                let message = format!(
+                    "{id} started and stopped again: {why}; its console output tells what it did"
+                );
+                return Err(BackendError::permanent(ErrorKind::Unexpected, operation, message));
+            }
             State::Stopped => {
                 thing.start(job).await?;
                 "it was stopped".to_owned()
             }
-            State::Pending(why) => why,
+            State::Pending(why) => {
+                starts = true;
+                why
+            }
         };
         began = true;
         if !pending.go_on().await {

@@ -11,6 +11,7 @@ use super::{
     network::{output, tags_of_ec2_requests},
     part::Whole,
     shape::{Address, Instance, LaunchTemplate, NetworkInterface, TargetGroup, Volume},
+    staged,
     target::leave,
 };
 use crate::request::{
@@ -229,7 +230,9 @@ pub(super) async fn remove_old_templates(job: &Job<'_>, name: &str) -> Result<()
         job.aws.all(by_tags(job.deployment().as_str(), Some(&resource))).await?;
     // Where the wanted one is not shown yet, nothing is known to be old.
     let wanted = all.iter().find(|it| it.launch_template_name == name);
-    let Some(wanted) = wanted.map(|it| it.launch_template_id.clone()) else { return Ok(()) };
+    let Some(wanted) = wanted else { return Ok(()) };
+    staged::remove_old(job, &all, wanted).await?;
+    let wanted = wanted.launch_template_id.clone();
     remove_made_as::<LaunchTemplate>(job, &resource, &[wanted]).await
 }
 
@@ -259,7 +262,7 @@ impl Kind for Instance {
                 "AWS's status checks of it fail: look at its console output".to_owned(),
             ),
             ("running", status) => State::Pending(format!("its status checks are {status}")),
-            ("stopped", _) => State::Stopped,
+            ("stopping" | "stopped", _) => State::Stopped,
             ("shutting-down", _) => State::Going,
             ("terminated", _) => State::Gone,
             (other, _) => State::Pending(format!("it is {other}")),

@@ -14,6 +14,7 @@
 //! * `successor`: a machine that takes another's place, which is put back where it does not start;
 //! * `part`: what has no tags of its own; `record`: names, which have none either;
 //! * `parameter`: secrets;
+//! * `staged`: what machines fetch from S3;
 //! * `trace`: what load balancers leave behind;
 //! * `observe`: what stands.
 
@@ -32,6 +33,7 @@ mod record;
 mod rule;
 mod scaling;
 pub mod shape;
+mod staged;
 mod successor;
 mod target;
 mod trace;
@@ -92,10 +94,12 @@ pub(crate) async fn observe(
     scope: &Scope<'_>,
 ) -> Result<Vec<Observed>, BackendError> {
     let caller = Caller::new(aws, region(&scope.site));
-    let zone = location(&scope.site).and_then(|location| location.hosted_zone);
+    let LocationSettings { hosted_zone: zone, staging, .. } =
+        location(&scope.site).unwrap_or_default();
     let target = crate::settings::<TargetSettings>(&scope.site.target.extensions);
     let elsewhere = Elsewhere {
         zone,
+        staging,
         parameters: target.is_ok_and(|target| target.instance_profile.is_some()),
     };
     observe::observe(&caller, scope.deployment, &elsewhere).await
@@ -134,6 +138,7 @@ async fn make(
             converge::<SecurityGroupRule>(job, &it.clone().into()).await
         }
         Request::RenderUserData(it) => render(it),
+        Request::StageUserData(it) => staged::put(job, it).await,
         Request::CreateNetworkInterface(it) => converge::<NetworkInterface>(job, it).await,
         Request::AllocateAddress(it) => converge::<Address>(job, it).await,
         Request::AssociateAddress(it) => part::associate_address(job, it).await,
@@ -188,6 +193,7 @@ async fn take_away(job: &Job<'_>, step: &Step<'_>) -> Result<(), BackendError> {
             remove::<SecurityGroupRule>(job).await
         }
         "RenderUserData" => Ok(()),
+        "StageUserData" => staged::remove(job, step.inputs).await,
         "CreateNetworkInterface" => remove::<NetworkInterface>(job).await,
         "AllocateAddress" => remove::<Address>(job).await,
         "AssociateAddress" => part::remove::<Address>(job).await,
@@ -235,6 +241,7 @@ async fn take_away_unknown(job: &Job<'_>) -> Result<(), BackendError> {
     remove::<AutoScalingGroup>(job).await?;
     remove::<Instance>(job).await?;
     remove::<LaunchTemplate>(job).await?;
+    staged::remove_unknown(job).await?;
     remove::<Volume>(job).await?;
     remove::<Address>(job).await?;
     remove::<NetworkInterface>(job).await?;

@@ -20,12 +20,14 @@ use super::{
         LaunchTemplateVersion, Listener, LoadBalancer, NetworkInterface, Parameter, RouteTable,
         SecurityGroup, SecurityGroupRule, Subnet, TargetGroup, Volume, Vpc,
     },
+    staged,
     target,
 };
 use crate::{
     extension::HostedZone,
     naming::{PART, RESOURCE},
-    request::{GroupId, Output, Tag, UserDataText},
+    request::{GroupId, ObjectKey, Output, Tag, UserDataText},
+    staging::Staging,
 };
 
 /// So many values go into one filter (Amazon EC2 API Reference, "Filter").
@@ -38,6 +40,8 @@ pub(super) struct Elsewhere {
     pub(super) zone: Option<HostedZone>,
     /// Whether its machines fetch secrets.
     pub(super) parameters: bool,
+    /// Where they fetch what does not fit into their user data.
+    pub(super) staging: Option<Staging>,
 }
 
 /// Tells what stands of a deployment in a region.
@@ -93,6 +97,9 @@ pub(super) async fn observe(
     }
     if let Some(zone) = &elsewhere.zone {
         record::observe(aws, deployment, zone, &mut seen).await?;
+    }
+    if let Some(staging) = &elsewhere.staging {
+        objects(aws, deployment, staging, &mut seen).await?;
     }
     Ok(seen.0.into_values().collect())
 }
@@ -180,6 +187,30 @@ async fn balancers(
         let is_machines = |id: &ResourceId| id.as_str().contains("/machines/");
         seen.some_parts(&group.tags, is_machines, there.then(Vec::new));
         seen.some_parts(&group.tags, |id| !is_machines(id), Some(Vec::new()));
+    }
+    Ok(())
+}
+
+/// What machines fetch.
+async fn objects(
+    aws: &Caller<'_>,
+    deployment: &Name,
+    staging: &Staging,
+    seen: &mut Seen,
+) -> Result<(), BackendError> {
+    for object in staged::below(aws, staging.bucket(), &staging.of_deployment(deployment)).await? {
+        let Some(id) = staging.resource(deployment, &object.key) else { continue };
+        let Some(tags) = aws.object_tags(&object).await? else { continue };
+        let Some((_, digest)) = resource_of(&tags) else { continue };
+        if let Some(other) = seen.0.get_mut(&id) {
+            other.digest = None;
+            other.drift.push("there are two of it".to_owned());
+            continue;
+        }
+        let mut observed = Observed::new(id.clone(), digest);
+        observed.owner = tag(&tags, OWNER).and_then(owner);
+        observed.outputs.insert(ObjectKey::NAME.to_owned(), object.key);
+        seen.0.insert(id, observed);
     }
     Ok(())
 }

@@ -191,6 +191,9 @@ shapes! {
         tags: Vec<Tag>,
     }
 
+    /// An object of S3.
+    Object { bucket: String, key: String }
+
     /// A machine of a target group, and how it is: `initial`, `healthy`, `unhealthy`, `unused`,
     /// `draining`. Where it is not healthy, the reason is AWS's code for why, such as
     /// `Target.FailedHealthChecks`, and the description says it in words.

@@ -177,6 +177,8 @@ texts! {
     BalancerDnsName(String) = "DNSName";
     /// The hosted zone that a load balancer's own name is in, which is AWS's.
     BalancerZoneId(String) = "CanonicalHostedZoneId";
+    /// An object's key. An output of [`StageUserData`](super::StageUserData).
+    ObjectKey(String) = "Key";
     /// User data, rendered and in base64. An output of [`RenderUserData`](super::RenderUserData).
     UserDataText(String) = "UserData";
 }

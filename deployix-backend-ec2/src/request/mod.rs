@@ -14,6 +14,7 @@ mod parameter;
 mod record;
 mod rule;
 mod scaling;
+mod staged;
 mod tag;
 mod value;
 
@@ -24,7 +25,7 @@ pub use balancer::{
 };
 pub use id::{
     AddressId, BalancerDnsName, BalancerZoneId, GroupId, IdError, ImageId, InstanceId, InterfaceId,
-    InternetGatewayId, LoadBalancerArn, PrivateIp, PublicCidr, PublicIp, RouteTableId, SubnetId,
+    InternetGatewayId, LoadBalancerArn, ObjectKey, PrivateIp, PublicCidr, PublicIp, RouteTableId, SubnetId,
     TargetGroupArn, UserDataText, VolumeId, VpcId, ZoneName,
 };
 pub use machine::{
@@ -51,6 +52,7 @@ pub use scaling::{
     InstanceMaintenancePolicy,
 };
 use serde::Serialize;
+pub use staged::StageUserData;
 pub use tag::{Tag, TagSpecification};
 pub use value::{OUTPUT_KEY, Output, Value};
 
@@ -72,6 +74,9 @@ pub enum Service {
     /// Systems Manager, with its Parameter Store.
     #[serde(rename = "ssm")]
     Ssm,
+    /// Simple Storage Service.
+    #[serde(rename = "s3")]
+    S3,
     /// None: worked out on this side, from other resources' outputs.
     #[serde(rename = "local")]
     Local,
@@ -87,6 +92,7 @@ impl Service {
             Self::ElasticLoadBalancing => "elasticloadbalancingv2",
             Self::Route53 => "route53",
             Self::Ssm => "ssm",
+            Self::S3 => "s3",
             Self::Local => "local",
         }
     }
@@ -165,6 +171,7 @@ requests! {
     AuthorizeSecurityGroupIngress: Ec2,
     AuthorizeSecurityGroupEgress: Ec2,
     RenderUserData: Local,
+    StageUserData: Local,
     CreateNetworkInterface: Ec2,
     AllocateAddress: Ec2,
     AssociateAddress: Ec2,

@@ -5,9 +5,11 @@
 //! * [`cloud_config`]: cloud-init's `#cloud-config`;
 //! * [`unit_file`]: systemd units;
 //! * [`shell`]: words of the shell;
-//! * [`pack`]: size limit and compression.
+//! * [`pack`]: size limit and compression;
+//! * [`fetch`]: user data that fetches what does not fit.
 
 pub mod cloud_config;
+pub mod fetch;
 pub mod pack;
 pub mod shell;
 pub mod text;

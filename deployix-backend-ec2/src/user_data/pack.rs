@@ -15,12 +15,15 @@ pub const LIMIT: usize = 16 * 1024;
 
 /// Tells that user data is too large.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("its user data has {plain} bytes, compressed {packed}, and AWS takes {LIMIT} at most")]
+#[error(
+    "its user data has {plain} bytes{}, and AWS takes {LIMIT} at most",
+    .packed.map(|packed| format!(", compressed {packed}")).unwrap_or_default()
+)]
 pub struct TooLarge {
     /// Its size.
     pub plain: usize,
-    /// Its size when compressed.
-    pub packed: usize,
+    /// Its size when compressed; nothing where whoever reads it would not unpack it.
+    pub packed: Option<usize>,
 }
 
 /// Chooses how to pack a text, by the longest that it can become.
@@ -32,13 +35,25 @@ pub struct TooLarge {
 /// Where it does not fit at all.
 pub fn plan(text: &Text) -> Result<RenderUserData, TooLarge> {
     let longest = text.longest();
+    if longest.len() > LIMIT && !is_unpacked(&longest) {
+        return Err(TooLarge { plain: longest.len(), packed: None });
+    }
     let packed = if longest.len() > LIMIT { gzip(longest.as_bytes()).len() } else { 0 };
     let encoding = match (longest.len() <= LIMIT, packed <= LIMIT) {
         (true, _) => UserDataEncoding::Plain,
         (false, true) => UserDataEncoding::Gzip,
-        (false, false) => return Err(TooLarge { plain: longest.len(), packed }),
+        (false, false) => {
+            return Err(TooLarge { plain: longest.len(), packed: Some(packed) });
+        }
     };
     Ok(RenderUserData { parts: text.parts().to_vec(), encoding })
+}
+
+/// Whether whoever reads a text at first boot unpacks it: cloud-init does, by whose formats the text
+/// begins then; NixOS's `amazon-init`, which takes it for Nix, does not.
+fn is_unpacked(text: &str) -> bool {
+    let formats = ["#cloud-", "#!", "#include", "#part-handler", "## template:", "Content-Type:"];
+    formats.iter().any(|format| text.starts_with(format))
 }
 
 /// Renders user data once the outputs in it are known.
@@ -58,7 +73,7 @@ pub fn render(
 }
 
 /// Compresses; no time and no name in it, so equal bytes give equal bytes.
-pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
     // Writing to memory cannot fail; were it to, the empty result would be refused by cloud-init.
     let written = encoder.write_all(bytes);
@@ -75,6 +90,7 @@ mod tests {
         let digests =
             (0u32..).map(|n| deployix_core::Digest::of_bytes(&n.to_le_bytes()).to_string());
         let mut text: String = digests.take(bytes / 64 + 1).collect();
+        text.insert_str(0, "#cloud-config\n");
         text.truncate(bytes);
         Text::from(text)
     }
@@ -85,7 +101,13 @@ mod tests {
         assert_eq!(plan(&noise(LIMIT + 1)).unwrap().encoding, UserDataEncoding::Gzip);
         let error = plan(&noise(4 * LIMIT)).unwrap_err();
         assert_eq!(error.plain, 4 * LIMIT);
-        assert!(error.packed > LIMIT);
+        assert!(error.packed.unwrap() > LIMIT);
+    }
+
+    #[test]
+    fn what_nobody_would_unpack_is_not_compressed() {
+        let nix = Text::from(format!("# Generated.\n{}", "x".repeat(LIMIT)));
+        assert_eq!(plan(&nix).unwrap_err().packed, None);
     }
 
     #[test]

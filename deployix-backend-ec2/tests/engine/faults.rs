@@ -8,7 +8,7 @@ use crate::{
     names::zone,
     site::{Hand, Site, beyond, hydra},
     strict::Death,
-    support::{With, deployment, functionality},
+    support::{With, deployment, functionality, noise},
 };
 
 #[tokio::test(start_paused = true)]
@@ -25,17 +25,19 @@ async fn a_deploy_of_which_a_third_of_the_calls_fail_ends_with_exactly_what_is_w
     }
 }
 
-/// One of everything: a machine with state and a secret, an autoscaling group, a load balancer, names.
+/// One of everything: a machine with state, a secret and more to do than it can be told, an autoscaling
+/// group, a load balancer, names.
 pub(crate) fn everything() -> Deployment {
     let location = LocationSettings {
         region: Some("eu-central-1".into()),
         hosted_zone: Some(zone()),
+        staging: Some("s3://boot/machines".parse().unwrap()),
         ..LocationSettings::default()
     };
     let profile =
         TargetSettings { instance_profile: Some("db".to_owned()), ..TargetSettings::default() };
     let service = deployix_core::spec::ServiceSpec::builder(["db"])
-        .ship("bin/db", deployix_core::spec::FileContent::program("#!/bin/sh\n"))
+        .ship("bin/db", deployix_core::spec::FileContent::program(noise(0, 40_000)))
         .endpoint("main", 5432)
         .state("/var/lib/db")
         .env("PASSWORD", "${secret:db}")

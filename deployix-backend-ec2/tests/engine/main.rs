@@ -13,6 +13,7 @@ mod names;
 mod refusals;
 mod secrets;
 mod site;
+mod stage;
 mod strict;
 mod successor;
 #[path = "../support/mod.rs"]

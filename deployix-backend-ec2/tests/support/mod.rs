@@ -62,6 +62,15 @@ pub(crate) fn functionality(
     spec
 }
 
+/// Text of so many bytes that gets no smaller by packing it.
+pub(crate) fn noise(seed: u32, bytes: usize) -> String {
+    let bytes_of = |n: u32| [seed.to_le_bytes(), n.to_le_bytes()].concat();
+    let digests = (0..).map(|n| deployix_core::Digest::of_bytes(&bytes_of(n)).to_string());
+    let mut text: String = digests.take(bytes / 64 + 1).collect();
+    text.truncate(bytes);
+    text
+}
+
 pub(crate) fn deployment<S: Service + 'static>(specs: Vec<FunctionalitySpec<S>>) -> Deployment {
     let catalog: Catalog = specs.into_iter().map(FunctionalitySpec::shared).collect();
     let mut deployment = Deployment::new(name("test"), vec![catalog]);

@@ -256,6 +256,7 @@ impl World {
         if self.instances.all().filter(|it| it.state != "terminated").count() >= INSTANCES {
             return refuse("VcpuLimitExceeded", INSTANCES);
         }
+        let boots = self.boots(&data);
         let id = self.id("i");
         let instance_id = InstanceId::new(&id).unwrap();
         let of = |kind: &str| {
@@ -289,6 +290,12 @@ impl World {
             });
         } else {
             starts(entry);
+            if !boots {
+                entry.then(12, |it| {
+                    it.state = "stopped".to_owned();
+                    it.state_reason = Some("Client.InstanceInitiatedShutdown".to_owned());
+                });
+            }
         }
         let told = data.user_data.known().map(ToString::to_string).unwrap_or_default();
         self.user_data.insert(id.clone(), told);

@@ -10,6 +10,7 @@ mod names;
 mod network;
 mod parameters;
 mod scaling;
+mod storage;
 mod table;
 mod world;
 
@@ -42,6 +43,8 @@ pub(crate) struct Mood {
     pub(crate) late: u64,
     /// States follow each other so many times faster than on AWS.
     pub(crate) pace: u32,
+    /// What is put into S3 is lost.
+    pub(crate) loses_objects: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,10 +83,16 @@ enum Fault {
 }
 
 impl Strict {
+    /// An empty account with two buckets.
     pub(crate) fn new(seed: u64) -> Self {
         let strict = Self::default();
         strict.lock().random = seed;
         strict.mood(|mood| (mood.late, mood.pace) = (3000, 1));
+        strict.by_hand("eu-central-1", |world| {
+            for bucket in ["boot", "other"] {
+                world.buckets.insert(bucket.to_owned(), BTreeMap::new());
+            }
+        });
         strict
     }
 
@@ -201,6 +210,9 @@ impl Strict {
         };
         if let Some(heard) = heard {
             heard.push(format!("{call:?} {call:#?} {answer:?}"));
+        }
+        if mood.loses_objects {
+            world.buckets.values_mut().for_each(BTreeMap::clear);
         }
         if is_write(call) && answer.is_ok() {
             writes.push(call.operation().to_owned());

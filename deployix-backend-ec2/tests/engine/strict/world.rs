@@ -59,6 +59,7 @@ pub(crate) struct World {
     pub(super) parameters: Table<Parameter>,
     /// What parameters say, by their names.
     pub(crate) values: BTreeMap<String, String>,
+    pub(crate) buckets: super::storage::Buckets,
     /// Images whose machines end while they begin.
     pub(crate) broken: BTreeSet<String>,
     /// Types of which there are no machines to give.
@@ -220,6 +221,7 @@ impl World {
             Request::RevokeSecurityGroupEgress(_)
             | Request::RenderUserData(_)
             | Request::ChangeResourceRecordSets(_)
+            | Request::StageUserData(_)
             | Request::PutParameter(_) => refuse("InvalidAction", request.operation()),
         }?;
         if let Some(token) = token {
@@ -286,6 +288,8 @@ impl World {
                 return refuse("InvalidAction", read.operation());
             }
             Read::DescribeTags { resource_arns } => self.tags_of(resource_arns)?,
+            Read::ListObjectsV2(query) => Answer::Object(self.objects(query)?),
+            Read::GetObjectTagging { bucket, key } => self.object_tags(bucket, key)?,
             Read::DescribeLoadBalancerAttributes { load_balancer_arn } => {
                 self.balancers.get(load_balancer_arn, "LoadBalancerNotFound")?;
                 Answer::Attributes(self.attributes[load_balancer_arn].clone())
@@ -317,6 +321,7 @@ impl World {
                     None => self.write_machine(write),
                 },
                 deployix_backend_ec2::request::Service::Ssm => self.write_parameter(write),
+                deployix_backend_ec2::request::Service::S3 => self.write_storage(write),
                 deployix_backend_ec2::request::Service::AutoScaling => self.write_scaling(write),
                 _ => self.write_balancing(write),
             },
@@ -379,6 +384,7 @@ impl World {
         });
         self.listeners.all().for_each(|it| add("listener", &it.tags));
         self.parameters.all().for_each(|it| add("parameter", &it.tags));
+        all.extend(self.stored());
         all
     }
 }
