@@ -19,6 +19,8 @@ use crate::{
 pub(super) struct Boot {
     /// Tags of the template: what stands nowhere but in it, and where the rest is.
     pub(super) tags: Vec<Tag>,
+    /// The place in S3 and the object's version, where a machine fetches the rest.
+    pub(super) staged: Option<String>,
     /// What a machine needs beside the template.
     pub(super) before: Vec<ResourceId>,
 }
@@ -46,7 +48,7 @@ impl Job<'_> {
         let digest = self.artifact.resources.last().map(deployix_core::backend::Resource::digest);
         // It stands nowhere but in the template, whose tag tells which one it is.
         let tags = digest.map(|digest| naming::part(user_data, digest)).into_iter().collect();
-        Ok(Boot { tags, before: Vec::new() })
+        Ok(Boot { tags, ..Boot::default() })
     }
 
     fn fetched(
@@ -71,7 +73,9 @@ impl Job<'_> {
         let render =
             RenderUserData { parts: rest.parts().to_vec(), encoding: UserDataEncoding::Plain };
         let mut boot = self.told(user_data, render)?;
-        boot.tags.push(naming::staged(&contents.short(), &staging));
+        let staged = naming::staged(&contents.short(), &staging);
+        boot.staged = Some(staged.value.clone());
+        boot.tags.push(staged);
         boot.before.push(id);
         boot.before.extend(self.way_to_s3(place)?);
         Ok(boot)

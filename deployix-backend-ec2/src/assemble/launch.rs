@@ -74,7 +74,9 @@ impl Job<'_> {
             tag_specifications: Vec::new(),
         });
         let json = |error: serde_json::Error| Remark::new(["name"], error.to_string());
-        let contents = (request.parameters().map_err(json)?, text.preview());
+        let mut says = text.preview();
+        says.extend(boot.staged.iter().map(String::as_str));
+        let contents = (request.parameters().map_err(json)?, says);
         let digest = Digest::of(&contents).map_err(json)?.short();
         let stem = match place.machine {
             Some(machine) => format!("{}/{machine}", site.target.name),
