@@ -30,10 +30,10 @@ pub struct LocationSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hosted_zone: Option<HostedZone>,
     /// A place in S3, such as `s3://bucket/prefix`, whose bucket is in the region. What does not fit
-    /// into a machine's user data is put there (another place replaces such machines), and the machine fetches it at its first boot, so its
-    /// `instance-profile` must allow `s3:GetObject` there. Whoever deploys needs `s3:ListBucket` on the
-    /// bucket, and `s3:PutObject`, `s3:PutObjectTagging`, `s3:GetObjectTagging` and `s3:DeleteObject`
-    /// below the prefix.
+    /// into a machine's user data is put there, and the machine fetches it at its first boot, so its
+    /// `instance-profile` must allow `s3:GetObject` there; another place replaces such machines.
+    /// Whoever deploys needs `s3:ListBucket` on the bucket, and `s3:PutObject`, `s3:PutObjectTagging`,
+    /// `s3:GetObjectTagging` and `s3:DeleteObject` below the prefix.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub staging: Option<Staging>,
 }

@@ -12,7 +12,7 @@ use aws_sdk_ec2::config::{ProvideCredentials, SharedHttpClient};
 use aws_smithy_http_client::tls;
 use tokio::sync::OnceCell;
 
-use super::{create, fault, read, write};
+use super::{create, fault, read, storage, write};
 use crate::engine::{
     Aws,
     call::{Answer, Call, CallError},
@@ -61,6 +61,7 @@ pub(super) struct Clients {
     pub(super) balancing: aws_sdk_elasticloadbalancingv2::Client,
     pub(super) names: aws_sdk_route53::Client,
     pub(super) systems: aws_sdk_ssm::Client,
+    pub(super) storage: aws_sdk_s3::Client,
 }
 
 impl Clients {
@@ -71,6 +72,7 @@ impl Clients {
             balancing: aws_sdk_elasticloadbalancingv2::Client::new(config),
             names: aws_sdk_route53::Client::new(config),
             systems: aws_sdk_ssm::Client::new(config),
+            storage: storage::client(config),
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) async fn create(
         return Err(CallError::refused("InvalidInput", message));
     }
     let token = client_token.map(str::to_owned);
-    let Clients { ec2, scaling, balancing, names, systems } = clients;
+    let Clients { ec2, scaling, balancing, names, systems, storage: _ } = clients;
     match request {
         Request::CreateVpc(it) => {
             let told = sent(it.to_sdk()?.send_with(ec2)).await?;
@@ -118,7 +118,9 @@ pub(super) async fn create(
             let told = sent(it.to_sdk()?.send_with(systems)).await?;
             made(Some(&told.version().to_string()))
         }
-        Request::RenderUserData(_) => Err(super::InputError::Local(request.operation()).into()),
+        Request::RenderUserData(_) | Request::StageUserData(_) => {
+            Err(super::InputError::Local(request.operation()).into())
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //!   implementation of `ToSdk` for each type there, so that the compiler holds the two together;
 //! * `answer`: what the SDK tells, as [`crate::engine::shape`] has it;
 //! * `create`, `write`, `read`: the calls of [`crate::engine::call`], one after the other;
+//! * `storage`: those of S3;
 //! * `client`: configuration, regions, time-outs;
 //! * `fault`: what the SDK calls an error, as the engine reads errors.
 
@@ -19,6 +20,7 @@ mod read;
 mod record;
 mod rule;
 mod scaling;
+mod storage;
 mod write;
 
 use std::fmt;
@@ -111,7 +113,9 @@ macro_rules! inputs {
                 $(Request::$operation(request) => {
                     Ok(Input::$operation(Box::new(request.to_sdk()?.build()?)))
                 })*
-                Request::RenderUserData(_) => Err(InputError::Local(request.operation())),
+                Request::RenderUserData(_) | Request::StageUserData(_) => {
+                    Err(InputError::Local(request.operation()))
+                }
             }
         }
     };

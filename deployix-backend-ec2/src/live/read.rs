@@ -12,6 +12,7 @@ use super::{
     answer::{Statuses, all, next_page, page, page_from, tags},
     client::Clients,
     fault::sent,
+    storage,
 };
 use crate::engine::{
     call::{Answer, CallError, Filter, Page, Query, Read},
@@ -33,7 +34,8 @@ macro_rules! described {
 }
 
 pub(super) async fn read(clients: &Clients, read: &Read) -> Result<Answer, CallError> {
-    let Clients { ec2: to, scaling, balancing, names, systems: parameters } = clients;
+    let Clients { ec2: to, scaling, balancing, names, systems: parameters, storage: objects } =
+        clients;
     Ok(match read {
         Read::DescribeVpcs(query) => Answer::Vpc(described!(to, query, describe_vpcs, vpcs, 1000)),
         Read::DescribeSubnets(query) => {
@@ -200,6 +202,8 @@ pub(super) async fn read(clients: &Clients, read: &Read) -> Result<Answer, CallE
             let told = sent(call.resource_id(name).send()).await?;
             Answer::Tags(vec![(name.clone(), all(told.tag_list())?)])
         }
+        Read::ListObjectsV2(query) => Answer::Object(storage::objects(objects, query).await?),
+        Read::GetObjectTagging { bucket, key } => storage::tags(objects, bucket, key).await?,
     })
 }
 
@@ -207,7 +211,7 @@ const TEMPLATE: &str = "launch-template-id";
 const GROUP: &str = "auto-scaling-group-name";
 
 /// The values of a filter that stands for a parameter.
-fn parameter(query: &Query, name: &str) -> Option<Vec<String>> {
+pub(super) fn parameter(query: &Query, name: &str) -> Option<Vec<String>> {
     query.filters.iter().find(|it| it.name == name).map(|it| it.values.clone())
 }
 

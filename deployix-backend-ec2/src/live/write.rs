@@ -4,7 +4,7 @@ use aws_sdk_autoscaling::types as scaling;
 use aws_sdk_ec2::types as ec2;
 use aws_sdk_elasticloadbalancingv2::types as balancing;
 
-use super::{ToSdk, client::Clients, fault::sent, whole};
+use super::{ToSdk, client::Clients, fault::sent, storage, whole};
 use crate::{
     engine::call::{Answer, CallError, InterfaceAttribute, Write},
     request::{AutoScalingTag, CreateAutoScalingGroup, CreateTargetGroup, Service},
@@ -17,6 +17,7 @@ pub(super) async fn write(clients: &Clients, write: &Write) -> Result<Answer, Ca
         Service::ElasticLoadBalancing => write_balancing(&clients.balancing, write).await?,
         Service::Ssm => write_parameter(&clients.systems, write).await?,
         Service::Route53 => return Err(elsewhere(write)),
+        Service::S3 => storage::write(&clients.storage, write).await?,
     }
     Ok(Answer::Done)
 }
@@ -281,7 +282,7 @@ async fn write_parameter(to: &aws_sdk_ssm::Client, write: &Write) -> Result<(), 
 }
 
 /// A call that its own service does not know; the table of calls is wrong then.
-fn elsewhere(write: &Write) -> CallError {
+pub(super) fn elsewhere(write: &Write) -> CallError {
     let (operation, service) = (write.operation(), write.service().as_str());
     CallError::refused("InvalidInput", format!("{service} has no operation {operation}"))
 }

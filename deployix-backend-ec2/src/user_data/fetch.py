@@ -60,7 +60,10 @@ def fetch_patiently(bucket, key):
                 what = f"{error}: {error.read(500).decode(errors='replace')}"
             tell(f"s3://{bucket}/{key} cannot be fetched: {what}")
             if not left:
-                stop("the machine's role must allow s3:GetObject on it, and its network lead to S3")
+                stop(
+                    f"the machine's role must allow s3:GetObject on s3://{bucket}/{key}, and its network"
+                    " lead to S3"
+                )
             time.sleep(15)
 
 
