@@ -61,7 +61,7 @@ impl Ec2Backend {
     #[cfg(feature = "engine")]
     #[must_use]
     pub fn through(mut self, aws: std::sync::Arc<dyn crate::engine::Aws>) -> Self {
-        self.aws = Some(aws);
+        self.aws = Some(std::sync::Arc::new(crate::engine::Gather::new(aws)));
         self
     }
 }

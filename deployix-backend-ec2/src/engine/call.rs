@@ -299,6 +299,24 @@ macro_rules! reads {
                 }
             }
 
+            /// Which things are to be told, where that can be said.
+            #[must_use]
+            pub fn query(&self) -> Option<&Query> {
+                match self {
+                    $(Self::$operation(query) => Some(query),)*
+                    _ => None,
+                }
+            }
+
+            /// The same operation about other things.
+            #[must_use]
+            pub fn with(&self, query: Query) -> Option<Self> {
+                match self {
+                    $(Self::$operation(_) => Some(Self::$operation(query)),)*
+                    _ => None,
+                }
+            }
+
             /// The service that takes it.
             #[must_use]
             pub fn service(&self) -> Service {

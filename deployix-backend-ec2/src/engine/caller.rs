@@ -1,10 +1,10 @@
 //! [`Caller`]: a client for one region that tries again, asks for every page and waits.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use deployix_core::backend::{BackendError, ErrorKind};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     call::{Answer, Aws, Call, CallError, Described, Filter, Query, Read, Write},
@@ -296,8 +296,8 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// A wait that asks again and again, ever more seldom; with jitter, so that steps that began
-/// together do not all ask at once.
+/// A wait that asks again and again, ever more seldom. All of this process ask at the same moments, a
+/// second apart, so that what several ask for can go out as one call.
 #[derive(Debug)]
 pub(super) struct Waiting {
     until: Instant,
@@ -311,7 +311,6 @@ impl Waiting {
             .with_max_delay(Duration::from_secs(15))
             .with_factor(1.5)
             .without_max_times()
-            .with_jitter()
             .build();
         Self { until: Instant::now() + limit, waits }
     }
@@ -321,9 +320,22 @@ impl Waiting {
         if Instant::now() >= self.until {
             return false;
         }
-        sleep(self.waits.next().unwrap_or(Duration::from_secs(15))).await;
+        let wait = self.waits.next().unwrap_or(Duration::from_secs(15));
+        sleep_until(moment_after(Instant::now() + wait - MOMENTS_APART)).await;
         true
     }
+}
+
+/// How far the moments are apart at which waits end.
+const MOMENTS_APART: Duration = Duration::from_secs(1);
+
+/// The first of these moments that is not before a time.
+fn moment_after(time: Instant) -> Instant {
+    static FIRST: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
+    let apart = MOMENTS_APART.as_nanos();
+    let since = time.into_std().saturating_duration_since(*FIRST).as_nanos() % apart;
+    let rest = u64::try_from((apart - since) % apart).unwrap_or_default();
+    time + Duration::from_nanos(rest)
 }
 
 /// Tells that something took too long.

@@ -6,6 +6,7 @@
 //! first and writes only what differs.
 //!
 //! * [`call`] and [`shape`]: the client, its calls, and what they tell;
+//! * `gather`: makes one call of several that are asked for at once;
 //! * `caller`: tries again, asks for every page, waits;
 //! * `error`: what AWS's errors mean;
 //! * `job`: one step and its tags;
@@ -22,6 +23,7 @@ mod balancer;
 pub mod call;
 mod caller;
 mod error;
+mod gather;
 mod job;
 mod kind;
 mod machine;
@@ -46,6 +48,7 @@ use deployix_core::backend::{
 };
 #[cfg(feature = "live")]
 pub(crate) use error::{is_not_found, is_throttled};
+pub(crate) use gather::Gather;
 
 use self::{
     caller::Caller,

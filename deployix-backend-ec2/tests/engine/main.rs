@@ -20,3 +20,4 @@ mod successor;
 #[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 mod upcast;
+mod wide;

@@ -1,6 +1,6 @@
 //! An account, a history, and shortcuts from specs to what stands.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use deployix_backend_docker::DockerBackend;
@@ -11,7 +11,7 @@ use deployix_core::{
         Action, Backend, BackendError, ErrorStatus, Inputs, NoFiles, Registry, Resource,
         SecretError, SecretValue, Secrets, Step, StepContext,
     },
-    execute::{ApplyOptions, Interrupt, Observation, Report, apply, observe, settle},
+    execute::{ApplyOptions, EventSender, Interrupt, Observation, Report, apply, observe, settle},
     history::{Heads, History, Holder},
     load::load,
     plan::{Compiled, Only, Plan, compile, destroy, plan},
@@ -20,6 +20,7 @@ use deployix_core::{
 };
 use futures_util::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
+use tokio::time::Instant;
 
 use crate::strict::Strict;
 
@@ -151,12 +152,28 @@ impl Site {
     }
 
     async fn carry_out_by(&self, by: Holder, plan: &Plan) -> Report {
+        self.told(by, plan, None).await
+    }
+
+    /// Carries a plan out with somebody who follows.
+    pub(crate) async fn carry_out_telling(
+        &self,
+        plan: &Plan,
+        events: Option<&EventSender>,
+    ) -> Report {
+        self.told(Holder::current(), plan, events).await
+    }
+
+    async fn told(&self, by: Holder, plan: &Plan, events: Option<&EventSender>) -> Report {
         let (history, interrupt) = (self.history().await, Interrupt::default());
         let mut options = ApplyOptions::new();
         options.by = by;
         options.retries = 30;
         options.secrets = self.secrets.clone();
-        apply(plan, &history, &self.registry(), &options, &interrupt, None).await
+        if let Some(n) = std::env::var("N").ok().and_then(|n| n.parse().ok()) {
+            options.concurrency = n;
+        }
+        apply(plan, &history, &self.registry(), &options, &interrupt, events).await
     }
 
     /// Deploys, which has to succeed.
@@ -229,6 +246,8 @@ pub(crate) struct Hand {
     compiled: Compiled,
     order: Vec<Resource>,
     outputs: BTreeMap<ResourceId, BTreeMap<String, String>>,
+    /// How long it took to make each.
+    pub(crate) took: BTreeMap<ResourceId, Duration>,
 }
 
 impl Hand {
@@ -236,7 +255,13 @@ impl Hand {
         let compiled = site.compiled(deployment, &Heads::default());
         let order = deployix_backend_ec2::resource::ordered(compiled.resources().values());
         let order = order.into_iter().cloned().collect();
-        Self { backend: site.backend(), compiled, order, outputs: BTreeMap::new() }
+        Self {
+            backend: site.backend(),
+            compiled,
+            order,
+            outputs: BTreeMap::new(),
+            took: BTreeMap::new(),
+        }
     }
 
     /// Makes everything that is not made yet.
@@ -244,7 +269,9 @@ impl Hand {
         for resource in self.order.clone() {
             if !self.outputs.contains_key(resource.id()) {
                 let inputs = self.filled(&resource);
+                let began = Instant::now();
                 let outputs = self.step(&resource, Action::Create, &inputs).await.unwrap();
+                self.took.insert(resource.id().clone(), began.elapsed());
                 self.outputs.insert(resource.id().clone(), outputs);
             }
         }

@@ -82,7 +82,7 @@ impl World {
         for arn in query.filters.iter().flat_map(|it| &it.values) {
             self.balancers.get(arn, "LoadBalancerNotFound")?;
         }
-        let mut answer = self.balancers.page(query)?;
+        let mut answer = self.balancers.page(query, self.page)?;
         answer.items = without_tags(answer.items);
         Ok(Answer::LoadBalancer(answer))
     }
@@ -92,7 +92,7 @@ impl World {
         for arn in query.filters.iter().flat_map(|it| &it.values) {
             self.target_groups.get(arn, "TargetGroupNotFound")?;
         }
-        let mut answer = self.target_groups.page(query)?;
+        let mut answer = self.target_groups.page(query, self.page)?;
         answer.items = without_tags(answer.items);
         Ok(Answer::TargetGroup(answer))
     }
@@ -111,7 +111,7 @@ impl World {
                 }
             }
         }
-        let mut answer = self.listeners.page(query)?;
+        let mut answer = self.listeners.page(query, self.page)?;
         answer.items = without_tags(answer.items);
         Ok(Answer::Listener(answer))
     }
@@ -121,7 +121,7 @@ impl World {
         let arn = &query.filters[0].values[0];
         self.target_groups.get(arn, "TargetGroupNotFound")?;
         let all = self.targets[arn].all().cloned().collect();
-        Ok(Answer::TargetHealth(page(all, query)?))
+        Ok(Answer::TargetHealth(page(all, query, self.page)?))
     }
 
     /// Every machine of every target group.

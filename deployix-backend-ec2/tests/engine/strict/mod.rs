@@ -43,6 +43,10 @@ pub(crate) struct Mood {
     pub(crate) late: u64,
     /// States follow each other so many times faster than on AWS.
     pub(crate) pace: u32,
+    /// How long each call takes.
+    pub(crate) latency: Duration,
+    /// Things to a page: few, so that pages are seen.
+    pub(crate) page: usize,
     /// What is put into S3 is lost.
     pub(crate) loses_objects: bool,
 }
@@ -63,6 +67,7 @@ struct Account {
     random: u64,
     calls: u64,
     write_calls: u64,
+    tally: BTreeMap<&'static str, u64>,
     writes: Vec<String>,
 }
 
@@ -87,7 +92,11 @@ impl Strict {
     pub(crate) fn new(seed: u64) -> Self {
         let strict = Self::default();
         strict.lock().random = seed;
-        strict.mood(|mood| (mood.late, mood.pace) = (3000, 1));
+        strict.mood(|mood| {
+            (mood.late, mood.pace) = (3000, 1);
+            mood.latency = Duration::from_millis(20);
+            mood.page = 4;
+        });
         strict.by_hand("eu-central-1", |world| {
             for bucket in ["boot", "other"] {
                 world.buckets.insert(bucket.to_owned(), BTreeMap::new());
@@ -132,6 +141,11 @@ impl Strict {
         self.lock().calls
     }
 
+    /// How often it was called so far, by operation.
+    pub(crate) fn tally(&self) -> BTreeMap<&'static str, u64> {
+        self.lock().tally.clone()
+    }
+
     /// How often it was asked to write something so far.
     pub(crate) fn write_calls(&self) -> u64 {
         self.lock().write_calls
@@ -163,6 +177,7 @@ impl Strict {
     fn fault(&self, call: &Call) -> Fault {
         let mut account = self.lock();
         account.calls += 1;
+        *account.tally.entry(call.operation()).or_default() += 1;
         let number = account.write_calls;
         account.write_calls += u64::from(is_write(call));
         let refuses = &account.mood.refuses;
@@ -203,6 +218,7 @@ impl Strict {
         region.clone_into(&mut world.region);
         let late = Duration::from_millis(next(random) % (mood.late + 1));
         world.late = table::Delay { shown: late, pace: mood.pace };
+        world.page = mood.page;
         world.tick();
         let answer = match call.service() {
             Service::Route53 => names.call(call),
@@ -237,7 +253,8 @@ fn next(state: &mut u64) -> u64 {
 #[async_trait]
 impl Aws for Strict {
     async fn call(&self, region: Option<&str>, call: &Call) -> Result<Answer, CallError> {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        let latency = self.lock().mood.latency;
+        tokio::time::sleep(latency).await;
         match self.fault(call) {
             Fault::None => self.carry_out(region, call),
             Fault::Before(error) => Err(error),

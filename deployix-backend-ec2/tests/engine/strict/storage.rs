@@ -62,7 +62,7 @@ impl World {
         };
         let (bucket, prefix) = (value("bucket"), value("prefix"));
         let keys = self.bucket(&bucket)?.keys().filter(|key| key.starts_with(&prefix)).cloned();
-        page(keys.map(|key| Object { bucket: bucket.clone(), key }).collect(), query)
+        page(keys.map(|key| Object { bucket: bucket.clone(), key }).collect(), query, self.page)
     }
 
     pub(super) fn object_tags(&mut self, bucket: &str, key: &str) -> Result<Answer> {

@@ -73,9 +73,6 @@ impl Delay {
 /// How much later than it is shown a thing is known to what changes it.
 const KNOWN: Duration = Duration::from_millis(1500);
 
-/// Things to a page: few, so that pages are seen.
-const PAGE: usize = 4;
-
 impl<T: Thing> Table<T> {
     pub(super) fn add(&mut self, id: impl Into<String>, it: T, late: Delay) -> &mut Entry<T> {
         let shown_from = Instant::now() + late.shown;
@@ -123,7 +120,7 @@ impl<T: Thing> Table<T> {
         }
     }
 
-    pub(super) fn page(&self, query: &Query) -> Result<Page<T>> {
+    pub(super) fn page(&self, query: &Query, at_once: usize) -> Result<Page<T>> {
         let now = Instant::now();
         let mut matching = Vec::new();
         for entry in self.0.values().filter(|entry| entry.shown_from <= now) {
@@ -131,11 +128,11 @@ impl<T: Thing> Table<T> {
                 matching.push(entry.it.clone());
             }
         }
-        page(matching, query)
+        page(matching, query, at_once)
     }
 }
 
-pub(super) fn page<T>(mut all: Vec<T>, query: &Query) -> Result<Page<T>> {
+pub(super) fn page<T>(mut all: Vec<T>, query: &Query, at_once: usize) -> Result<Page<T>> {
     let from: usize = match &query.next_token {
         Some(token) => match token.strip_prefix("from-").map(str::parse) {
             Some(Ok(from)) => from,
@@ -143,8 +140,8 @@ pub(super) fn page<T>(mut all: Vec<T>, query: &Query) -> Result<Page<T>> {
         },
         None => 0,
     };
-    let next_token = (all.len() > from + PAGE).then(|| format!("from-{}", from + PAGE));
-    let items = all.drain(from.min(all.len())..).take(PAGE).collect();
+    let next_token = (all.len() > from + at_once).then(|| format!("from-{}", from + at_once));
+    let items = all.drain(from.min(all.len())..).take(at_once).collect();
     Ok(Page { items, next_token })
 }
 

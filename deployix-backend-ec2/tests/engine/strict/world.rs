@@ -22,6 +22,7 @@ use super::table::{Delay, Result, Table, Thing, put_tags, refuse};
 #[derive(Debug, Default)]
 pub(crate) struct World {
     pub(super) region: String,
+    pub(super) page: usize,
     /// How the next new thing comes to be seen.
     pub(super) late: Delay,
     made: u64,
@@ -235,28 +236,34 @@ impl World {
 
     fn read(&mut self, read: &Read) -> Result<Answer> {
         Ok(match read {
-            Read::DescribeVpcs(query) => Answer::Vpc(self.vpcs.page(query)?),
-            Read::DescribeSubnets(query) => Answer::Subnet(self.subnets.page(query)?),
+            Read::DescribeVpcs(query) => Answer::Vpc(self.vpcs.page(query, self.page)?),
+            Read::DescribeSubnets(query) => Answer::Subnet(self.subnets.page(query, self.page)?),
             Read::DescribeInternetGateways(query) => {
-                Answer::InternetGateway(self.gateways.page(query)?)
+                Answer::InternetGateway(self.gateways.page(query, self.page)?)
             }
-            Read::DescribeRouteTables(query) => Answer::RouteTable(self.tables.page(query)?),
-            Read::DescribeSecurityGroups(query) => Answer::SecurityGroup(self.groups.page(query)?),
+            Read::DescribeRouteTables(query) => {
+                Answer::RouteTable(self.tables.page(query, self.page)?)
+            }
+            Read::DescribeSecurityGroups(query) => {
+                Answer::SecurityGroup(self.groups.page(query, self.page)?)
+            }
             Read::DescribeSecurityGroupRules(query) => {
-                Answer::SecurityGroupRule(self.rules.page(query)?)
+                Answer::SecurityGroupRule(self.rules.page(query, self.page)?)
             }
             Read::DescribeNetworkInterfaces(query) => {
-                Answer::NetworkInterface(self.interfaces.page(query)?)
+                Answer::NetworkInterface(self.interfaces.page(query, self.page)?)
             }
-            Read::DescribeAddresses(query) => Answer::Address(self.addresses.page(query)?),
-            Read::DescribeVolumes(query) => Answer::Volume(self.volumes.page(query)?),
+            Read::DescribeAddresses(query) => {
+                Answer::Address(self.addresses.page(query, self.page)?)
+            }
+            Read::DescribeVolumes(query) => Answer::Volume(self.volumes.page(query, self.page)?),
             Read::DescribeLaunchTemplates(query) => {
                 // Those that are named have to be there.
                 let named = query.filters.iter().filter(|it| it.name == "launch-template-id");
                 for id in named.flat_map(|it| &it.values) {
                     self.templates.get(id, "InvalidLaunchTemplateId.NotFound")?;
                 }
-                Answer::LaunchTemplate(self.templates.page(query)?)
+                Answer::LaunchTemplate(self.templates.page(query, self.page)?)
             }
             Read::DescribeLaunchTemplateVersions(query) => {
                 let version = |it: &LaunchTemplate| LaunchTemplateVersion {
@@ -268,11 +275,13 @@ impl World {
                         .map(ToString::to_string),
                 };
                 let all = self.templates.all().map(version).collect();
-                Answer::LaunchTemplateVersion(super::table::page(all, query)?)
+                Answer::LaunchTemplateVersion(super::table::page(all, query, self.page)?)
             }
-            Read::DescribeInstances(query) => Answer::Instance(self.instances.page(query)?),
+            Read::DescribeInstances(query) => {
+                Answer::Instance(self.instances.page(query, self.page)?)
+            }
             Read::DescribeAutoScalingGroups(query) => {
-                Answer::AutoScalingGroup(self.scaling.page(query)?)
+                Answer::AutoScalingGroup(self.scaling.page(query, self.page)?)
             }
             Read::DescribeInstanceRefreshes { auto_scaling_group_name } => {
                 let under_way = self.refreshes.contains_key(auto_scaling_group_name);
