@@ -46,12 +46,21 @@ const TRIES: usize = 5;
 /// A builder keeps each stage that another copied from as an image without a name. Two builds may
 /// share one, so these go once none is under way. Each has the labels of its deployment, so that the
 /// next one finds what a process left that was killed.
-#[derive(Default)]
 pub(super) struct Builds {
     under_way: RwLock<()>,
     left: Mutex<Left>,
     /// The deployments and targets of which it was looked what others left.
     swept: Mutex<BTreeSet<(Name, Name)>>,
+}
+
+/// How many images an engine builds at once: it does the work, and has so much memory and no more.
+const AT_ONCE: u32 = 16;
+
+impl Default for Builds {
+    fn default() -> Self {
+        let under_way = RwLock::with_max_readers((), AT_ONCE);
+        Self { under_way, left: Mutex::default(), swept: Mutex::default() }
+    }
 }
 
 /// What is to be removed once no build is under way.

@@ -170,9 +170,6 @@ impl Site {
         options.by = by;
         options.retries = 30;
         options.secrets = self.secrets.clone();
-        if let Some(n) = std::env::var("N").ok().and_then(|n| n.parse().ok()) {
-            options.concurrency = n;
-        }
         apply(plan, &history, &self.registry(), &options, &interrupt, events).await
     }
 

@@ -11,8 +11,9 @@ use crate::{
     support::{With, deployment, functionality},
 };
 
-/// Fifty functionalities that need each other, on six machines, a pool and an autoscaling group.
-fn wide() -> Deployment {
+/// Fifty functionalities that need each other, on six machines, a pool and an autoscaling group; a port
+/// of the third.
+fn wide(port: u16) -> Deployment {
     let location = LocationSettings {
         region: Some("eu-central-1".into()),
         zones: vec!["eu-central-1a".into(), "eu-central-1b".into()],
@@ -22,7 +23,8 @@ fn wide() -> Deployment {
     let specs = (0..50).map(|at| {
         let (first, second) = (name(at / 2), name(at / 3));
         let upstreams: &[&str] = if at < 3 { &[] } else { &[&first, &second] };
-        functionality(&name(at), 8000 + u16::try_from(at).unwrap(), upstreams)
+        let port = if at == 2 { port } else { 8000 + u16::try_from(at).unwrap() };
+        functionality(&name(at), port, upstreams)
     });
     let mut wide = deployment(specs.collect());
     let private = TargetSettings { public_address: false, ..TargetSettings::default() };
@@ -93,28 +95,49 @@ async fn fifty_functionalities_take_little_longer_than_their_longest_chain() {
     let slow = |site: &Site| {
         site.aws.mood(|mood| {
             mood.latency = Duration::from_millis(100);
-            // As few as AWS gives.
+            // As few pages as AWS has.
             mood.page = 1000;
         });
     };
-    let site = Site::new(&wide(), 80);
+    let site = Site::new(&wide(80), 80);
     slow(&site);
-    let plan = site.plan(wide()).await;
+    let plan = site.plan(wide(80)).await;
     let (wall, took) = timed(&site, &plan).await;
-    let calls = site.aws.calls();
-    let writes = site.aws.take_writes().len();
 
-    let alone = Site::new(&wide(), 80);
+    let alone = Site::new(&wide(80), 80);
     slow(&alone);
-    let mut hand = Hand::new(&alone, wide());
+    let mut hand = Hand::new(&alone, wide(80));
     hand.make().await;
     let (path, chain) = critical_path(&plan, &hand.took);
     let (together, _) = critical_path(&plan, &took);
-    eprintln!(
-        "{} steps, wall {wall:?}, path {path:?}, as measured {together:?}; {calls} calls, {writes} write; alone {} calls",
-        plan.steps.len(),
-        alone.aws.calls()
+    assert!(path >= Duration::from_secs(60), "{path:?}: {chain:#?}");
+    assert!(
+        wall <= path.mul_f64(1.2) && wall <= together.mul_f64(1.2),
+        "{wall:?} for a longest chain of {path:?}, {together:?} beside others: {chain:#?}"
     );
-    eprintln!("{chain:#?} {:#?}", site.aws.tally());
-    assert!(wall <= path.mul_f64(1.2), "{wall:?} for a longest chain of {path:?}: {chain:#?}");
+}
+
+/// The figures that the README tells.
+#[tokio::test(start_paused = true)]
+async fn calls_are_bounded_by_what_the_graph_needs() {
+    let site = Site::new(&wide(80), 81);
+    site.aws.mood(|mood| mood.page = 1000);
+    let mut before = 0;
+    let mut calls = || {
+        let now = site.aws.calls();
+        now - std::mem::replace(&mut before, now)
+    };
+    site.deploy(wide(80)).await;
+    let first = calls();
+    site.deploy(wide(80)).await;
+    let none = calls();
+    site.deploy(wide(81)).await;
+    let changed = calls();
+    site.destroy().await;
+    let gone = calls();
+    assert!(first <= 50 * 25, "{first} calls make it: {:#?}", site.aws.tally());
+    assert_eq!(none, 0, "nothing to do is nothing to ask");
+    assert!(changed <= 100, "{changed} calls change one of fifty");
+    assert!(gone <= 50 * 12, "{gone} calls remove it");
+    assert_eq!(site.aws.inventory(), [""; 0]);
 }

@@ -18,7 +18,8 @@ use crate::{
 pub struct ApplyOptions {
     /// Who does it.
     pub by: Holder,
-    /// How many steps run at once at most; 16 unless said otherwise.
+    /// How many steps run at once at most; 64 unless said otherwise. They wait for providers most of
+    /// the time; what is a provider's own to bound, such as builds of an engine, its backend does.
     pub concurrency: NonZeroUsize,
     /// How long claims and intents hold unless renewed, which happens three times as often; 30
     /// seconds unless said otherwise. After a crash nobody else changes what was claimed for so
@@ -40,7 +41,7 @@ impl ApplyOptions {
     pub fn new() -> Self {
         Self {
             by: Holder::current(),
-            concurrency: NonZeroUsize::MIN.saturating_add(15),
+            concurrency: NonZeroUsize::MIN.saturating_add(63),
             lease: Duration::from_secs(30),
             retries: 8,
             asked: None,
