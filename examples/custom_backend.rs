@@ -75,6 +75,10 @@ impl Backend for Heroku {
         Err(BackendError::permanent(ErrorKind::Unsupported, "observe", "this one only compiles"))
     }
 
+    async fn permissions(&self, _: &[Step<'_>]) -> Result<Permissions, BackendError> {
+        Ok(Permissions::default())
+    }
+
     async fn apply(&self, _: &Step<'_>, _: &StepContext<'_>) -> Result<Outcome, BackendError> {
         Err(BackendError::permanent(ErrorKind::Unsupported, "apply", "this one only compiles"))
     }

@@ -5,7 +5,7 @@ use deployix_core::{
     BackendId,
     backend::{
         Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, FirstBoot,
-        Guest, Observed, Outcome, Resource, Scope, Step, StepContext, Unit, UserData,
+        Guest, Observed, Outcome, Permissions, Resource, Scope, Step, StepContext, Unit, UserData,
     },
     spec::ExtensionDecl,
 };
@@ -100,6 +100,10 @@ impl Backend for DockerBackend {
     #[cfg(feature = "live")]
     async fn observe(&self, scope: &Scope<'_>) -> Result<Vec<Observed>, BackendError> {
         crate::live::observe(&self.connections, scope).await
+    }
+
+    async fn permissions(&self, _: &[Step<'_>]) -> Result<Permissions, BackendError> {
+        Ok(Permissions::default())
     }
 
     #[cfg(feature = "live")]

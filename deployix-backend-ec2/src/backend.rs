@@ -5,7 +5,7 @@ use deployix_core::{
     BackendId,
     backend::{
         Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, ErrorKind,
-        Observed, Outcome, Resource, Scope, Step, StepContext, Unit,
+        Observed, Outcome, Permissions, Resource, Scope, Step, StepContext, Unit,
     },
     spec::ExtensionDecl,
 };
@@ -108,6 +108,15 @@ impl Backend for Ec2Backend {
         }
         let _ = scope;
         Err(unsupported("observe"))
+    }
+
+    async fn permissions(&self, steps: &[Step<'_>]) -> Result<Permissions, BackendError> {
+        #[cfg(feature = "engine")]
+        if let Some(aws) = &self.aws {
+            return crate::engine::permissions(&**aws, steps).await;
+        }
+        let _ = steps;
+        Err(unsupported("permissions"))
     }
 
     async fn apply(

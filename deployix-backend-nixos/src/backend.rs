@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use deployix_core::backend::{
     Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, FirstBoot,
-    Guest, Input, Inputs, Observed, Outcome, Owner, Remark, Resource, Scope, Step, StepContext,
+    Guest, Input, Inputs, Observed, Outcome, Owner, Permissions, Remark, Resource, Scope, Step, StepContext,
     Unit, UserData,
 };
 use deployix_core::spec::{ExtensionDecl, FileContent};
@@ -173,6 +173,10 @@ impl Backend for NixosBackend {
     #[cfg(feature = "live")]
     async fn observe(&self, scope: &Scope<'_>) -> Result<Vec<Observed>, BackendError> {
         crate::live::observe(&self.connections, scope).await
+    }
+
+    async fn permissions(&self, _: &[Step<'_>]) -> Result<Permissions, BackendError> {
+        Ok(Permissions::default())
     }
 
     #[cfg(feature = "live")]

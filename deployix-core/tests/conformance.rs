@@ -11,7 +11,8 @@ use deployix_core::{
     BackendId, ResourceId,
     backend::{
         Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError,
-        MemoryBackend, Observed, Outcome, Owner, Resource, Scope, Step, StepContext, Unit,
+        MemoryBackend, Observed, Outcome, Owner, Permissions, Resource, Scope, Step, StepContext,
+        Unit,
     },
     conformance::Kit,
     spec::ExtensionDecl,
@@ -103,6 +104,10 @@ impl Backend for Faulty {
             Fault::ForgetsWhatItMade => Ok(Vec::new()),
             _ => self.inner.observe(scope).await,
         }
+    }
+
+    async fn permissions(&self, _: &[Step<'_>]) -> Result<Permissions, BackendError> {
+        Ok(Permissions::default())
     }
 
     async fn apply(

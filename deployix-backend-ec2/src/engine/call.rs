@@ -41,16 +41,13 @@ pub enum Call {
         /// The operation's `ClientToken`.
         client_token: Option<String>,
     },
-    /// Asks whether Amazon EC2 would make something, without making it (its operations' `DryRun`). The
-    /// answer is an error of AWS either way: [`CallError::WOULD_BE_DONE`], or why not.
-    DryRun {
-        /// What to make.
-        request: Box<Request>,
-    },
     /// Changes or removes something.
     Write(Write),
     /// Tells what stands.
     Read(Read),
+    /// Asks whether Amazon EC2 would carry a call out, without carrying it out (its operations'
+    /// `DryRun`). The answer is an error of AWS either way: [`CallError::WOULD_BE_DONE`], or why not.
+    DryRun(Box<Call>),
 }
 
 impl Call {
@@ -58,9 +55,10 @@ impl Call {
     #[must_use]
     pub fn operation(&self) -> &'static str {
         match self {
-            Self::Create { request, .. } | Self::DryRun { request } => request.operation(),
+            Self::Create { request, .. } => request.operation(),
             Self::Write(write) => write.operation(),
             Self::Read(read) => read.operation(),
+            Self::DryRun(call) => call.operation(),
         }
     }
 
@@ -68,9 +66,10 @@ impl Call {
     #[must_use]
     pub fn service(&self) -> Service {
         match self {
-            Self::Create { request, .. } | Self::DryRun { request } => request.service(),
+            Self::Create { request, .. } => request.service(),
             Self::Write(write) => write.service(),
             Self::Read(read) => read.service(),
+            Self::DryRun(call) => call.service(),
         }
     }
 
@@ -81,7 +80,7 @@ impl Call {
             Self::Create { client_token, .. } => client_token.is_some(),
             // A second refresh is refused while the first goes on, and begins anew after it.
             Self::Write(write) => !matches!(write, Write::StartInstanceRefresh { .. }),
-            Self::DryRun { .. } | Self::Read(_) => true,
+            Self::Read(_) | Self::DryRun(_) => true,
         }
     }
 }

@@ -111,6 +111,11 @@ pub(super) fn is_late(error: &CallError) -> bool {
     (is_not_found(error) && !by_people) || is_in_use(error)
 }
 
+/// Whoever calls may not.
+pub(super) fn is_unauthorized(error: &CallError) -> bool {
+    matches!(&*error.code, "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation")
+}
+
 /// What an error means to whoever deploys.
 pub(super) fn meaning(call: &Call, error: CallError) -> BackendError {
     let operation = call.operation();
@@ -128,7 +133,7 @@ pub(super) fn meaning(call: &Call, error: CallError) -> BackendError {
     }
     let permanent = |kind, message: String| BackendError::permanent(kind, operation, message);
     let meaning = match code {
-        "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => {
+        _ if is_unauthorized(&error) => {
             let action = action(call, &error.message);
             let message = format!(
                 "whoever deploys may not do this: allow the action `{action}` in its IAM policy"
@@ -260,7 +265,7 @@ fn is_quota(code: &str) -> bool {
 
 /// The action that a policy has to allow: as AWS names it, else after the operation (Service
 /// Authorization Reference).
-fn action(call: &Call, message: &str) -> String {
+pub(super) fn action(call: &Call, message: &str) -> String {
     let words = message.split_whitespace();
     let named =
         words.map(|word| word.trim_matches(|c: char| !c.is_ascii_alphanumeric())).find(|word| {

@@ -17,7 +17,8 @@
 //! * `parameter`: secrets;
 //! * `staged`: what machines fetch from S3;
 //! * `trace`: what load balancers leave behind;
-//! * `observe`: what stands.
+//! * `observe`: what stands;
+//! * `permission`: what may not be done.
 
 mod balancer;
 pub mod call;
@@ -31,6 +32,7 @@ mod network;
 mod observe;
 mod parameter;
 mod part;
+mod permission;
 mod record;
 mod rule;
 mod scaling;
@@ -49,6 +51,7 @@ use deployix_core::backend::{
 #[cfg(feature = "live")]
 pub(crate) use error::{is_not_found, is_throttled};
 pub(crate) use gather::Gather;
+pub(crate) use permission::permissions;
 
 use self::{
     caller::Caller,

@@ -10,6 +10,7 @@ mod drift;
 mod faults;
 mod journal;
 mod names;
+mod permissions;
 mod refusals;
 mod secrets;
 mod site;

@@ -1,6 +1,11 @@
 //! [`Backend`]: the contract between the core and what makes specs real.
 
-use std::{any::Any, collections::BTreeMap, error::Error, fmt};
+use std::{
+    any::Any,
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    fmt,
+};
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -60,6 +65,13 @@ pub trait Backend: Any + fmt::Debug + Send + Sync {
     /// # Errors
     /// Where the provider cannot be asked.
     async fn observe(&self, scope: &Scope<'_>) -> Result<Vec<Observed>, BackendError>;
+
+    /// Tells what whoever carries out these steps may not do of them, without doing any of it; nothing
+    /// where the provider knows no permissions.
+    ///
+    /// # Errors
+    /// Where the provider cannot be asked.
+    async fn permissions(&self, steps: &[Step<'_>]) -> Result<Permissions, BackendError>;
 
     /// Carries out one step. What it makes or changes is ready when it returns; where a new version
     /// does not get there, the old one is put back.
@@ -196,6 +208,25 @@ impl Observed {
             drift: Vec::new(),
             changed_by: None,
         }
+    }
+}
+
+/// What may be done and what may not, by the names that a provider has for it: `ec2:RunInstances`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Permissions {
+    /// What is needed and denied.
+    pub denied: BTreeSet<String>,
+    /// What is needed and cannot be asked about.
+    pub unasked: BTreeSet<String>,
+}
+
+impl Permissions {
+    /// Adds what somebody else tells.
+    pub fn extend(&mut self, other: Self) {
+        self.denied.extend(other.denied);
+        self.unasked.extend(other.unasked);
     }
 }
 

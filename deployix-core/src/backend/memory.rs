@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 use super::{
     Action, Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, Input,
-    Inputs, Observed, Outcome, Owner, Resource, Scope, Step, StepContext, Unit,
+    Inputs, Observed, Outcome, Owner, Permissions, Resource, Scope, Step, StepContext, Unit,
 };
 use crate::{
     name::{BackendId, Name, ResourceId},
@@ -161,6 +161,10 @@ impl Backend for MemoryBackend {
         let world = self.world();
         let own = world.iter().filter(|((deployment, _), _)| deployment == scope.deployment);
         Ok(own.map(|(_, observed)| observed.clone()).collect())
+    }
+
+    async fn permissions(&self, _: &[Step<'_>]) -> Result<Permissions, BackendError> {
+        Ok(Permissions::default())
     }
 
     async fn apply(

@@ -18,7 +18,7 @@ pub use artifact::{Artifact, CompileError, Remark, UserData, UserDataPart};
 pub use context::{Files, NoFiles, NoSecrets, SecretError, SecretValue, Secrets, StepContext};
 pub use contract::{
     Action, Backend, BackendError, Capabilities, Change, ErrorKind, ErrorStatus, Observed, Outcome,
-    Scope, Step,
+    Permissions, Scope, Step,
 };
 pub use guest::{Disk, FirstBoot, Guest};
 pub use input::{FileRef, Input, Inputs, OutputRef};

@@ -2,13 +2,15 @@
 //!
 //! [`apply`] walks the plan's graph with bounded concurrency. A failed step stops only what needs
 //! it; the [`Report`] tells the truth about each functionality. [`settle`] finds out how steps of
-//! runs that died ended, and [`observe`] what really stands.
+//! runs that died ended, [`observe`] what really stands, and [`permissions`] whether a plan may be
+//! carried out.
 
 mod apply;
 mod event;
 mod graph;
 mod lock;
 mod observe;
+mod permissions;
 mod report;
 mod run;
 mod settle;
@@ -18,5 +20,6 @@ mod work;
 pub use apply::{ApplyOptions, EventSender, Interrupt, apply};
 pub use event::{Event, Fate, Held, StepEnd};
 pub use observe::{Drift, Observation, observe};
+pub use permissions::permissions;
 pub use report::Report;
 pub use settle::{Settled, settle};

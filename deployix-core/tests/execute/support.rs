@@ -11,7 +11,8 @@ use deployix_core::{
     BackendId, Name, ResourceId,
     backend::{
         Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, ErrorKind,
-        MemoryBackend, Observed, Outcome, Registry, Resource, Scope, Step, StepContext, Unit,
+        MemoryBackend, Observed, Outcome, Permissions, Registry, Resource, Scope, Step,
+        StepContext, Unit,
     },
     execute::{ApplyOptions, Event, Interrupt, Report, apply},
     history::{Heads, History},
@@ -134,6 +135,10 @@ impl Backend for Shared {
 
     async fn observe(&self, scope: &Scope<'_>) -> Result<Vec<Observed>, BackendError> {
         self.0.inner.observe(scope).await
+    }
+
+    async fn permissions(&self, steps: &[Step<'_>]) -> Result<Permissions, BackendError> {
+        self.0.inner.permissions(steps).await
     }
 
     async fn apply(

@@ -14,7 +14,7 @@ use deployix_backend_ec2::{
             SecurityGroup, SecurityGroupRule, Subnet, TargetGroup, TargetHealth, Volume, Vpc,
         },
     },
-    request::{Request, Tag},
+    request::{Request, Service, Tag},
 };
 
 use super::table::{Delay, Result, Table, Thing, put_tags, refuse};
@@ -157,21 +157,30 @@ impl World {
     pub(crate) fn call(&mut self, call: &Call) -> Result<Answer> {
         match call {
             Call::Create { request, client_token } => self.make(request, client_token.as_deref()),
-            Call::DryRun { request } => Err(match self.check(request) {
-                Ok(()) => CallError::refused(CallError::WOULD_BE_DONE, "it would have succeeded"),
-                Err(error) => error,
-            }),
             Call::Write(write) => self.write(write).map(|()| Answer::Done),
             Call::Read(read) => self.read(read),
+            Call::DryRun(call) if call.service() != Service::Ec2 => {
+                refuse("InvalidAction", call.operation())
+            }
+            Call::DryRun(call) => {
+                self.check(call)?;
+                refuse(CallError::WOULD_BE_DONE, "it would have succeeded")
+            }
         }
     }
 
-    /// What AWS finds out about a request without carrying it out.
-    fn check(&mut self, request: &Request) -> Result<()> {
-        match request {
-            Request::RunInstances(it) => self.check_machines(it),
-            other => refuse("InvalidAction", other.operation()),
+    /// What AWS finds out about a call without carrying it out.
+    fn check(&mut self, call: &Call) -> Result<()> {
+        if let Call::Create { request, .. } = call
+            && let Request::RunInstances(it) = &**request
+        {
+            return self.check_machines(it);
         }
+        // Placeholders are nobody's.
+        if format!("{call:?}").contains("-00000000000000000") {
+            return refuse("InvalidID.NotFound", call.operation());
+        }
+        Ok(())
     }
 
     fn make(&mut self, request: &Request, token: Option<&str>) -> Result<Answer> {
@@ -325,13 +334,13 @@ impl World {
                 Ok(())
             }
             _ => match write.service() {
-                deployix_backend_ec2::request::Service::Ec2 => match self.write_network(write) {
+                Service::Ec2 => match self.write_network(write) {
                     Some(done) => done,
                     None => self.write_machine(write),
                 },
-                deployix_backend_ec2::request::Service::Ssm => self.write_parameter(write),
-                deployix_backend_ec2::request::Service::S3 => self.write_storage(write),
-                deployix_backend_ec2::request::Service::AutoScaling => self.write_scaling(write),
+                Service::Ssm => self.write_parameter(write),
+                Service::S3 => self.write_storage(write),
+                Service::AutoScaling => self.write_scaling(write),
                 _ => self.write_balancing(write),
             },
         }
