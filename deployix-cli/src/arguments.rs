@@ -105,6 +105,10 @@ pub(crate) struct Plan {
     /// Writes the plan into this file, for `deploy --plan`.
     #[arg(long, value_name = "PLAN")]
     pub(crate) out: Option<PathBuf>,
+    /// Asks the providers as well what of the plan may not be done, without doing any of it; exits with 1
+    /// where something may not.
+    #[arg(long)]
+    pub(crate) check_permissions: bool,
     /// Exits with 3 where there is something to change.
     #[arg(long)]
     pub(crate) exit_code: bool,

@@ -82,6 +82,10 @@ pub enum Code {
     TargetUnseen,
     /// A saved plan is not carried out.
     PlanRefused,
+    /// A provider does not let whoever asks do what a plan needs.
+    PermissionDenied,
+    /// A provider does not tell whether it would.
+    PermissionUnknown,
 }
 
 impl Code {
@@ -124,6 +128,8 @@ impl Code {
             Self::HistoryUnusable => "history-unusable",
             Self::TargetUnseen => "target-unseen",
             Self::PlanRefused => "plan-refused",
+            Self::PermissionDenied => "permission-denied",
+            Self::PermissionUnknown => "permission-unknown",
         }
     }
 }

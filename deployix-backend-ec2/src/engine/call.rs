@@ -85,6 +85,14 @@ impl Call {
     }
 }
 
+impl Call {
+    /// Asks whether something would be made. The token is one under which nothing is ever made.
+    pub(super) fn dry_run(request: Request) -> Self {
+        let client_token = request.takes_token().then(|| "dry-run".to_owned());
+        Self::DryRun(Box::new(Self::Create { request: Box::new(request), client_token }))
+    }
+}
+
 macro_rules! writes {
     ($($operation:ident: $service:ident { $($field:ident: $type:ty),* $(,)? })*) => {
         /// A call that changes or removes something, named as its operation, with the operation's

@@ -242,9 +242,7 @@ impl<'a> Caller<'a> {
     /// # Errors
     /// Why AWS would refuse it. Nothing was done.
     pub(super) async fn would_make(&self, request: Request) -> Result<(), BackendError> {
-        let client_token = None;
-        let call = Call::Create { request: Box::new(request), client_token };
-        let call = Call::DryRun(Box::new(call));
+        let call = Call::dry_run(request);
         match self.call(&call).await {
             Ok(_) => Ok(()),
             Err(error) if error.code == CallError::WOULD_BE_DONE || is_late(&error) => Ok(()),

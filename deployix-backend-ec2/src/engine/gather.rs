@@ -71,8 +71,8 @@ macro_rules! filtered {
                 match filter {
                     $($filter => {
                         let $it = self;
-                        let mut has = $value.into_iter();
-                        Some(has.any(|value| values.iter().any(|wanted| *wanted == value.to_string())))
+                        let mut has = $value.into_iter().map(ToString::to_string);
+                        Some(has.any(|value| values.contains(&value)))
                     })*
                     _ => None,
                 }
@@ -299,4 +299,131 @@ fn question<'c>(region: Option<&str>, call: &'c Call) -> Option<(Question, &'c R
         by: last.name.clone(),
     };
     Some((question, read, last.values.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::{join, join_all};
+
+    use super::*;
+    use crate::request::VpcId;
+
+    /// Tells of VPCs by their ids, writes down what it was asked, and says of one number that it is not
+    /// there.
+    #[derive(Debug, Default)]
+    struct Account {
+        asked: Mutex<Vec<Vec<String>>>,
+        refuses: Option<&'static str>,
+    }
+
+    fn id(number: u32) -> String {
+        format!("vpc-{number:08x}")
+    }
+
+    #[async_trait]
+    impl Aws for Account {
+        async fn call(&self, _: Option<&str>, call: &Call) -> Result<Answer, CallError> {
+            sleep(Duration::from_millis(100)).await;
+            let Call::Read(Read::DescribeVpcs(query)) = call else { panic!("{call:?}") };
+            let ids = &query.filters[0].values;
+            // In pages of 40.
+            let from: usize = query.next_token.as_deref().map_or(0, |it| it.parse().unwrap());
+            if from == 0 {
+                self.asked.lock().unwrap().push(ids.clone());
+            }
+            if let Some(code) = self.refuses.filter(|_| ids.contains(&id(3))) {
+                return Err(CallError::refused(code, ""));
+            }
+            let vpc = |id: &String| Vpc {
+                vpc_id: VpcId::new(id).unwrap(),
+                cidr_block: "10.0.0.0/16".parse().unwrap(),
+                state: "available".to_owned(),
+                tags: Vec::new(),
+            };
+            let items = ids.iter().skip(from).take(40).map(vpc).collect();
+            let next_token = (ids.len() > from + 40).then(|| (from + 40).to_string());
+            Ok(Answer::Vpc(Page { items, next_token }))
+        }
+    }
+
+    fn by_id(number: u32) -> Call {
+        let filters = vec![Filter::new("vpc-id", [id(number)])];
+        Read::DescribeVpcs(Query { filters, next_token: None }).into()
+    }
+
+    async fn ask(gather: &Gather, number: u32) -> Result<Vec<String>, CallError> {
+        match gather.call(Some("eu-west-1"), &by_id(number)).await? {
+            Answer::Vpc(page) => Ok(page.items.iter().map(|it| it.vpc_id.to_string()).collect()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn gather(refuses: Option<&'static str>) -> (Arc<Account>, Gather) {
+        let account = Arc::new(Account { refuses, ..Account::default() });
+        (account.clone(), Gather::new(account))
+    }
+
+    fn sizes(account: &Account) -> Vec<usize> {
+        account.asked.lock().unwrap().iter().map(Vec::len).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_asked_for_at_once_is_one_call_and_everybody_gets_their_part() {
+        let (account, gather) = gather(None);
+        let told = join_all((0..90).map(|number| ask(&gather, number))).await;
+        for (number, told) in (0..).zip(told) {
+            assert_eq!(told.unwrap(), [id(number)]);
+        }
+        assert_eq!(sizes(&account), [90]);
+        ask(&gather, 1).await.unwrap();
+        assert_eq!(sizes(&account), [90, 1], "later is another call");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_call_asks_for_more_than_aws_takes() {
+        let (account, gather) = gather(None);
+        let told = join_all((0..250).map(|number| ask(&gather, number))).await;
+        assert!(told.iter().all(|told| told.as_ref().unwrap().len() == 1));
+        assert_eq!(sizes(&account), [100, 100, 50]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_regions_and_other_filters_are_other_calls() {
+        let (account, gather) = gather(None);
+        let (here, there) = (by_id(1), by_id(2));
+        let both = join(gather.call(Some("eu-west-1"), &here), gather.call(None, &there)).await;
+        assert!(both.0.is_ok() && both.1.is_ok());
+        assert_eq!(sizes(&account), [1, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_not_there_does_not_hurt_the_others() {
+        let (_, gather) = gather(Some("InvalidVpcID.NotFound"));
+        let told = join_all((0..9).map(|number| ask(&gather, number))).await;
+        for (number, told) in (0..).zip(told) {
+            match told {
+                Ok(told) => assert_eq!(told, [id(number)]),
+                Err(error) => assert_eq!((number, &*error.code), (3, "InvalidVpcID.NotFound")),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_aws_refuses_to_all_is_told_to_all() {
+        let (account, gather) = gather(Some("RequestLimitExceeded"));
+        let told = join_all((0..9).map(|number| ask(&gather, number))).await;
+        assert!(told.iter().all(|told| told.as_ref().unwrap_err().code == "RequestLimitExceeded"));
+        assert_eq!(sizes(&account), [9]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_somebody_who_gives_up_asks_again() {
+        for patience in [10, 60] {
+            let (_, gather) = gather(None);
+            let first = tokio::time::timeout(Duration::from_millis(patience), ask(&gather, 1));
+            let (first, second) = join(first, ask(&gather, 2)).await;
+            assert!(first.is_err());
+            assert_eq!(second.unwrap(), [id(2)], "given up after {patience} ms");
+        }
+    }
 }

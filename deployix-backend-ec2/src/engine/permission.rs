@@ -101,7 +101,10 @@ fn calls(step: &Step<'_>) -> Result<Vec<Call>, BackendError> {
         match request {
             // It is looked at which rules there are, and those that go are named.
             Request::RevokeSecurityGroupEgress(_) => {}
-            request => calls.push(Call::Create { request: Box::new(request), client_token: None }),
+            request => {
+                let client_token = request.takes_token().then(|| "dry-run".to_owned());
+                calls.push(Call::Create { request: Box::new(request), client_token });
+            }
         }
     }
     let ids = Ids::new()?;

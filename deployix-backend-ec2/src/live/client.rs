@@ -12,10 +12,13 @@ use aws_sdk_ec2::config::{ProvideCredentials, SharedHttpClient};
 use aws_smithy_http_client::tls;
 use tokio::sync::OnceCell;
 
-use super::{create, fault, read, storage, write};
-use crate::engine::{
-    Aws,
-    call::{Answer, Call, CallError},
+use super::{create, dry_run::DryRun, fault, read, storage, write};
+use crate::{
+    engine::{
+        Aws,
+        call::{Answer, Call, CallError},
+    },
+    request::Service,
 };
 
 /// How long one call may take. Nothing is tried again within that: whoever calls does.
@@ -57,6 +60,8 @@ pub struct Sdk {
 #[derive(Debug, Clone)]
 pub(super) struct Clients {
     pub(super) ec2: aws_sdk_ec2::Client,
+    /// The same, which asks whether calls would be carried out and carries none out.
+    asks_ec2: aws_sdk_ec2::Client,
     pub(super) scaling: aws_sdk_autoscaling::Client,
     pub(super) balancing: aws_sdk_elasticloadbalancingv2::Client,
     pub(super) names: aws_sdk_route53::Client,
@@ -68,6 +73,9 @@ impl Clients {
     fn new(config: &SdkConfig) -> Self {
         Self {
             ec2: aws_sdk_ec2::Client::new(config),
+            asks_ec2: aws_sdk_ec2::Client::from_conf(
+                aws_sdk_ec2::config::Builder::from(config).interceptor(DryRun).build(),
+            ),
             scaling: aws_sdk_autoscaling::Client::new(config),
             balancing: aws_sdk_elasticloadbalancingv2::Client::new(config),
             names: aws_sdk_route53::Client::new(config),
@@ -162,12 +170,26 @@ impl Aws for Sdk {
     async fn call(&self, region: Option<&str>, call: &Call) -> Result<Answer, CallError> {
         let clients = self.clients(region).await?;
         match call {
-            Call::Create { request, client_token } => {
-                create::create(&clients, request, client_token.as_deref()).await
+            Call::DryRun(call) if call.service() == Service::Ec2 => {
+                let ec2 = clients.asks_ec2.clone();
+                send(&Clients { ec2, ..clients }, call).await
             }
-            Call::DryRun { request } => create::dry_run(&clients, request).await,
-            Call::Write(write) => write::write(&clients, write).await,
-            Call::Read(read) => read::read(&clients, read).await,
+            call => send(&clients, call).await,
+        }
+    }
+}
+
+async fn send(clients: &Clients, call: &Call) -> Result<Answer, CallError> {
+    match call {
+        Call::Create { request, client_token } => {
+            create::create(clients, request, client_token.as_deref()).await
+        }
+        Call::Write(write) => write::write(clients, write).await,
+        Call::Read(read) => read::read(clients, read).await,
+        // Carried out it must not be.
+        Call::DryRun(call) => {
+            let message = format!("{} cannot be asked about", call.operation());
+            Err(CallError::refused("InvalidInput", message))
         }
     }
 }

@@ -6,27 +6,17 @@ use crate::{
     request::Request,
 };
 
-/// The operations that take a client token. Where one is not given, the SDK makes one up, under which
-/// a repeated call makes a second thing; so each of these has to be given one, and only these.
-const TAKE_TOKENS: [&str; 5] = [
-    "CreateLaunchTemplate",
-    "CreateNetworkInterface",
-    "CreateRouteTable",
-    "CreateVolume",
-    "RunInstances",
-];
-
 pub(super) async fn create(
     clients: &Clients,
     request: &Request,
     client_token: Option<&str>,
 ) -> Result<Answer, CallError> {
-    if TAKE_TOKENS.contains(&request.operation()) != client_token.is_some() {
+    if request.takes_token() != client_token.is_some() {
         let message = "a client token is missing, or given to an operation that takes none";
         return Err(CallError::refused("InvalidInput", message));
     }
     let token = client_token.map(str::to_owned);
-    let Clients { ec2, scaling, balancing, names, systems, storage: _ } = clients;
+    let Clients { ec2, scaling, balancing, names, systems, .. } = clients;
     match request {
         Request::CreateVpc(it) => {
             let told = sent(it.to_sdk()?.send_with(ec2)).await?;
@@ -121,17 +111,6 @@ pub(super) async fn create(
         Request::RenderUserData(_) | Request::StageUserData(_) => {
             Err(super::InputError::Local(request.operation()).into())
         }
-    }
-}
-
-/// Asks whether machines would be started, which is all that is ever asked for. The SDK makes a client
-/// token up, under which nothing is made.
-pub(super) async fn dry_run(clients: &Clients, request: &Request) -> Result<Answer, CallError> {
-    match request {
-        Request::RunInstances(it) => {
-            done(sent(it.to_sdk()?.dry_run(true).send_with(&clients.ec2)).await?)
-        }
-        _ => Err(CallError::refused("InvalidInput", "only machines are asked for in advance")),
     }
 }
 

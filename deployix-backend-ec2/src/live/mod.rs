@@ -6,12 +6,14 @@
 //! * `create`, `write`, `read`: the calls of [`crate::engine::call`], one after the other;
 //! * `storage`: those of S3;
 //! * `client`: configuration, regions, time-outs;
+//! * `dry_run`: how EC2 is asked whether it would carry a call out;
 //! * `fault`: what the SDK calls an error, as the engine reads errors.
 
 mod answer;
 mod balancer;
 mod client;
 mod create;
+mod dry_run;
 mod fault;
 mod machine;
 mod network;

@@ -158,6 +158,22 @@ macro_rules! requests {
     };
 }
 
+impl Request {
+    /// Whether the operation takes a client token. Where one is not given, the SDK makes one up, under
+    /// which a repeated call makes a second thing; so each of these has to be given one, and only these.
+    #[must_use]
+    pub fn takes_token(&self) -> bool {
+        matches!(
+            self,
+            Self::CreateLaunchTemplate(_)
+                | Self::CreateNetworkInterface(_)
+                | Self::CreateRouteTable(_)
+                | Self::CreateVolume(_)
+                | Self::RunInstances(_)
+        )
+    }
+}
+
 requests! {
     CreateVpc: Ec2,
     CreateSubnet: Ec2,

@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 
 use deployix::core::{
     Name, ResourceId,
-    diagnostic::{Diagnostics, Staged},
-    execute::Drift,
+    backend::Permissions,
+    diagnostic::{Code, Diagnostic, Diagnostics, Staged},
+    execute::{Drift, permissions},
     plan::{Only, Plan, plan},
 };
 use serde::Serialize;
 
 use crate::{
     arguments,
-    journal::{self, Looks, Ready},
+    journal::{self, Looks, Ready, chain},
     pipeline, plan_file,
     plan_text::{self, PlanDocument, Step},
     session::{Exit, Session},
@@ -29,6 +30,9 @@ struct Document<'a> {
     data_kept: BTreeSet<&'a ResourceId>,
     /// What is other than the history tells, where the providers were asked.
     drift: &'a [Drift],
+    /// What may not be done, where the providers were asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permissions: Option<&'a Permissions>,
     diagnostics: &'a Diagnostics,
 }
 
@@ -59,6 +63,19 @@ async fn show(arguments: &arguments::Plan, session: &Session) -> Exit {
     {
         found.push(diagnostic);
     }
+    let mut allowed = None;
+    if let Some(plan) = plan.as_ref().filter(|_| arguments.check_permissions) {
+        match permissions(plan, &registry).await {
+            Ok(permissions) => {
+                tell(&permissions, &mut found);
+                allowed = Some(permissions);
+            }
+            Err(error) => {
+                let message = format!("permissions cannot be asked about: {}", chain(&error));
+                found.push(Diagnostic::error(Code::PermissionUnknown, message));
+            }
+        }
+    }
     session.tell(&found);
 
     let drift = ready.as_ref().map_or(&[][..], |ready| &ready.drift);
@@ -73,6 +90,7 @@ async fn show(arguments: &arguments::Plan, session: &Session) -> Exit {
             left,
             data_kept,
             drift,
+            permissions: allowed.as_ref(),
             diagnostics,
         });
     } else if let Some(plan) = &plan {
@@ -82,6 +100,21 @@ async fn show(arguments: &arguments::Plan, session: &Session) -> Exit {
     match Exit::of(&found) {
         Exit::Done if changes && arguments.exit_code => Exit::Changes,
         exit => exit,
+    }
+}
+
+/// All that may not be done, each by the name that goes into a policy.
+fn tell(permissions: &Permissions, found: &mut Diagnostics) {
+    for action in &permissions.denied {
+        let message = format!("whoever deploys may not do `{action}`, which the plan needs");
+        let remedy = "allow it in their policy";
+        found.push(Diagnostic::error(Code::PermissionDenied, message).remedy(remedy));
+    }
+    if !permissions.unasked.is_empty() {
+        let actions: Vec<_> = permissions.unasked.iter().map(String::as_str).collect();
+        let message =
+            format!("the plan also needs what cannot be asked about: {}", actions.join(", "));
+        found.push(Diagnostic::warning(Code::PermissionUnknown, message));
     }
 }
 

@@ -40,6 +40,13 @@ fn the_document_is_the_plan() {
 }
 
 #[test]
+fn permissions_are_told_where_that_is_asked_for() {
+    let (document, code) = Folder::with(SHOP).json("plan --check-permissions");
+    assert_eq!(code, Some(0));
+    assert_eq!(document["permissions"], json!({ "denied": [], "unasked": [] }));
+}
+
+#[test]
 fn changes_show_in_the_exit_code_where_that_is_asked_for() {
     let folder = Folder::with(SHOP);
     assert_eq!(folder.run("plan --exit-code").code, Some(3));
