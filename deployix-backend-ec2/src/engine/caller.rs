@@ -296,8 +296,8 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// A wait that asks again and again, ever more seldom. All of this process ask at the same moments, a
-/// second apart, so that what several ask for can go out as one call.
+/// A wait that asks again and again, ever more seldom. All of this process ask at the same moments,
+/// half a second apart, so that what several ask for can go out as one call.
 #[derive(Debug)]
 pub(super) struct Waiting {
     until: Instant,
@@ -327,7 +327,7 @@ impl Waiting {
 }
 
 /// How far the moments are apart at which waits end.
-const MOMENTS_APART: Duration = Duration::from_secs(1);
+const MOMENTS_APART: Duration = Duration::from_millis(500);
 
 /// The first of these moments that is not before a time.
 fn moment_after(time: Instant) -> Instant {

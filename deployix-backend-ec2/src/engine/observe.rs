@@ -203,8 +203,11 @@ async fn objects(
         let Some(tags) = aws.object_tags(&object).await? else { continue };
         let Some((_, digest)) = resource_of(&tags) else { continue };
         if let Some(other) = seen.0.get_mut(&id) {
-            other.digest = None;
-            other.drift.push("there are two of it".to_owned());
+            // With other ids in it, it may be there twice in one version, which its template has alone.
+            if other.digest != digest {
+                other.digest = None;
+                other.drift.push("there are two of it".to_owned());
+            }
             continue;
         }
         let mut observed = Observed::new(id.clone(), digest);

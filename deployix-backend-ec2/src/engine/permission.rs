@@ -95,7 +95,8 @@ fn calls(step: &Step<'_>) -> Result<Vec<Call>, BackendError> {
         Action::Replace { .. } => (true, true, true),
         Action::Remove => (false, false, true),
     };
-    if makes {
+    // Records go by the same operation.
+    if makes || operation == "ChangeResourceRecordSets" {
         let request = resource::request(&filled(step.resource.inputs())?)
             .map_err(|error| BackendError::unreadable(&error.to_string()))?;
         match request {
@@ -188,6 +189,8 @@ fn read(operation: &str) -> Option<Read> {
         "CreateTargetGroup" => Read::DescribeTargetGroups(query),
         "CreateListener" => Read::DescribeListeners(query),
         "RegisterTargets" => Read::DescribeTargetHealth(query),
+        "ChangeResourceRecordSets" => Read::ListResourceRecordSets(query),
+        "PutParameter" => Read::DescribeParameters(query),
         _ => return None,
     })
 }
@@ -229,8 +232,10 @@ impl Ids {
             resources: vec![self.vpc.to_string()],
             tags: vec![Tag::new(DEPLOYMENT, "x")],
         };
+        let tags = Vec::new();
+        let service = Request::OPERATIONS.iter().find(|(name, _)| *name == operation);
         match operation {
-            "RenderUserData" => Vec::new(),
+            "PutParameter" => vec![Write::AddTagsToResource { resource_id: String::new(), tags }],
             "RevokeSecurityGroupEgress" => vec![self.revoke_egress(), tag],
             "StageUserData" => vec![Write::PutObject {
                 bucket: String::new(),
@@ -239,7 +244,8 @@ impl Ids {
                 server_side_encryption: String::new(),
                 tagging: Vec::new(),
             }],
-            _ => vec![tag],
+            _ if service.is_some_and(|(_, service)| *service == Service::Ec2) => vec![tag],
+            _ => Vec::new(),
         }
     }
 
@@ -320,6 +326,7 @@ impl Ids {
             },
             "CreateLoadBalancer" => Write::DeleteLoadBalancer { load_balancer_arn: String::new() },
             "CreateTargetGroup" => Write::DeleteTargetGroup { target_group_arn: String::new() },
+            "PutParameter" => Write::DeleteParameter { name: String::new() },
             "CreateListener" => Write::DeleteListener { listener_arn: String::new() },
             "RegisterTargets" => {
                 Write::DeregisterTargets { target_group_arn: String::new(), targets: Vec::new() }
@@ -350,14 +357,18 @@ mod tests {
     fn every_operation_is_asked_about() {
         let ids = Ids::new().unwrap();
         for (operation, service) in Request::OPERATIONS {
+            let tagged = *service == Service::Ec2;
             let calls = ids.making(operation);
-            assert_eq!(calls.is_empty(), *operation == "RenderUserData", "{operation}");
+            let writes = tagged || ["StageUserData", "PutParameter"].contains(operation);
+            assert_eq!(!calls.is_empty(), writes, "{operation}");
             let found = read(operation).is_some();
             let attributes = *operation == "ModifyLoadBalancerAttributes";
             assert_eq!(found || attributes, *service != Service::Local, "{operation}");
             let stays = ["RenderUserData", "ModifyLoadBalancerAttributes"];
             let closed = ["RevokeSecurityGroupEgress", "AttachLoadBalancerTargetGroups"];
-            let stays = stays.contains(operation) || closed.contains(operation);
+            let stays = stays.contains(operation)
+                || closed.contains(operation)
+                || *operation == "ChangeResourceRecordSets";
             assert_eq!(ids.removing(operation).is_empty(), stays, "{operation}");
         }
     }

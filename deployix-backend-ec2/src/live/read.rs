@@ -34,8 +34,9 @@ macro_rules! described {
 }
 
 pub(super) async fn read(clients: &Clients, read: &Read) -> Result<Answer, CallError> {
-    let Clients { ec2: to, scaling, balancing, names, systems: parameters, storage: objects, .. } =
-        clients;
+    let Clients {
+        ec2: to, scaling, balancing, names, systems: parameters, storage: objects, ..
+    } = clients;
     Ok(match read {
         Read::DescribeVpcs(query) => Answer::Vpc(described!(to, query, describe_vpcs, vpcs, 1000)),
         Read::DescribeSubnets(query) => {

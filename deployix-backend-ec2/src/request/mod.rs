@@ -25,8 +25,8 @@ pub use balancer::{
 };
 pub use id::{
     AddressId, BalancerDnsName, BalancerZoneId, GroupId, IdError, ImageId, InstanceId, InterfaceId,
-    InternetGatewayId, LoadBalancerArn, ObjectKey, PrivateIp, PublicCidr, PublicIp, RouteTableId, SubnetId,
-    TargetGroupArn, UserDataText, VolumeId, VpcId, ZoneName,
+    InternetGatewayId, LoadBalancerArn, ObjectKey, PrivateIp, PublicCidr, PublicIp, RouteTableId,
+    SubnetId, TargetGroupArn, UserDataText, VolumeId, VpcId, ZoneName,
 };
 pub use machine::{
     AllocateAddress, AssociateAddress, AttachVolume, BlockDevice, CreateLaunchTemplate,

@@ -99,22 +99,26 @@ async fn fifty_functionalities_take_little_longer_than_their_longest_chain() {
             mood.page = 1000;
         });
     };
-    let site = Site::new(&wide(80), 80);
-    slow(&site);
-    let plan = site.plan(wide(80)).await;
-    let (wall, took) = timed(&site, &plan).await;
-
     let alone = Site::new(&wide(80), 80);
     slow(&alone);
     let mut hand = Hand::new(&alone, wide(80));
     hand.make().await;
-    let (path, chain) = critical_path(&plan, &hand.took);
-    let (together, _) = critical_path(&plan, &took);
-    assert!(path >= Duration::from_secs(60), "{path:?}: {chain:#?}");
-    assert!(
-        wall <= path.mul_f64(1.2) && wall <= together.mul_f64(1.2),
-        "{wall:?} for a longest chain of {path:?}, {together:?} beside others: {chain:#?}"
-    );
+    // Waits end at moments that all share, so it matters when a run begins.
+    for begins in [0, 150, 300, 450] {
+        tokio::time::sleep(Duration::from_millis(begins)).await;
+        let site = Site::new(&wide(80), 81 + begins);
+        slow(&site);
+        let plan = site.plan(wide(80)).await;
+        let (wall, took) = timed(&site, &plan).await;
+        let (path, chain) = critical_path(&plan, &hand.took);
+        let (together, _) = critical_path(&plan, &took);
+        assert!(path >= Duration::from_secs(60), "{path:?}: {chain:#?}");
+        let most = path.min(together).mul_f64(1.2);
+        assert!(
+            wall <= most,
+            "{wall:?} for a longest chain of {path:?}, {together:?} beside others"
+        );
+    }
 }
 
 /// The figures that the README tells.
@@ -135,7 +139,7 @@ async fn calls_are_bounded_by_what_the_graph_needs() {
     let changed = calls();
     site.destroy().await;
     let gone = calls();
-    assert!(first <= 50 * 25, "{first} calls make it: {:#?}", site.aws.tally());
+    assert!(first <= 50 * 28, "{first} calls make it: {:#?}", site.aws.tally());
     assert_eq!(none, 0, "nothing to do is nothing to ask");
     assert!(changed <= 100, "{changed} calls change one of fifty");
     assert!(gone <= 50 * 12, "{gone} calls remove it");

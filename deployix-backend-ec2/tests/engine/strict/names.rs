@@ -16,6 +16,9 @@ const CALLS: usize = 5;
 /// How long a zone is busy with a change.
 const BUSY: Duration = Duration::from_millis(100);
 
+/// Records to a page: few, so that pages are seen.
+const RECORDS: usize = 4;
+
 /// How long it takes until all servers know of a change.
 const IN_SYNC: Duration = Duration::from_secs(45);
 
@@ -103,7 +106,7 @@ impl Names {
         let from = value("start-record-name").map(|name| labels(name)).unwrap_or_default();
         let all = zone.records.iter().filter(|((name, ..), _)| *name >= from);
         let all = all.map(|(_, set)| set.clone()).collect();
-        Ok(Answer::ResourceRecordSet(page(all, query)?))
+        Ok(Answer::ResourceRecordSet(page(all, query, RECORDS)?))
     }
 
     /// All of the changes, or none of them.

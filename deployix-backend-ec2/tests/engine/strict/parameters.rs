@@ -56,7 +56,7 @@ impl World {
     }
 
     pub(super) fn describe_parameters(&mut self, query: &Query) -> Result<Answer> {
-        let mut page = self.parameters.page(query)?;
+        let mut page = self.parameters.page(query, self.page)?;
         page.items.iter_mut().for_each(|it| it.tags.clear());
         Ok(Answer::Parameter(page))
     }

@@ -87,13 +87,14 @@ impl World {
         data.iam_instance_profile.is_some() && key.rsplit('/').next() == Some(&digest)
     }
 
-    /// A line for each object.
+    /// A line for each object, without the digest of what is in it, since ids are.
     pub(super) fn stored(&self) -> Vec<String> {
         let all = self.buckets.iter().flat_map(|(name, objects)| {
             objects.iter().map(move |(key, object)| {
                 let tag = |key: &str| object.tags.iter().find(|tag| tag.key == key);
                 let digest = tag("deployix:digest").map(|tag| &*tag.value).unwrap_or_default();
-                format!("object {name}/{key} {digest}")
+                let folder = key.rsplit_once('/').map_or("", |(folder, _)| folder);
+                format!("object {name}/{folder} {digest}")
             })
         });
         all.collect()
