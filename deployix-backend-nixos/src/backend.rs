@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use deployix_core::backend::{
     Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, FirstBoot,
-    Guest, Input, Inputs, Observed, Outcome, Owner, Permissions, Remark, Resource, Scope, Step, StepContext,
-    Unit, UserData,
+    Guest, Input, Inputs, Observed, Outcome, Owner, Permissions, Remark, Resource, Scope, Step,
+    StepContext, Unit, UserData,
 };
 use deployix_core::spec::{ExtensionDecl, FileContent};
 use deployix_core::{BackendId, RelativePath};
