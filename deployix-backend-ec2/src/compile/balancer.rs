@@ -121,7 +121,12 @@ impl Parts<'_, '_> {
     fn load_balancer(&self) -> Result<Resource, CompileError> {
         let (scheme, identity) = self.scheme();
         let deployment = self.unit.deployment;
-        self.make(&["load-balancer"], Vec::new(), |id| {
+        // AWS makes one that faces the internet only where there is a gateway, and holds that.
+        let after = match scheme {
+            BalancerScheme::Internal => Vec::new(),
+            BalancerScheme::InternetFacing => self.net.ways_out()?,
+        };
+        self.make(&["load-balancer"], after, |id| {
             let name = naming::short(deployment, self.balancer.name.as_str(), identity);
             Ok(CreateLoadBalancer {
                 tags: naming::tags(deployment, &name, id),

@@ -8,8 +8,9 @@ use deployix_backend_ec2::{
         shape::{Listener, LoadBalancer, TargetGroup, TargetHealth},
     },
     request::{
-        Action, Attribute, CreateListener, CreateLoadBalancer, CreateTargetGroup, InstanceId,
-        ModifyLoadBalancerAttributes, ModifyTargetGroupAttributes, RegisterTargets, Tag,
+        Action, Attribute, BalancerScheme, CreateListener, CreateLoadBalancer, CreateTargetGroup,
+        InstanceId, ModifyLoadBalancerAttributes, ModifyTargetGroupAttributes, RegisterTargets,
+        Tag,
     },
 };
 
@@ -169,7 +170,11 @@ impl World {
         let arn = self.arn(&format!("loadbalancer/net/{}", it.name));
         let name = arn.split_once("loadbalancer/").unwrap().1;
         for subnet in &subnets {
-            self.subnets.get(subnet.as_str(), "SubnetNotFound")?;
+            let vpc = self.subnets.get(subnet.as_str(), "SubnetNotFound")?.it.vpc_id.clone();
+            let has_gateway = self.gateways.all().any(|it| it.attachments.contains(&vpc));
+            if it.scheme == BalancerScheme::InternetFacing && !has_gateway {
+                return refuse("InvalidSubnet", format!("{vpc} has no internet gateway"));
+            }
             self.check_groups(&groups, subnet)?;
         }
         for subnet in &subnets {
