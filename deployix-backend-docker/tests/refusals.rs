@@ -168,7 +168,7 @@ fn each_listener_of_a_balancer_is_published_at_its_own_port() {
         let text = compose(several(ranges));
         for port in ["443", "8080"] {
             let published = format!(
-                "target: {port}\n        published: \"{port}\"\n        host_ip: \"{address}\""
+                "host_ip: \"{address}\"\n        published: \"{port}\"\n        target: {port}\n"
             );
             assert!(text.contains(&published), "{published}\n{text}");
         }
