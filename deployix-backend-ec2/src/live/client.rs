@@ -92,7 +92,8 @@ impl Sdk {
         Self::default()
     }
 
-    /// As somebody else says, but for time-outs and retries.
+    /// As somebody else says, but for time-outs and retries; over this client's own HTTP where nobody
+    /// says another.
     #[must_use]
     pub fn with(config: SdkConfig) -> Self {
         Self { given: Some(config), ..Self::default() }
@@ -108,7 +109,8 @@ impl Sdk {
     async fn config(&self) -> &SdkConfig {
         let load = || async {
             let config = match self.given.clone() {
-                Some(given) => given,
+                Some(given) if given.http_client().is_some() => given,
+                Some(given) => given.into_builder().http_client(http_client()).build(),
                 None => load().await,
             };
             let timeouts = TimeoutConfig::builder()

@@ -116,3 +116,39 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     }
     texts.join(": ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_there_are_no_credentials_is_told_apart() {
+        for (error, code) in [
+            (CredentialsError::not_loaded("nobody has any"), CallError::NO_CREDENTIALS),
+            (
+                CredentialsError::invalid_configuration("no such profile"),
+                CallError::BAD_CONFIGURATION,
+            ),
+            (CredentialsError::provider_error("the SSO session has expired"), "ExpiredToken"),
+            (CredentialsError::provider_error("it ended with status 1"), CallError::NO_CREDENTIALS),
+            (
+                CredentialsError::provider_timed_out(std::time::Duration::from_secs(5)),
+                CallError::NO_CONNECTION,
+            ),
+        ] {
+            assert_eq!(no_credentials(&error).code, code, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_region_that_does_not_exist_is_told_from_a_name_server_that_is_not_there() {
+        let lookup = "dns error: failed to lookup address information: ";
+        for (words, code) in [
+            ("Name or service not known", CallError::NO_ENDPOINT),
+            ("Temporary failure in name resolution", CallError::NO_CONNECTION),
+        ] {
+            let error = no_connection(format!("client error (Connect): {lookup}{words}"));
+            assert_eq!((error.code.as_str(), error.maybe_done), (code, false));
+        }
+    }
+}

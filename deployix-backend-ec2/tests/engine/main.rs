@@ -12,6 +12,7 @@ mod journal;
 mod names;
 mod permissions;
 mod refusals;
+mod scenario;
 mod secrets;
 mod site;
 mod stage;
@@ -22,3 +23,6 @@ mod successor;
 mod support;
 mod upcast;
 mod wide;
+
+/// Who plays AWS here.
+type Standard = strict::Strict;

@@ -4,7 +4,7 @@ use deployix_backend_ec2::extension::{LocationSettings, TargetSettings};
 use deployix_core::{conformance::Kit, spec::Deployment};
 
 use crate::{
-    site::{Site, ends},
+    site::{Account, Site, ends},
     support::{With, deployment, functionality},
 };
 
@@ -34,13 +34,8 @@ async fn told(deployment: impl Fn() -> Deployment, prepare: impl Fn(&Site)) -> S
 #[tokio::test(start_paused = true)]
 async fn each_refusal_names_what_to_do() {
     let plain = TargetSettings::default();
-    let refuses = |operation, code, message| {
-        move |site: &Site| {
-            site.aws.mood(|mood| {
-                mood.refuses.insert(operation, (code, message));
-            });
-        }
-    };
+    let refuses =
+        |operation, code, message| move |site: &Site| site.aws.refuse(operation, code, message);
     let at_home = || one(&plain, "eu-central-1");
     let denied =
         told(at_home, refuses("RunInstances", "UnauthorizedOperation", "not authorized")).await;
@@ -89,9 +84,7 @@ async fn a_wrong_region_and_expired_credentials_are_told() {
     ] {
         let site = Site::new(&one(&plain, region), 41);
         if let Some(code) = code {
-            site.aws.mood(|mood| {
-                mood.refuses.insert("any", (code, ""));
-            });
+            site.aws.refuse("any", code, "");
         }
         let plan = site.plan(one(&plain, region)).await;
         let told = ends(&site.carry_out(&plan).await);

@@ -1,10 +1,10 @@
 //! An account, a history, and shortcuts from specs to what stands.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, future::Future, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use deployix_backend_docker::DockerBackend;
-use deployix_backend_ec2::{Ec2Backend, PlainGuest};
+use deployix_backend_ec2::{Ec2Backend, PlainGuest, engine::Aws};
 use deployix_core::{
     BackendId, Name, ResourceId, SecretName,
     backend::{
@@ -22,19 +22,36 @@ use futures_util::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
 use tokio::time::Instant;
 
-use crate::strict::Strict;
-
 /// A zone of Route 53, `example.com`, which is in every account: people make zones.
 pub(crate) const ZONE: &str = "Z0123456789ABCDEFGHIJ";
 
 /// An account and the history of one deployment.
 #[derive(Debug)]
-pub(crate) struct Site {
-    pub(crate) aws: Strict,
+pub(crate) struct Site<A = crate::Standard> {
+    pub(crate) aws: A,
     pub(crate) store: Arc<InMemory>,
     pub(crate) name: Name,
     /// Where the values of secrets are from.
     pub(crate) secrets: Arc<dyn Secrets>,
+}
+
+/// An account of a test's own, whoever plays AWS there.
+pub(crate) trait Account: Clone + fmt::Debug + Send + Sync {
+    /// Who talks to it.
+    fn client(&self) -> Arc<dyn Aws>;
+
+    /// A line for each thing in it but for what is there from the beginning: its region, kind,
+    /// resource and digest, without ids, which differ.
+    fn things(&self) -> impl Future<Output = Vec<String>> + Send;
+
+    /// How often it was called so far.
+    fn calls(&self) -> u64;
+
+    /// The operations that were asked to write something since this was last asked.
+    fn take_writes(&self) -> Vec<String>;
+
+    /// From now on it refuses an operation, or all where that is `any`.
+    fn refuse(&self, operation: &'static str, code: &'static str, message: &'static str);
 }
 
 /// A value for every secret: `hunter2 `, and its name.
@@ -48,10 +65,8 @@ impl Secrets for Hunter {
     }
 }
 
-impl Site {
-    pub(crate) fn new(deployment: &Deployment, seed: u64) -> Self {
-        let aws = Strict::new(seed);
-        aws.names(|names| names.add_zone(ZONE, "example.com"));
+impl<A: Account> Site<A> {
+    pub(crate) fn of(aws: A, deployment: &Deployment) -> Self {
         Self {
             aws,
             store: Arc::new(InMemory::new()),
@@ -61,7 +76,7 @@ impl Site {
     }
 
     pub(crate) fn backend(&self) -> Ec2Backend {
-        Ec2Backend::new().through(Arc::new(self.aws.clone()))
+        Ec2Backend::new().through(self.aws.client())
     }
 
     pub(crate) fn registry(&self) -> Registry {
@@ -133,25 +148,12 @@ impl Site {
         self.carry_out_by(Holder::current(), plan).await
     }
 
-    /// Carries a plan out as a process that is gone by now.
-    pub(crate) async fn carry_out_and_die(&self, plan: &Plan) {
-        let mut gone = std::process::Command::new("true").spawn().unwrap();
-        gone.wait().unwrap();
-        let mut by = Holder::current();
-        by.process = gone.id();
-        tokio::select! {
-            // How often a late thing is asked for again differs from run to run.
-            report = self.carry_out_by(by, plan) => assert!(report.is_good(), "{}", ends(&report)),
-            () = self.aws.died() => {}
-        }
-    }
-
     /// Finds out how the steps of runs that died ended.
     pub(crate) async fn settle(&self) {
         settle(&self.history().await, &self.registry(), &self.name).await.unwrap();
     }
 
-    async fn carry_out_by(&self, by: Holder, plan: &Plan) -> Report {
+    pub(crate) async fn carry_out_by(&self, by: Holder, plan: &Plan) -> Report {
         self.told(by, plan, None).await
     }
 
@@ -248,7 +250,7 @@ pub(crate) struct Hand {
 }
 
 impl Hand {
-    pub(crate) fn new(site: &Site, deployment: Deployment) -> Self {
+    pub(crate) fn new<A: Account>(site: &Site<A>, deployment: Deployment) -> Self {
         let compiled = site.compiled(deployment, &Heads::default());
         let order = deployix_backend_ec2::resource::ordered(compiled.resources().values());
         let order = order.into_iter().cloned().collect();

@@ -36,6 +36,9 @@ use ipnet::Ipv4Net;
 
 use crate::{centre::Centre, docker::wait_for, site::Site};
 
+/// Who plays AWS here.
+type Standard = strict::Strict;
+
 const VPC: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 99, 0, 0), 16);
 const REGION: &str = "ap-southeast-1";
 

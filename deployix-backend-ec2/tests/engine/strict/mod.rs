@@ -25,9 +25,12 @@ use deployix_backend_ec2::{
     engine::call::{Answer, Aws, Call, CallError},
     request::Service,
 };
+use deployix_core::{history::Holder, plan::Plan, spec::Deployment};
 pub(crate) use names::Names;
 use tokio::sync::Notify;
 pub(crate) use world::World;
+
+use crate::site::{Site, ZONE, ends};
 
 /// How the account answers apart from what it is asked.
 #[derive(Debug, Clone, Default)]
@@ -248,6 +251,52 @@ fn next(state: &mut u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+impl crate::site::Account for Strict {
+    fn client(&self) -> Arc<dyn Aws> {
+        Arc::new(self.clone())
+    }
+
+    async fn things(&self) -> Vec<String> {
+        self.inventory()
+    }
+
+    fn calls(&self) -> u64 {
+        Self::calls(self)
+    }
+
+    fn take_writes(&self) -> Vec<String> {
+        Self::take_writes(self)
+    }
+
+    fn refuse(&self, operation: &'static str, code: &'static str, message: &'static str) {
+        self.mood(|mood| {
+            mood.refuses.insert(operation, (code, message));
+        });
+    }
+}
+
+impl Site<Strict> {
+    pub(crate) fn new(deployment: &Deployment, seed: u64) -> Self {
+        let aws = Strict::new(seed);
+        // Zones are made by people.
+        aws.names(|names| names.add_zone(ZONE, "example.com"));
+        Self::of(aws, deployment)
+    }
+
+    /// Carries a plan out as a process that is gone by now.
+    pub(crate) async fn carry_out_and_die(&self, plan: &Plan) {
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        let mut by = Holder::current();
+        by.process = gone.id();
+        tokio::select! {
+            // How often a late thing is asked for again differs from run to run.
+            report = self.carry_out_by(by, plan) => assert!(report.is_good(), "{}", ends(&report)),
+            () = self.aws.died() => {}
+        }
+    }
 }
 
 #[async_trait]
