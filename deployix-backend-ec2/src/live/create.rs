@@ -19,93 +19,105 @@ pub(super) async fn create(
     let Clients { ec2, scaling, balancing, names, systems, .. } = clients;
     match request {
         Request::CreateVpc(it) => {
-            let told = sent(it.to_sdk()?.send_with(ec2)).await?;
+            let told = sent(it.to_sdk()?, |call| call.send_with(ec2)).await?;
             made(told.vpc().and_then(|it| it.vpc_id()))
         }
         Request::CreateSubnet(it) => {
-            let told = sent(it.to_sdk()?.send_with(ec2)).await?;
+            let told = sent(it.to_sdk()?, |call| call.send_with(ec2)).await?;
             made(told.subnet().and_then(|it| it.subnet_id()))
         }
         Request::CreateInternetGateway(it) => {
-            let told = sent(it.to_sdk()?.send_with(ec2)).await?;
+            let told = sent(it.to_sdk()?, |call| call.send_with(ec2)).await?;
             made(told.internet_gateway().and_then(|it| it.internet_gateway_id()))
         }
-        Request::AttachInternetGateway(it) => done(sent(it.to_sdk()?.send_with(ec2)).await?),
+        Request::AttachInternetGateway(it) => {
+            done(sent(it.to_sdk()?, |call| call.send_with(ec2)).await?)
+        }
         Request::CreateRouteTable(it) => {
-            let told = sent(it.to_sdk()?.set_client_token(token).send_with(ec2)).await?;
+            let told =
+                sent(it.to_sdk()?.set_client_token(token), |call| call.send_with(ec2)).await?;
             made(told.route_table().and_then(|it| it.route_table_id()))
         }
-        Request::CreateRoute(it) => done(sent(it.to_sdk()?.send_with(ec2)).await?),
+        Request::CreateRoute(it) => done(sent(it.to_sdk()?, |call| call.send_with(ec2)).await?),
         Request::AssociateRouteTable(it) => {
-            let told = sent(it.to_sdk()?.send_with(ec2)).await?;
+            let told = sent(it.to_sdk()?, |call| call.send_with(ec2)).await?;
             made(told.association_id())
         }
         Request::CreateSecurityGroup(it) => {
-            made(sent(it.to_sdk()?.send_with(ec2)).await?.group_id())
+            made(sent(it.to_sdk()?, |call| call.send_with(ec2)).await?.group_id())
         }
-        Request::RevokeSecurityGroupEgress(it) => done(sent(it.to_sdk()?.send_with(ec2)).await?),
+        Request::RevokeSecurityGroupEgress(it) => {
+            done(sent(it.to_sdk()?, |call| call.send_with(ec2)).await?)
+        }
         Request::AuthorizeSecurityGroupIngress(it) => {
-            let told = sent(it.to_sdk()?.send_with(ec2)).await?;
+            let told = sent(it.to_sdk()?, |call| call.send_with(ec2)).await?;
             made(told.security_group_rules().first().and_then(|it| it.security_group_rule_id()))
         }
         Request::AuthorizeSecurityGroupEgress(it) => {
-            let told = sent(it.to_sdk()?.send_with(ec2)).await?;
+            let told = sent(it.to_sdk()?, |call| call.send_with(ec2)).await?;
             made(told.security_group_rules().first().and_then(|it| it.security_group_rule_id()))
         }
         Request::CreateNetworkInterface(it) => {
-            let told = sent(it.to_sdk()?.set_client_token(token).send_with(ec2)).await?;
+            let told =
+                sent(it.to_sdk()?.set_client_token(token), |call| call.send_with(ec2)).await?;
             made(told.network_interface().and_then(|it| it.network_interface_id()))
         }
         Request::AllocateAddress(it) => {
-            made(sent(it.to_sdk()?.send_with(ec2)).await?.allocation_id())
+            made(sent(it.to_sdk()?, |call| call.send_with(ec2)).await?.allocation_id())
         }
         Request::AssociateAddress(it) => {
-            made(sent(it.to_sdk()?.send_with(ec2)).await?.association_id())
+            made(sent(it.to_sdk()?, |call| call.send_with(ec2)).await?.association_id())
         }
-        Request::CreateVolume(it) => {
-            made(sent(it.to_sdk()?.set_client_token(token).send_with(ec2)).await?.volume_id())
-        }
-        Request::AttachVolume(it) => done(sent(it.to_sdk()?.send_with(ec2)).await?),
+        Request::CreateVolume(it) => made(
+            sent(it.to_sdk()?.set_client_token(token), |call| call.send_with(ec2))
+                .await?
+                .volume_id(),
+        ),
+        Request::AttachVolume(it) => done(sent(it.to_sdk()?, |call| call.send_with(ec2)).await?),
         Request::CreateLaunchTemplate(it) => {
-            let told = sent(it.to_sdk()?.set_client_token(token).send_with(ec2)).await?;
+            let told =
+                sent(it.to_sdk()?.set_client_token(token), |call| call.send_with(ec2)).await?;
             made(told.launch_template().and_then(|it| it.launch_template_id()))
         }
         Request::RunInstances(it) => {
-            let told = sent(it.to_sdk()?.set_client_token(token).send_with(ec2)).await?;
+            let told =
+                sent(it.to_sdk()?.set_client_token(token), |call| call.send_with(ec2)).await?;
             made(told.instances().first().and_then(|it| it.instance_id()))
         }
         Request::CreateAutoScalingGroup(it) => {
-            sent(it.to_sdk()?.send_with(scaling)).await?;
+            sent(it.to_sdk()?, |call| call.send_with(scaling)).await?;
             made(Some(&it.auto_scaling_group_name))
         }
         Request::AttachLoadBalancerTargetGroups(it) => {
-            done(sent(it.to_sdk()?.send_with(scaling)).await?)
+            done(sent(it.to_sdk()?, |call| call.send_with(scaling)).await?)
         }
         Request::CreateLoadBalancer(it) => {
-            let told = sent(it.to_sdk()?.send_with(balancing)).await?;
+            let told = sent(it.to_sdk()?, |call| call.send_with(balancing)).await?;
             made(told.load_balancers().first().and_then(|it| it.load_balancer_arn()))
         }
         Request::ModifyLoadBalancerAttributes(it) => {
-            done(sent(it.to_sdk()?.send_with(balancing)).await?)
+            done(sent(it.to_sdk()?, |call| call.send_with(balancing)).await?)
         }
         Request::CreateTargetGroup(it) => {
-            let told = sent(it.to_sdk()?.send_with(balancing)).await?;
+            let told = sent(it.to_sdk()?, |call| call.send_with(balancing)).await?;
             made(told.target_groups().first().and_then(|it| it.target_group_arn()))
         }
         Request::ModifyTargetGroupAttributes(it) => {
             done(sent(it.to_sdk()?.send_with(balancing)).await?)
         }
         Request::CreateListener(it) => {
-            let told = sent(it.to_sdk()?.send_with(balancing)).await?;
+            let told = sent(it.to_sdk()?, |call| call.send_with(balancing)).await?;
             made(told.listeners().first().and_then(|it| it.listener_arn()))
         }
-        Request::RegisterTargets(it) => done(sent(it.to_sdk()?.send_with(balancing)).await?),
+        Request::RegisterTargets(it) => {
+            done(sent(it.to_sdk()?, |call| call.send_with(balancing)).await?)
+        }
         Request::ChangeResourceRecordSets(it) => {
-            let told = sent(it.to_sdk()?.send_with(names)).await?;
+            let told = sent(it.to_sdk()?, |call| call.send_with(names)).await?;
             made(told.change_info().map(|it| it.id()))
         }
         Request::PutParameter(it) => {
-            let told = sent(it.to_sdk()?.send_with(systems)).await?;
+            let told = sent(it.to_sdk()?, |call| call.send_with(systems)).await?;
             made(Some(&told.version().to_string()))
         }
         Request::RenderUserData(_) | Request::StageUserData(_) => {

@@ -1,6 +1,6 @@
 //! What the SDK calls an error, as the engine reads errors.
 
-use std::{error::Error, future::Future, iter::successors};
+use std::{error::Error, future::Future, iter::successors, pin::Pin};
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::{
@@ -13,13 +13,20 @@ use super::InputError;
 use crate::engine::{call::CallError, is_throttled};
 
 /// Sends a call, and reads its error where there is one.
-pub(super) async fn sent<O, E>(
-    call: impl Future<Output = Result<O, SdkError<E, HttpResponse>>>,
-) -> Result<O, CallError>
+///
+/// What the SDK does meanwhile is large, so it is kept apart: held by whoever chooses among all the
+/// operations, it would take more of the stack than a thread has.
+pub(super) fn sent<'c, C, F, O, E>(
+    call: C,
+    send: impl FnOnce(C) -> F,
+) -> Pin<Box<dyn Future<Output = Result<O, CallError>> + Send + 'c>>
 where
+    F: Future<Output = Result<O, SdkError<E, HttpResponse>>> + Send + 'c,
     E: ProvideErrorMetadata + Error + 'static,
+    O: 'c,
 {
-    call.await.map_err(|error| fault(&error))
+    let sending = send(call);
+    Box::pin(async move { sending.await.map_err(|error| fault(&error)) })
 }
 
 impl From<InputError> for CallError {
@@ -51,8 +58,11 @@ where
 /// What AWS says on its own account. It may have done what it was asked for where it fails itself.
 fn refusal(told: &aws_sdk_ec2::error::ErrorMetadata, raw: &HttpResponse) -> CallError {
     let status = raw.status().as_u16();
-    // A balancer in front of AWS's own machines has no codes.
     let code = told.code().filter(|code| !code.is_empty()).map(str::to_owned);
+    if code.is_none() && status < 300 {
+        return CallError::no_answer("the answer is none of AWS's");
+    }
+    // A balancer in front of AWS's own machines has no codes.
     let code = code.unwrap_or_else(|| match status {
         429 => "TooManyRequestsException".to_owned(),
         503 => "ServiceUnavailable".to_owned(),
@@ -61,9 +71,17 @@ fn refusal(told: &aws_sdk_ec2::error::ErrorMetadata, raw: &HttpResponse) -> Call
     });
     let message = told.message().unwrap_or("AWS says no more than that").to_owned();
     let mut error = CallError::refused(code, message);
-    error.request_id = told.request_id().map(str::to_owned);
+    error.request_id = told.request_id().map(str::to_owned).or_else(|| id_in_body(raw));
     error.maybe_done = status >= 500 && !is_throttled(&error);
     error
+}
+
+/// The request's id as the body tells it, which the SDK takes from the header alone: `RequestID` in
+/// EC2, `RequestId` elsewhere.
+fn id_in_body(raw: &HttpResponse) -> Option<String> {
+    let body = std::str::from_utf8(raw.body().bytes()?).ok()?;
+    let after = |name: &str| body.split(&format!("<{name}>")).nth(1)?.split('<').next();
+    after("RequestID").or_else(|| after("RequestId")).map(str::to_owned)
 }
 
 /// Why there are no credentials.

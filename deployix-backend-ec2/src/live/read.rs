@@ -28,7 +28,7 @@ macro_rules! described {
     ($to:expr, $query:expr, $operation:ident, $things:ident, $at_once:literal) => {{
         let call = $to.$operation().max_results($at_once);
         let call = call.set_filters(filters($query)).set_next_token($query.next_token.clone());
-        let told = sent(call.send()).await?;
+        let told = sent(call, |call| call.send()).await?;
         page(told.$things(), told.next_token())?
     }};
 }
@@ -74,7 +74,9 @@ pub(super) async fn read(clients: &Clients, read: &Read) -> Result<Answer, CallE
             1000
         )),
         Read::DescribeAddresses(query) => {
-            let told = sent(to.describe_addresses().set_filters(filters(query)).send()).await?;
+            let told =
+                sent(to.describe_addresses().set_filters(filters(query)), |call| call.send())
+                    .await?;
             Answer::Address(page(told.addresses(), None)?)
         }
         Read::DescribeVolumes(query) => {
@@ -85,14 +87,16 @@ pub(super) async fn read(clients: &Clients, read: &Read) -> Result<Answer, CallE
             let at_once = ids.is_none().then_some(200);
             let call = to.describe_launch_templates().set_launch_template_ids(ids);
             let call = call.set_filters(filters(query)).set_max_results(at_once);
-            let told = sent(call.set_next_token(query.next_token.clone()).send()).await?;
+            let told =
+                sent(call.set_next_token(query.next_token.clone()), |call| call.send()).await?;
             Answer::LaunchTemplate(page(told.launch_templates(), told.next_token())?)
         }
         Read::DescribeLaunchTemplateVersions(query) => {
             let id = parameter(query, TEMPLATE).and_then(|ids| ids.into_iter().next());
             let call = to.describe_launch_template_versions().set_launch_template_id(id);
             let call = call.versions("$Default").max_results(200).set_filters(filters(query));
-            let told = sent(call.set_next_token(query.next_token.clone()).send()).await?;
+            let told =
+                sent(call.set_next_token(query.next_token.clone()), |call| call.send()).await?;
             let versions = page(told.launch_template_versions(), told.next_token())?;
             Answer::LaunchTemplateVersion(versions)
         }
@@ -105,20 +109,21 @@ pub(super) async fn read(clients: &Clients, read: &Read) -> Result<Answer, CallE
             let call = scaling.describe_auto_scaling_groups().max_records(100);
             let call = call.set_auto_scaling_group_names(parameter(query, GROUP));
             let call = call.set_filters(own_filters(query, filter));
-            let told = sent(call.set_next_token(query.next_token.clone()).send()).await?;
+            let told =
+                sent(call.set_next_token(query.next_token.clone()), |call| call.send()).await?;
             Answer::AutoScalingGroup(page(told.auto_scaling_groups(), told.next_token())?)
         }
         Read::DescribeInstanceRefreshes { auto_scaling_group_name: name } => {
             // The newest is told first.
             let call = scaling.describe_instance_refreshes().auto_scaling_group_name(name);
-            let told = sent(call.max_records(1).send()).await?;
+            let told = sent(call.max_records(1), |call| call.send()).await?;
             let newest = told.instance_refreshes().first();
             Answer::State(newest.and_then(|it| it.status()).map(|it| it.as_str().to_owned()))
         }
         Read::DescribeLoadBalancers(query) => {
             let call = balancing.describe_load_balancers();
             let call = call.set_load_balancer_arns(parameter(query, "load-balancer-arn"));
-            let told = sent(call.set_marker(query.next_token.clone()).send()).await?;
+            let told = sent(call.set_marker(query.next_token.clone()), |call| call.send()).await?;
             // Others are none that this backend makes, and may lack what these have.
             let is_network = |it: &&balancing::LoadBalancer| {
                 it.r#type() == Some(&balancing::LoadBalancerTypeEnum::Network)
@@ -129,7 +134,7 @@ pub(super) async fn read(clients: &Clients, read: &Read) -> Result<Answer, CallE
         Read::DescribeTargetGroups(query) => {
             let call = balancing.describe_target_groups();
             let call = call.set_target_group_arns(parameter(query, "target-group-arn"));
-            let told = sent(call.set_marker(query.next_token.clone()).send()).await?;
+            let told = sent(call.set_marker(query.next_token.clone()), |call| call.send()).await?;
             let is_machines = |it: &&balancing::TargetGroup| {
                 it.target_type() == Some(&balancing::TargetTypeEnum::Instance)
             };
@@ -141,24 +146,24 @@ pub(super) async fn read(clients: &Clients, read: &Read) -> Result<Answer, CallE
             let call = balancing.describe_listeners();
             let call = call.set_load_balancer_arn(balancer.and_then(|it| it.into_iter().next()));
             let call = call.set_listener_arns(parameter(query, "listener-arn"));
-            let told = sent(call.set_marker(query.next_token.clone()).send()).await?;
+            let told = sent(call.set_marker(query.next_token.clone()), |call| call.send()).await?;
             Answer::Listener(page(told.listeners(), told.next_marker())?)
         }
         Read::DescribeTargetHealth(query) => {
             let group = parameter(query, "target-group-arn");
             let call = balancing.describe_target_health();
             let call = call.set_target_group_arn(group.and_then(|it| it.into_iter().next()));
-            let told = sent(call.send()).await?;
+            let told = sent(call, |call| call.send()).await?;
             Answer::TargetHealth(page(told.target_health_descriptions(), None)?)
         }
         Read::DescribeTags { resource_arns } => {
             let call = balancing.describe_tags().set_resource_arns(Some(resource_arns.clone()));
-            let told = sent(call.send()).await?;
+            let told = sent(call, |call| call.send()).await?;
             Answer::Tags(told.tag_descriptions().iter().map(tags).collect::<Result<_, _>>()?)
         }
         Read::DescribeLoadBalancerAttributes { load_balancer_arn } => {
             let call = balancing.describe_load_balancer_attributes();
-            let told = sent(call.load_balancer_arn(load_balancer_arn).send()).await?;
+            let told = sent(call.load_balancer_arn(load_balancer_arn), |call| call.send()).await?;
             Answer::Attributes(all(told.attributes())?)
         }
         Read::DescribeTargetGroupAttributes { target_group_arn } => {
@@ -176,12 +181,13 @@ pub(super) async fn read(clients: &Clients, read: &Read) -> Result<Answer, CallE
             let call = names.list_resource_record_sets().set_hosted_zone_id(zone);
             let call = call.set_start_record_name(name).max_items(300);
             let call = call.set_start_record_type(kind.map(|kind| kind.as_str().into()));
-            let told = sent(call.set_start_record_identifier(identifier).send()).await?;
+            let told =
+                sent(call.set_start_record_identifier(identifier), |call| call.send()).await?;
             let next = next_page(&told);
             Answer::ResourceRecordSet(page(told.resource_record_sets(), next.as_deref())?)
         }
         Read::GetChange { id } => {
-            let told = sent(names.get_change().id(id).send()).await?;
+            let told = sent(names.get_change().id(id), |call| call.send()).await?;
             Answer::State(told.change_info().map(|it| it.status().as_str().to_owned()))
         }
         Read::DescribeParameters(query) => {
@@ -194,13 +200,13 @@ pub(super) async fn read(clients: &Clients, read: &Read) -> Result<Answer, CallE
             let filters = filters.map_err(super::InputError::from)?;
             let call = parameters.describe_parameters().set_parameter_filters(Some(filters));
             let call = call.max_results(50).set_next_token(query.next_token.clone());
-            let told = sent(call.send()).await?;
+            let told = sent(call, |call| call.send()).await?;
             Answer::Parameter(page(told.parameters(), told.next_token())?)
         }
         Read::ListTagsForResource { resource_id: name } => {
             let kind = systems::ResourceTypeForTagging::Parameter;
             let call = parameters.list_tags_for_resource().resource_type(kind);
-            let told = sent(call.resource_id(name).send()).await?;
+            let told = sent(call.resource_id(name), |call| call.send()).await?;
             Answer::Tags(vec![(name.clone(), all(told.tag_list())?)])
         }
         Read::ListObjectsV2(query) => Answer::Object(storage::objects(objects, query).await?),
@@ -231,7 +237,7 @@ fn filters(query: &Query) -> Option<Vec<ec2::Filter>> {
 /// Instances, with the status of the checks of those that run.
 async fn instances(to: &aws_sdk_ec2::Client, query: &Query) -> Result<Page<Instance>, CallError> {
     let call = to.describe_instances().max_results(1000).set_filters(filters(query));
-    let told = sent(call.set_next_token(query.next_token.clone()).send()).await?;
+    let told = sent(call.set_next_token(query.next_token.clone()), |call| call.send()).await?;
     let each = told.reservations().iter().flat_map(|it| it.instances());
     let mut page: Page<Instance> = page(each, told.next_token())?;
     let running = page.items.iter().filter(|it| it.state == "running");
@@ -266,5 +272,5 @@ async fn status(
     statuses: &mut Statuses,
 ) -> Result<(), CallError> {
     let call = to.describe_instance_status().set_instance_ids(Some(ids.to_vec()));
-    statuses.add(sent(call.send()).await?.instance_statuses())
+    statuses.add(sent(call, |call| call.send()).await?.instance_statuses())
 }

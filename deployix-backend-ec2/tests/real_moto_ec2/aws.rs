@@ -1,7 +1,7 @@
 //! [`Aws`]: an account of moto's, with what AWS does and moto does not.
 //!
 //! moto 5.2 makes a second thing with the same client token; its load balancers have no network
-//! interfaces.
+//! interfaces; a machine's first disk has not the size of its image.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ impl Aws {
             }
             None => {}
         }
-        let answer = self.send(request).await;
+        let answer = self.send(&with_disks(request)).await;
         if answer.status != 200 {
             return answer;
         }
@@ -87,6 +87,19 @@ impl Aws {
         }
         made
     }
+}
+
+/// A launch template in which each disk has a size.
+fn with_disks(request: &Request) -> Request {
+    let mut with = request.clone();
+    if request.action() == "CreateLaunchTemplate" {
+        let disks = request.parameters.keys().filter_map(|key| key.strip_suffix(".Ebs.Encrypted"));
+        let sizes = disks.map(|disk| format!("{disk}.Ebs.VolumeSize"));
+        for size in sizes.filter(|size| request.parameter(size).is_empty()) {
+            with = with.and(&size, "8");
+        }
+    }
+    with
 }
 
 fn ec2(region: &str, parameters: &[(&str, &str)]) -> Request {

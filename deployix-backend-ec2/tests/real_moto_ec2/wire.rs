@@ -74,6 +74,20 @@ impl Request {
         Self::new(head, body)
     }
 
+    /// The same with one parameter more.
+    pub(crate) fn and(&self, key: &str, value: &str) -> Self {
+        let body = format!("{}&{key}={value}", self.body);
+        let lines = self.head.trim_end().split("\r\n").map(|line| {
+            if line.to_ascii_lowercase().starts_with("content-length:") {
+                format!("content-length: {}", body.len())
+            } else {
+                line.to_owned()
+            }
+        });
+        let head = lines.collect::<Vec<_>>().join("\r\n") + "\r\n\r\n";
+        Self::new(head, body)
+    }
+
     pub(crate) fn parameter(&self, key: &str) -> &str {
         self.parameters.get(key).map_or("", String::as_str)
     }
