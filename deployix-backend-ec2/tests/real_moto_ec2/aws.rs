@@ -1,7 +1,8 @@
 //! [`Aws`]: an account of moto's, with what AWS does and moto does not.
 //!
 //! moto 5.2 makes a second thing with the same client token; its load balancers have no network
-//! interfaces; a machine's first disk has not the size of its image.
+//! interfaces; a machine's first disk has not the size of its image; a rule for ESP needs ports; and a
+//! disk is detached only by who says from what.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,8 @@ pub(crate) struct Aws {
 struct Memory {
     /// What was asked for with a token, and what was answered.
     tokens: BTreeMap<String, (String, Answer)>,
+    /// The machines that disks are attached to.
+    attached: BTreeMap<String, String>,
     /// The network interfaces of load balancers.
     interfaces: BTreeMap<String, Vec<String>>,
 }
@@ -46,7 +49,13 @@ impl Aws {
             }
             None => {}
         }
-        let answer = self.send(&with_disks(request)).await;
+        let mut moto = for_moto(request);
+        if request.action() == "DetachVolume"
+            && let Some(machine) = memory.attached.get(request.parameter("VolumeId"))
+        {
+            moto = moto.and("InstanceId", machine);
+        }
+        let answer = self.send(&moto).await;
         if answer.status != 200 {
             return answer;
         }
@@ -54,6 +63,11 @@ impl Aws {
             memory.tokens.insert(key, (request.body.clone(), answer.clone()));
         }
         match request.action() {
+            "AttachVolume" => {
+                let (disk, machine) =
+                    (request.parameter("VolumeId"), request.parameter("InstanceId"));
+                memory.attached.insert(disk.to_owned(), machine.to_owned());
+            }
             "CreateLoadBalancer" => {
                 let arn = answer.element("LoadBalancerArn").unwrap().to_owned();
                 let made = self.interfaces(request, &arn).await;
@@ -89,17 +103,25 @@ impl Aws {
     }
 }
 
-/// A launch template in which each disk has a size.
-fn with_disks(request: &Request) -> Request {
-    let mut with = request.clone();
-    if request.action() == "CreateLaunchTemplate" {
-        let disks = request.parameters.keys().filter_map(|key| key.strip_suffix(".Ebs.Encrypted"));
-        let sizes = disks.map(|disk| format!("{disk}.Ebs.VolumeSize"));
-        for size in sizes.filter(|size| request.parameter(size).is_empty()) {
-            with = with.and(&size, "8");
+/// A request as moto takes it: each disk of a launch template has a size, and a rule for a protocol
+/// without ports has ports all the same.
+fn for_moto(request: &Request) -> Request {
+    let keys = || request.parameters.keys();
+    let mut missing = Vec::new();
+    match request.action() {
+        "CreateLaunchTemplate" => {
+            let disks = keys().filter_map(|key| key.strip_suffix(".Ebs.Encrypted"));
+            missing.extend(disks.map(|disk| (format!("{disk}.Ebs.VolumeSize"), "8")));
         }
+        "AuthorizeSecurityGroupIngress" | "AuthorizeSecurityGroupEgress" => {
+            for rule in keys().filter_map(|key| key.strip_suffix(".IpProtocol")) {
+                missing.extend(["FromPort", "ToPort"].map(|port| (format!("{rule}.{port}"), "-1")));
+            }
+        }
+        _ => {}
     }
-    with
+    missing.retain(|(key, _)| request.parameter(key).is_empty());
+    missing.iter().fold(request.clone(), |request, (key, value)| request.and(key, value))
 }
 
 fn ec2(region: &str, parameters: &[(&str, &str)]) -> Request {
