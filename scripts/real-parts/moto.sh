@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A server that speaks S3, for tests named real_moto*: moto's, at $DEPLOYIX_MOTO, empty but for what tests put there.
+# A server that plays AWS, for tests named real_moto*: moto's, at $DEPLOYIX_MOTO, empty but for what tests put there.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

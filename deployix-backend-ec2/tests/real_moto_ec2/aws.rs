@@ -40,7 +40,7 @@ impl Aws {
     pub(crate) async fn carry_out(&self, request: &Request) -> Answer {
         let mut memory = self.memory.lock().await;
         let token = request.parameter("ClientToken");
-        let key = format!("{} {} {token}", request.region, request.action());
+        let key = format!("{} {} {token}", request.region, request.action);
         match memory.tokens.get(&key) {
             Some((asked, answer)) if *asked == request.body => return answer.clone(),
             Some(_) => {
@@ -50,7 +50,7 @@ impl Aws {
             None => {}
         }
         let mut moto = for_moto(request);
-        if request.action() == "DetachVolume"
+        if request.action == "DetachVolume"
             && let Some(machine) = memory.attached.get(request.parameter("VolumeId"))
         {
             moto = moto.and("InstanceId", machine);
@@ -62,7 +62,7 @@ impl Aws {
         if !token.is_empty() {
             memory.tokens.insert(key, (request.body.clone(), answer.clone()));
         }
-        match request.action() {
+        match request.action.as_str() {
             "AttachVolume" => {
                 let (disk, machine) =
                     (request.parameter("VolumeId"), request.parameter("InstanceId"));
@@ -108,7 +108,7 @@ impl Aws {
 fn for_moto(request: &Request) -> Request {
     let keys = || request.parameters.keys();
     let mut missing = Vec::new();
-    match request.action() {
+    match request.action.as_str() {
         "CreateLaunchTemplate" => {
             let disks = keys().filter_map(|key| key.strip_suffix(".Ebs.Encrypted"));
             missing.extend(disks.map(|disk| (format!("{disk}.Ebs.VolumeSize"), "8")));

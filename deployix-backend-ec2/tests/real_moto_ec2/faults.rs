@@ -2,9 +2,8 @@
 //! once.
 
 use crate::{
-    account::Account,
     moto::Moto,
-    site::{Site, beyond, hydra},
+    site::{Account, Site, beyond, hydra},
 };
 
 #[tokio::test]

@@ -203,6 +203,19 @@ async fn of_others(config: &SdkConfig) -> Vec<String> {
         let count = health.target_health_descriptions().len();
         tagged.push((format!("target group {count}"), arn.to_owned()));
     }
+    let to = aws_sdk_ssm::Client::new(config);
+    for it in to.describe_parameters().send().await.unwrap().parameters() {
+        all.push(format!("parameter {}", it.name().unwrap()));
+    }
+    let to = aws_sdk_route53::Client::new(config);
+    for zone in to.list_hosted_zones().send().await.unwrap().hosted_zones() {
+        let records =
+            to.list_resource_record_sets().hosted_zone_id(zone.id()).send().await.unwrap();
+        for it in records.resource_record_sets() {
+            all.push(format!("record {} {}", it.name(), it.r#type()));
+        }
+    }
+    let to = aws_sdk_elasticloadbalancingv2::Client::new(config);
     for (kind, arn) in tagged {
         let told = to.describe_tags().resource_arns(arn).send().await.unwrap();
         let tags = told.tag_descriptions().iter().flat_map(|it| it.tags());

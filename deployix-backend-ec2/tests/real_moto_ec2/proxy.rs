@@ -107,7 +107,7 @@ impl State {
     /// Whether a call is refused, and which fault comes over it.
     fn meet(&mut self, request: &Request) -> (Option<Answer>, Option<Fault>) {
         self.calls += 1;
-        let action = request.action().to_owned();
+        let action = request.action.clone();
         if request.writes() {
             self.writes.push(action.clone());
         }

@@ -3,10 +3,9 @@
 use deployix_backend_ec2::live::Sdk;
 
 use crate::{
-    account::Account,
     moto::Moto,
     scenario::{balanced, pair},
-    site::{Site, ends},
+    site::{Account, Site, ends},
 };
 
 /// What a person reads of a deploy of which an operation is refused; nothing is left of it.

@@ -8,12 +8,14 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A request in AWS's query protocol.
+/// A request in one of AWS's protocols; mostly the query protocol.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     head: String,
     pub(crate) body: String,
-    /// The parameters, `Action` among them.
+    /// The operation; its HTTP method where nothing else names it.
+    pub(crate) action: String,
+    /// The parameters, in the query protocol.
     pub(crate) parameters: BTreeMap<String, String>,
     /// Of the scope that the request is signed for.
     pub(crate) region: String,
@@ -49,8 +51,17 @@ impl Request {
         let scope: Vec<_> = scope.split([',', '/']).map(str::to_owned).collect();
         let of_scope = |at: usize| scope.get(at).cloned().unwrap_or_default();
         let pairs = body.split('&').filter_map(|pair| pair.split_once('='));
-        let parameters = pairs.map(|(key, value)| (decoded(key), decoded(value))).collect();
-        Self { parameters, region: of_scope(2), service: of_scope(3), head, body }
+        let parameters: BTreeMap<String, String> = match header(&head, "content-type") {
+            Some("application/x-www-form-urlencoded") => {
+                pairs.map(|(key, value)| (decoded(key), decoded(value))).collect()
+            }
+            _ => BTreeMap::new(),
+        };
+        let target = header(&head, "x-amz-target").and_then(|it| it.split('.').nth(1));
+        let method = head.split(' ').next().unwrap_or_default();
+        let action = parameters.get("Action").map(String::as_str).or(target).unwrap_or(method);
+        let action = action.to_owned();
+        Self { action, parameters, region: of_scope(2), service: of_scope(3), head, body }
     }
 
     /// One that nobody signed, which moto does not look at.
@@ -92,14 +103,9 @@ impl Request {
         self.parameters.get(key).map_or("", String::as_str)
     }
 
-    /// The operation.
-    pub(crate) fn action(&self) -> &str {
-        self.parameter("Action")
-    }
-
     /// Whether it asks for anything to be made, changed or removed.
     pub(crate) fn writes(&self) -> bool {
-        !self.action().starts_with("Describe")
+        !["Describe", "Get", "GET", "List"].iter().any(|read| self.action.starts_with(read))
     }
 
     /// Carries it out on one of moto's accounts.
