@@ -20,8 +20,7 @@ use super::{
         LaunchTemplateVersion, Listener, LoadBalancer, NetworkInterface, Parameter, RouteTable,
         SecurityGroup, SecurityGroupRule, Subnet, TargetGroup, Volume, Vpc,
     },
-    staged,
-    target,
+    staged, target,
 };
 use crate::{
     extension::HostedZone,

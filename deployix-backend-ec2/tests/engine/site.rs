@@ -109,13 +109,7 @@ impl<A: Account> Site<A> {
 
     /// Runs all stages, of which none may find an error.
     pub(crate) fn compiled(&self, deployment: Deployment, heads: &Heads) -> Compiled {
-        let registry = self.registry();
-        let staged = resolve(deployment, &registry)
-            .then(|resolved| place(resolved, &heads.assignments, &registry))
-            .then(|placed| connect(placed, &registry))
-            .then(|connected| compile(connected, &registry, None));
-        assert!(!staged.diagnostics.has_errors(), "{}", staged.diagnostics);
-        staged.value
+        compiled(deployment, heads, &self.registry())
     }
 
     pub(crate) async fn plan(&self, deployment: Deployment) -> Plan {
@@ -207,6 +201,16 @@ impl<A: Account> Site<A> {
         let report = self.carry_out(&plan).await;
         assert!(report.is_good(), "{}", ends(&report));
     }
+}
+
+/// Runs all stages, of which none may find an error.
+pub(crate) fn compiled(deployment: Deployment, heads: &Heads, registry: &Registry) -> Compiled {
+    let staged = resolve(deployment, registry)
+        .then(|resolved| place(resolved, &heads.assignments, registry))
+        .then(|placed| connect(placed, registry))
+        .then(|connected| compile(connected, registry, None));
+    assert!(!staged.diagnostics.has_errors(), "{}", staged.diagnostics);
+    staged.value
 }
 
 /// What is in one list and not in the other, in either direction.

@@ -5,7 +5,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where its own steps do")]
 
 mod aws;
+#[path = "../../../deployix-core/tests/shared/deadly.rs"]
+mod deadly;
 mod faults;
+mod killed;
 mod moto;
 mod proxy;
 mod refusals;
