@@ -7,7 +7,7 @@
 //!
 //! | after this call | the same step, done again, finds |
 //! |---|---|
-//! | changed | what is wanted; it is written once more, so that Route 53 says when all know of it |
+//! | changed | what is wanted, though maybe not all servers know of it yet |
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -87,12 +87,14 @@ impl Found {
         Err(BackendError::permanent(ErrorKind::Conflict, "ChangeResourceRecordSets", message))
     }
 
-    /// The changes by which nothing of it is left.
-    fn removed(self) -> Vec<Change> {
-        let change =
-            |resource_record_set| Change { action: ChangeAction::Delete, resource_record_set };
-        let own = self.records.into_iter().filter(|it| !is_foreign(it));
-        own.chain(self.note).map(change).collect()
+    /// The changes by which just what is wanted is left of it; what is so already stays untouched.
+    fn into_wanted(self, wanted: &[ResourceRecordSet]) -> Vec<Change> {
+        let has = self.records.into_iter().filter(|it| !is_foreign(it)).chain(self.note);
+        let (kept, other): (Vec<_>, Vec<_>) = has.partition(|it| wanted.contains(it));
+        let change = |action, resource_record_set| Change { action, resource_record_set };
+        let removed = other.into_iter().map(|it| change(ChangeAction::Delete, it));
+        let missing = wanted.iter().filter(|it| !kept.contains(it));
+        removed.chain(missing.map(|it| change(ChangeAction::Create, it.clone()))).collect()
     }
 }
 
@@ -147,11 +149,9 @@ pub(super) async fn put(
     let made_as = Tag::new(MADE_AS, short(&record.says()));
     let tags: Vec<_> = tags.into_iter().chain(job.own_tags()).chain([made_as]).collect();
     let wanted = [ResourceRecordSet::clone(record), ResourceRecordSet::note(name, &tags)];
-    let create = wanted
-        .map(|resource_record_set| Change { action: ChangeAction::Create, resource_record_set });
     let changes = |found: Found| {
         found.check(job, zone, name)?;
-        Ok(found.removed().into_iter().chain(create.clone()).collect())
+        Ok(found.into_wanted(&wanted))
     };
     change(job, zone, name, changes).await?;
     Ok(Outputs::new())
@@ -162,7 +162,8 @@ pub(super) async fn remove(job: &Job<'_>) -> Result<(), BackendError> {
     let Some((zone, name)) = zone_and_name(job.id) else {
         return Err(BackendError::unreadable("its id names no record"));
     };
-    let changes = |found: Found| Ok(if found.is_of(job) { found.removed() } else { Vec::new() });
+    let changes =
+        |found: Found| Ok(if found.is_of(job) { found.into_wanted(&[]) } else { Vec::new() });
     change(job, &zone, name, changes).await
 }
 
