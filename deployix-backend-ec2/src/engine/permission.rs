@@ -185,8 +185,8 @@ fn read(operation: &str) -> Option<Read> {
         "CreateAutoScalingGroup" | "AttachLoadBalancerTargetGroups" => {
             Read::DescribeAutoScalingGroups(query)
         }
-        "CreateLoadBalancer" => Read::DescribeLoadBalancers(query),
-        "CreateTargetGroup" => Read::DescribeTargetGroups(query),
+        "CreateLoadBalancer" | "ModifyLoadBalancerAttributes" => Read::DescribeLoadBalancers(query),
+        "CreateTargetGroup" | "ModifyTargetGroupAttributes" => Read::DescribeTargetGroups(query),
         "CreateListener" => Read::DescribeListeners(query),
         "RegisterTargets" => Read::DescribeTargetHealth(query),
         "ChangeResourceRecordSets" => Read::ListResourceRecordSets(query),
@@ -362,13 +362,16 @@ mod tests {
             let writes = tagged || ["StageUserData", "PutParameter"].contains(operation);
             assert_eq!(!calls.is_empty(), writes, "{operation}");
             let found = read(operation).is_some();
-            let attributes = *operation == "ModifyLoadBalancerAttributes";
-            assert_eq!(found || attributes, *service != Service::Local, "{operation}");
-            let stays = ["RenderUserData", "ModifyLoadBalancerAttributes"];
-            let closed = ["RevokeSecurityGroupEgress", "AttachLoadBalancerTargetGroups"];
-            let stays = stays.contains(operation)
-                || closed.contains(operation)
-                || *operation == "ChangeResourceRecordSets";
+            assert_eq!(found, *service != Service::Local, "{operation}");
+            let stays = [
+                "AttachLoadBalancerTargetGroups",
+                "ChangeResourceRecordSets",
+                "ModifyLoadBalancerAttributes",
+                "ModifyTargetGroupAttributes",
+                "RenderUserData",
+                "RevokeSecurityGroupEgress",
+            ];
+            let stays = stays.contains(operation);
             assert_eq!(ids.removing(operation).is_empty(), stays, "{operation}");
         }
     }
