@@ -103,9 +103,10 @@ impl Request {
         self.parameters.get(key).map_or("", String::as_str)
     }
 
-    /// Whether it asks for anything to be made, changed or removed.
+    /// Whether it asks for anything to be made, changed or removed, and not only whether it may.
     pub(crate) fn writes(&self) -> bool {
-        !["Describe", "Get", "GET", "List"].iter().any(|read| self.action.starts_with(read))
+        self.parameter("DryRun") != "true"
+            && !["Describe", "Get", "GET", "List"].iter().any(|read| self.action.starts_with(read))
     }
 
     /// Carries it out on one of moto's accounts.
