@@ -103,7 +103,7 @@ pub(super) async fn create(
             made(told.target_groups().first().and_then(|it| it.target_group_arn()))
         }
         Request::ModifyTargetGroupAttributes(it) => {
-            done(sent(it.to_sdk()?.send_with(balancing)).await?)
+            done(sent(it.to_sdk()?, |call| call.send_with(balancing)).await?)
         }
         Request::CreateListener(it) => {
             let told = sent(it.to_sdk()?, |call| call.send_with(balancing)).await?;

@@ -168,7 +168,7 @@ pub(super) async fn read(clients: &Clients, read: &Read) -> Result<Answer, CallE
         }
         Read::DescribeTargetGroupAttributes { target_group_arn } => {
             let call = balancing.describe_target_group_attributes();
-            let told = sent(call.target_group_arn(target_group_arn).send()).await?;
+            let told = sent(call.target_group_arn(target_group_arn), |call| call.send()).await?;
             Answer::Attributes(all(told.attributes())?)
         }
         Read::ListResourceRecordSets(query) => {

@@ -23,10 +23,10 @@ pub(super) async fn write(to: &aws_sdk_s3::Client, write: &Write) -> Result<(), 
             let encryption = ServerSideEncryption::from(server_side_encryption.as_str());
             let call = to.put_object().bucket(bucket).key(key).server_side_encryption(encryption);
             let call = call.body(ByteStream::from(body.clone())).tagging(query(tagging));
-            sent(call.send()).await?;
+            sent(call, |call| call.send()).await?;
         }
         Write::DeleteObject { bucket, key } => {
-            sent(to.delete_object().bucket(bucket).key(key).send()).await?;
+            sent(to.delete_object().bucket(bucket).key(key), |call| call.send()).await?;
         }
         other => return Err(elsewhere(other)),
     }
@@ -40,7 +40,8 @@ pub(super) async fn objects(
     let one = |name| parameter(query, name).and_then(|values| values.into_iter().next());
     let bucket = one("bucket").unwrap_or_default();
     let call = from.list_objects_v2().bucket(&bucket).set_prefix(one("prefix"));
-    let told = sent(call.set_continuation_token(query.next_token.clone()).send()).await?;
+    let told =
+        sent(call.set_continuation_token(query.next_token.clone()), |call| call.send()).await?;
     let object = |it: &aws_sdk_s3::types::Object| match it.key() {
         Some(key) => Ok(Object { bucket: bucket.clone(), key: key.to_owned() }),
         None => Err(CallError::unreadable("an object's Key is missing")),
@@ -54,7 +55,7 @@ pub(super) async fn tags(
     bucket: &str,
     key: &str,
 ) -> Result<Answer, CallError> {
-    let told = sent(from.get_object_tagging().bucket(bucket).key(key).send()).await?;
+    let told = sent(from.get_object_tagging().bucket(bucket).key(key), |call| call.send()).await?;
     let tags = told.tag_set().iter().map(|it| tag(Some(it.key()), Some(it.value())));
     Ok(Answer::Tags(vec![(key.to_owned(), tags.collect::<Result<_, _>>()?)]))
 }
