@@ -33,7 +33,7 @@ const CHILD: &str = "DEPLOYIX_TEST_CHILD";
 const DIES: &str = "DEPLOYIX_TEST_DIES";
 
 /// A death for so many entries of the log.
-const EVERY: usize = 20;
+const EVERY: usize = 8;
 
 /// Not a test of its own: the process that deploys, and may die of it.
 #[tokio::test]

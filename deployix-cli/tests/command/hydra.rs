@@ -27,7 +27,8 @@ fn each_deployment_of_hydra_goes_through_every_command() {
         let file = ops(file);
         for command in ["check", "graph", "compile --out out", "plan"] {
             let (document, code) = folder.json(&format!("{command} {file}"));
-            assert_eq!((codes(&document), code), (vec![], Some(0)), "{command} {file}");
+            let codes = codes(&document).into_iter().filter(|code| *code != "noted");
+            assert_eq!((codes.collect(), code), (Vec::<&str>::new(), Some(0)), "{command} {file}");
         }
     }
 }
