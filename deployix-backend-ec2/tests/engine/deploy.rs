@@ -10,6 +10,7 @@ use crate::{
     scenario::{self, location, pair},
     site::{Site, ends, hydra},
     support::{With, deployment, functionality},
+    upcast,
 };
 
 #[tokio::test(start_paused = true)]
@@ -172,4 +173,9 @@ async fn a_load_balancer_that_is_opened_to_everybody_is_made_before_the_old_one_
 async fn a_machine_ends_what_it_is_at_before_it_goes() {
     let site = Site::new(&pair(), 16);
     scenario::a_machine_ends_what_it_is_at_before_it_goes(&site).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_upcast_network_is_planned_deployed_and_read_back_equal() {
+    upcast::is_planned_deployed_and_read_back_equal(&Site::new(&upcast::upcast(), 50)).await;
 }

@@ -21,6 +21,8 @@ mod suite;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
+#[path = "../engine/upcast.rs"]
+mod upcast;
 mod wire;
 
 /// Who plays AWS here.

@@ -18,7 +18,7 @@ use deployix_backend_ec2::{
 
 use crate::{aws::Aws, proxy::Proxy, site::Account};
 
-const REGIONS: [&str; 2] = ["ap-southeast-1", "eu-central-1"];
+const REGIONS: [&str; 3] = ["ap-southeast-1", "eu-central-1", "us-east-1"];
 
 /// An account.
 #[derive(Debug, Clone)]

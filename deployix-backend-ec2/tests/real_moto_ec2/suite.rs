@@ -4,6 +4,7 @@ use crate::{
     moto::Moto,
     scenario,
     site::{Site, hydra},
+    upcast,
 };
 
 async fn site() -> Site {
@@ -44,4 +45,10 @@ async fn a_load_balancer_that_is_opened_to_everybody_is_made_before_the_old_one_
 #[tokio::test]
 async fn a_machine_ends_what_it_is_at_before_it_goes() {
     scenario::a_machine_ends_what_it_is_at_before_it_goes(&site().await).await;
+}
+
+#[tokio::test]
+async fn the_upcast_network_is_planned_deployed_and_read_back_equal() {
+    let site = Site::of(Moto::new().await, &upcast::upcast());
+    upcast::is_planned_deployed_and_read_back_equal(&site).await;
 }
