@@ -143,13 +143,18 @@ pub(crate) const STAGED: &str = "staged-user-data";
 /// The tag of a launch template that tells where the user data is that its machines fetch.
 const STAGED_AT: &str = "deployix:staged";
 
+/// The id with another last segment, as text.
+pub(crate) fn sibling(id: &ResourceId, what: &str) -> String {
+    let above = id.as_str().rsplit_once('/').map_or("", |(above, _)| above);
+    format!("{above}/{what}")
+}
+
 /// The id with another last segment.
 ///
 /// # Errors
 /// Where that makes no id.
 pub(crate) fn beside(id: &ResourceId, what: &str) -> Result<ResourceId, CompileError> {
-    let above = id.as_str().rsplit_once('/').map_or("", |(above, _)| above);
-    ResourceId::new(format!("{above}/{what}"))
+    ResourceId::new(sibling(id, what))
         .map_err(|error| Remark::new(["name"], error.to_string()).into())
 }
 

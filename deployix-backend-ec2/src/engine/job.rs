@@ -9,7 +9,7 @@ use deployix_core::{
 
 use super::caller::Caller;
 use crate::{
-    naming::{DEPLOYMENT, RESOURCE},
+    naming::{self, DEPLOYMENT, RESOURCE},
     request::{Request, Service, Tag, Value},
     staging::Staging,
 };
@@ -96,7 +96,7 @@ impl<'a> Job<'a> {
 
     /// The id of another resource that belongs to the same thing.
     pub(super) fn sibling(&self, what: &str) -> String {
-        sibling(self.id, what)
+        naming::sibling(self.id, what)
     }
 
     /// Puts tags on something, as far as it has not got them.
@@ -126,12 +126,6 @@ impl<'a> Job<'a> {
         };
         self.aws.write(write).await
     }
-}
-
-/// The id with another last segment.
-pub(super) fn sibling(id: &ResourceId, what: &str) -> String {
-    let parent = id.as_str().rsplit_once('/').map_or("", |(parent, _)| parent);
-    format!("{parent}/{what}")
 }
 
 /// The value of a tag.
