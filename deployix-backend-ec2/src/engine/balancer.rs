@@ -8,7 +8,7 @@ use super::{
     call::{Filter, Write},
     caller::{Caller, TaggedApart, Waiting, too_long},
     job::{Job, Outputs, all_known, by_tags, tag},
-    kind::{Kind, Once, State, remove_made_as},
+    kind::{self, Kind, Once, State},
     network::output,
     shape::{Listener, LoadBalancer, NetworkInterface, TargetGroup},
     target,
@@ -323,7 +323,7 @@ pub(super) async fn listens(job: &Job<'_>, request: &CreateListener) -> Result<(
 pub(super) async fn remove_listener(job: &Job<'_>) -> Result<(), BackendError> {
     let of = |resource: Option<&str>| by_tags(job.deployment().as_str(), resource);
     let own = Listener::find(&job.aws, of(Some(job.id.as_str()))).await?;
-    super::kind::remove::<Listener>(job).await?;
+    kind::remove::<Listener>(job).await?;
     let listeners = Listener::find(&job.aws, of(None)).await?;
     let balancers: Vec<LoadBalancer> =
         find(&job.aws, of(Some(&job.sibling("load-balancer")))).await?;
@@ -357,23 +357,13 @@ async fn remove_balancer(job: &Job<'_>, arn: &str) -> Result<(), BackendError> {
 /// Removes a load balancer until nothing of it is left: its name, where it is known, tells of the
 /// interfaces of one that a step removed before it was cut off.
 pub(super) async fn remove(job: &Job<'_>, name: Option<&str>) -> Result<(), BackendError> {
-    remove_balancers(job, job.id.as_str(), &[]).await?;
-    let name = name.map(|name| format!("net/{name}/*"));
-    interfaces_gone(job, name.as_slice()).await
-}
-
-/// Removes the load balancers of a resource but for some.
-async fn remove_balancers(
-    job: &Job<'_>,
-    resource: &str,
-    but: &[String],
-) -> Result<(), BackendError> {
-    let filters = by_tags(job.deployment().as_str(), Some(resource));
+    let filters = by_tags(job.deployment().as_str(), Some(job.id.as_str()));
     let going: Vec<LoadBalancer> = find(&job.aws, filters).await?;
-    let going = going.iter().map(|it| &it.load_balancer_arn).filter(|arn| !but.contains(arn));
-    let going: Vec<_> = going.map(|arn| name_and_id(arn).to_owned()).collect();
-    remove_made_as::<LoadBalancer>(job, resource, but).await?;
-    interfaces_gone(job, &going).await
+    let going = going.iter().map(|it| name_and_id(&it.load_balancer_arn).to_owned());
+    let gone_before = name.map(|name| format!("net/{name}/*"));
+    let names: Vec<_> = going.chain(gone_before).collect();
+    kind::remove::<LoadBalancer>(job).await?;
+    interfaces_gone(job, &names).await
 }
 
 /// The outputs of a load balancer once its interfaces are there.

@@ -287,10 +287,8 @@ impl Kind for Instance {
 
     /// It leaves the groups behind load balancers first, and ends what it is at for others.
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
-        let groups: Vec<TargetGroup> = job.aws.with_tags(Vec::new()).await?;
-        let ours = crate::naming::DEPLOYMENT;
-        let ours = |group: &TargetGroup| tag(&group.tags, ours) == Some(job.deployment().as_str());
-        for group in groups.into_iter().filter(ours) {
+        let of_deployment = by_tags(job.deployment().as_str(), None);
+        for group in TargetGroup::find(&job.aws, of_deployment).await? {
             leave(job, &group.target_group_arn, |target| target.id == self.instance_id).await?;
         }
         let instance_id = self.instance_id.clone();
