@@ -44,14 +44,8 @@ pub(super) fn is_passing(error: &CallError) -> bool {
 
 /// What was named is not there: `InvalidVpcID.NotFound`, `TargetGroupNotFound`.
 pub(crate) fn is_not_found(error: &CallError) -> bool {
-    const CODES: [&str; 6] = [
-        "Gateway.NotAttached",
-        "InvalidAssociationID.NotFound",
-        "InvalidInstanceID.Malformed",
-        "InvalidResourceId",
-        "NoSuchChange",
-        "NoSuchHostedZone",
-    ];
+    const CODES: [&str; 3] =
+        ["Gateway.NotAttached", "InvalidInstanceID.Malformed", "InvalidResourceId"];
     // Auto Scaling and Elastic Load Balancing call it a wrong value.
     let says = |words: &str| error.message.contains(words);
     let no_group = error.code == "ValidationError" && (says("not found") || says("does not exist"));
@@ -87,20 +81,21 @@ pub(super) fn is_there_already(error: &CallError) -> bool {
 
 /// Something else uses it still, which may be on its way out.
 pub(super) fn is_in_use(error: &CallError) -> bool {
-    const CODES: [&str; 8] = [
+    const CODES: [&str; 10] = [
         "CannotDelete",
         "DependencyViolation",
         "IncorrectInstanceState",
+        "IncorrectState",
         "InvalidIPAddress.InUse",
         "InvalidNetworkInterface.InUse",
         "InvalidParameterValue.InUse",
         "OperationNotPermitted",
         "ResourceInUse",
+        "VolumeInUse",
     ];
     // Of a network interface it is said in words alone.
     let says = error.code == "InvalidParameterValue" && error.message.contains("in use");
-    let code = error.code.as_str();
-    CODES.contains(&code) || matches!(code, "VolumeInUse" | "IncorrectState") || says
+    CODES.contains(&error.code.as_str()) || says
 }
 
 /// What was just made may not be known everywhere yet, or not free yet (Amazon EC2 Developer Guide,
@@ -260,7 +255,7 @@ pub(super) fn meaning(call: &Call, error: CallError) -> BackendError {
 
 /// `VcpuLimitExceeded`, `RulesPerSecurityGroupLimitExceeded`, `TooManyLoadBalancers`.
 fn is_quota(code: &str) -> bool {
-    code.ends_with("LimitExceeded") || code.starts_with("TooMany") || code == "LimitExceeded"
+    code.ends_with("LimitExceeded") || code.starts_with("TooMany")
 }
 
 /// The action that a policy has to allow: as AWS names it, else after the operation (Service
