@@ -94,7 +94,8 @@ pub struct NetworkSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct TargetSettings {
-    /// The size of the machines, such as `m3.medium`.
+    /// The size of the machines, such as `m3.medium`; where nothing is said as what runs there wishes,
+    /// else `t3.small`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance_type: Option<String>,
     /// The image they boot: `ami-…`, or `resolve:ssm:…`; where nothing is said Debian 12, or 13 where
@@ -108,16 +109,16 @@ pub struct TargetSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance_profile: Option<String>,
     /// Whether they have public addresses, without which they reach no package mirror unless the
-    /// network has another way out. A public address opens no port.
+    /// network has another way out; they have where nothing is said. A public address opens no port.
     pub public_address: bool,
-    /// The device that the image has its root file system on.
+    /// The device that the image has its root file system on; `/dev/xvda` where nothing is said.
     pub root_device: String,
     /// The size of the root disk; that of the image where nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root_disk: Option<Bytes>,
-    /// The size of the disk that the `state` of services is kept on.
+    /// The size of the disk that the `state` of services is kept on; 20 GiB where nothing is said.
     pub state_disk: Bytes,
-    /// The type of both disks.
+    /// The type of both disks; `gp3` where nothing is said.
     pub disk_type: String,
     /// More tags for the machines.
     pub tags: BTreeMap<String, String>,
