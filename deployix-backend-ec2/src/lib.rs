@@ -1,4 +1,7 @@
-//! Compiles Deployix specs to Amazon EC2 networks, machines and load balancers.
+//! Compiles Deployix specs to Amazon EC2 networks, machines and load balancers, and makes them real.
+//!
+//! Without features it compiles and plans. With `engine` it carries steps out through a client that it
+//! is given, and with `live` on AWS itself, through AWS's own SDK.
 
 mod assemble;
 mod backend;

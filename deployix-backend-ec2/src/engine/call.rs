@@ -20,7 +20,8 @@ use crate::request::{
     SubnetId, Tag, TargetDescription, VolumeId, VpcId,
 };
 
-/// Carries calls out; whoever implements it retries nothing and waits for nothing.
+/// Carries calls out. Whoever talks to AWS by it tries nothing again, waits for nothing and gives one
+/// page at a time: the engine does the rest.
 #[async_trait]
 pub trait Aws: fmt::Debug + Send + Sync {
     /// Carries out one call in a region; in that of whoever deploys where it is `None`.

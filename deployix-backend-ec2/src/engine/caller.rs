@@ -13,7 +13,8 @@ use super::{
 };
 use crate::request::{Request, Tag};
 
-/// Tries of one call, with waits from a quarter of a second to 8 seconds, about half a minute in all.
+/// How often a call is tried again, with waits from a quarter of a second to 8 seconds, about half a
+/// minute in all.
 const TRIES: usize = 8;
 
 /// Elastic Load Balancing tells the tags of so many things at once (API Reference, `DescribeTags`).

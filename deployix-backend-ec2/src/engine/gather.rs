@@ -29,8 +29,8 @@ use crate::request::Tag;
 /// before set going at once.
 const MOMENT: Duration = Duration::from_millis(25);
 
-/// So many values go into one filter (Amazon EC2 API Reference, "Filter"); of groups, so many names into
-/// one call (Amazon EC2 Auto Scaling API Reference, `DescribeAutoScalingGroups`).
+/// So many names of groups go into one call, with pages as large as it has (Amazon EC2 Auto Scaling API
+/// Reference, `DescribeAutoScalingGroups`); EC2's filters take more.
 const VALUES: usize = 100;
 
 /// A client before another one.

@@ -3,7 +3,8 @@
 //! A resource of this backend is exactly one API call. Its request has the names and shapes of the
 //! AWS API (EC2 2016-11-15, Auto Scaling 2011-01-01, Elastic Load Balancing 2015-12-01, Route 53
 //! 2013-04-01, Systems Manager 2014-11-06), so that it can be read beside AWS's own reference and
-//! checked against AWS's own service model. What is known only once another resource exists stands
+//! checked against AWS's own service model; but for user data, which is rendered on this side, and may
+//! be put into S3 (2006-03-01). What is known only once another resource exists stands
 //! in it as a [`Value::Output`], and a secret by its name alone.
 
 mod balancer;
