@@ -228,6 +228,7 @@ impl Whole for TargetGroup {
         leave(job, &self.target_group_arn, |target| !others.contains(&target.id)).await
     }
 }
+
 /// Waits until the machines of a target group serve, so that what is said to be done is done. Those
 /// of a group that no listener leads to yet are not checked by AWS; its listener waits.
 pub(super) async fn healthy(
@@ -323,6 +324,7 @@ pub(super) async fn leave(
         }
     }
 }
+
 /// Takes a target group from the autoscaling groups of the deployment that are behind it.
 async fn leave_groups(
     job: &Job<'_>,
