@@ -165,7 +165,8 @@ impl Parts<'_, '_> {
     ) -> Result<Resource, CompileError> {
         let deployment = self.unit.deployment;
         self.make(&[&group_name(port)], Vec::new(), |id| {
-            let vpc = serde_json::to_string(&self.net.vpc).unwrap_or_default();
+            let vpc = serde_json::to_string(&self.net.vpc)
+                .map_err(|error| Remark::new(["name"], error.to_string()))?;
             let (_, scheme) = self.scheme();
             let identity = format!("{protocol}/{port}/{vpc}/{scheme}");
             let name = naming::short(deployment, self.balancer.name.as_str(), &identity);

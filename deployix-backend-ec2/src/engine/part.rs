@@ -73,24 +73,67 @@ pub(super) async fn remove<K: Whole>(job: &Job<'_>) -> Result<(), BackendError> 
     Ok(())
 }
 
-/// Carries out a request of an earlier kind; tells whether it was refused because it is done, or
-/// because something it needs is not known everywhere yet, in which case it is looked at again.
+/// Attempts at one thing. After each it is looked at; before each but the first some time passes, as
+/// AWS shows what it did only after a while.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    wait: Waiting,
+    begun: bool,
+    /// Why the last one did nothing.
+    refused: Option<CallError>,
+}
+
+impl Attempts {
+    /// Five minutes of them.
+    pub(super) fn new() -> Self {
+        Self { wait: Waiting::new(Duration::from_secs(300)), begun: false, refused: None }
+    }
+
+    /// Waits a while; not, where the time is over.
+    pub(super) async fn go_on(&mut self) -> bool {
+        self.wait.go_on().await
+    }
+
+    /// Waits until it is time for the next one; tells whether there is one.
+    async fn next(&mut self) -> bool {
+        !std::mem::replace(&mut self.begun, true) || self.go_on().await
+    }
+}
+
+/// Carries out a request, after which it has to be looked whether it is done: it may have been refused
+/// because it is, or because something it needs is not known everywhere yet.
 pub(super) async fn attempt(
     job: &Job<'_>,
     request: impl Into<Request>,
-    wait: &mut Waiting,
+    attempts: &mut Attempts,
 ) -> Result<(), BackendError> {
     let request = request.into();
-    let Err(error) = job.aws.create(request.clone(), None).await? else { return Ok(()) };
-    let passes = |error: &CallError| is_there_already(error) || is_late(error);
-    if passes(&error) && wait.go_on().await {
-        return Ok(());
+    if !attempts.next().await {
+        return Err(match attempts.refused.take() {
+            Some(error) => Caller::refused(request, error),
+            None => not_shown(request.operation()),
+        });
     }
-    Err(Caller::refused(request, error))
+    attempts.refused = job.aws.create(request.clone(), None).await?.err();
+    match &attempts.refused {
+        Some(error) if !is_there_already(error) && !is_late(error) => {
+            Err(Caller::refused(request, error.clone()))
+        }
+        _ => Ok(()),
+    }
 }
 
-pub(super) fn wait() -> Waiting {
-    Waiting::new(Duration::from_secs(300))
+/// Changes something, after which it has to be looked whether it is changed.
+async fn change(job: &Job<'_>, write: Write, attempts: &mut Attempts) -> Result<(), BackendError> {
+    if attempts.next().await {
+        job.aws.write(write).await
+    } else {
+        Err(not_shown(write.operation()))
+    }
+}
+
+fn not_shown(operation: &'static str) -> BackendError {
+    too_long(operation, "AWS takes it, and does not show in five minutes that it is done")
 }
 
 pub(super) async fn attach_gateway(
@@ -98,12 +141,12 @@ pub(super) async fn attach_gateway(
     request: &AttachInternetGateway,
 ) -> Result<Outputs, BackendError> {
     let (id, vpc) = (known(&request.internet_gateway_id)?, known(&request.vpc_id)?);
-    let mut wait = wait();
+    let mut attempts = Attempts::new();
     loop {
         let gateway: InternetGateway = whole(job, id.as_str()).await?;
         match gateway.attachments.as_slice() {
             [attached] if attached == vpc => return done(job, &gateway).await,
-            [] => attempt(job, request.clone(), &mut wait).await?,
+            [] => attempt(job, request.clone(), &mut attempts).await?,
             _ => gateway.undo(job).await?,
         }
     }
@@ -117,7 +160,7 @@ impl Whole for InternetGateway {
 
 pub(super) async fn route(job: &Job<'_>, request: &CreateRoute) -> Result<Outputs, BackendError> {
     let (id, gateway) = (known(&request.route_table_id)?, known(&request.gateway_id)?);
-    let mut wait = wait();
+    let mut attempts = Attempts::new();
     loop {
         let table: RouteTable = whole(job, id.as_str()).await?;
         let destination_cidr_block = request.destination_cidr_block;
@@ -128,9 +171,9 @@ pub(super) async fn route(job: &Job<'_>, request: &CreateRoute) -> Result<Output
                 let (route_table_id, gateway_id) = (id.clone(), gateway.clone());
                 let write =
                     Write::ReplaceRoute { route_table_id, destination_cidr_block, gateway_id };
-                job.aws.write(write).await?;
+                change(job, write, &mut attempts).await?;
             }
-            None => attempt(job, request.clone(), &mut wait).await?,
+            None => attempt(job, request.clone(), &mut attempts).await?,
         }
     }
 }
@@ -165,7 +208,7 @@ pub(super) async fn associate_table(
     request: &AssociateRouteTable,
 ) -> Result<Outputs, BackendError> {
     let (id, subnet) = (known(&request.route_table_id)?, known(&request.subnet_id)?);
-    let mut wait = wait();
+    let mut attempts = Attempts::new();
     loop {
         match association(job, subnet).await? {
             Some((table, _)) if table.route_table_id == *id => {
@@ -175,9 +218,9 @@ pub(super) async fn associate_table(
             Some((_, association_id)) => {
                 let route_table_id = id.clone();
                 let write = Write::ReplaceRouteTableAssociation { association_id, route_table_id };
-                job.aws.write(write).await?;
+                change(job, write, &mut attempts).await?;
             }
-            None => attempt(job, request.clone(), &mut wait).await?,
+            None => attempt(job, request.clone(), &mut attempts).await?,
         }
     }
 }
@@ -217,13 +260,13 @@ pub(super) async fn associate_address(
     request: &AssociateAddress,
 ) -> Result<Outputs, BackendError> {
     let (id, interface) = (known(&request.allocation_id)?, known(&request.network_interface_id)?);
-    let mut wait = wait();
+    let mut attempts = Attempts::new();
     loop {
         let address: Address = whole(job, id.as_str()).await?;
         if address.network_interface_id.as_ref() == Some(interface) {
             return done(job, &address).await;
         }
-        attempt(job, request.clone(), &mut wait).await?;
+        attempt(job, request.clone(), &mut attempts).await?;
     }
 }
 
@@ -250,7 +293,7 @@ pub(super) async fn attached(
     request: &AttachVolume,
 ) -> Result<Volume, BackendError> {
     let (id, instance) = (known(&request.volume_id)?, known(&request.instance_id)?);
-    let mut wait = wait();
+    let mut attempts = Attempts::new();
     loop {
         let volume: Volume = whole(job, id.as_str()).await?;
         match volume.attachments.as_slice() {
@@ -258,11 +301,11 @@ pub(super) async fn attached(
                 if it.state == "attached" {
                     return Ok(volume);
                 }
-                if !wait.go_on().await {
+                if !attempts.go_on().await {
                     return Err(too_long("AttachVolume", format!("{id} is still {}", it.state)));
                 }
             }
-            [] => attempt(job, request.clone(), &mut wait).await?,
+            [] => attempt(job, request.clone(), &mut attempts).await?,
             _ => volume.undo(job).await?,
         }
     }
@@ -271,7 +314,7 @@ pub(super) async fn attached(
 impl Whole for Volume {
     /// The machine is stopped first, so that everything it holds in memory gets onto the disk.
     async fn undo(&self, job: &Job<'_>) -> Result<(), BackendError> {
-        let mut wait = wait();
+        let mut attempts = Attempts::new();
         loop {
             let Some(volume) = found::<Self>(job, self.volume_id.as_str()).await? else {
                 return Ok(());
@@ -290,7 +333,7 @@ impl Whole for Volume {
                     job.aws.ask(Write::DetachVolume { volume_id }).await?;
                 }
             }
-            if !wait.go_on().await {
+            if !attempts.go_on().await {
                 let message = format!("{} is still {}", self.volume_id, attachment.state);
                 return Err(too_long("DetachVolume", message));
             }
@@ -309,13 +352,13 @@ pub(super) async fn attributes(
 ) -> Result<Outputs, BackendError> {
     let arn = &known(&request.load_balancer_arn)?.0;
     let balancer: LoadBalancer = whole(job, arn).await?;
-    let mut wait = wait();
+    let mut attempts = Attempts::new();
     loop {
         let has = job.aws.attributes(arn.clone()).await?;
         if request.attributes.iter().all(|wanted| has.contains(wanted)) {
             return done(job, &balancer).await;
         }
-        attempt(job, request.clone(), &mut wait).await?;
+        attempt(job, request.clone(), &mut attempts).await?;
     }
 }
 
@@ -325,13 +368,13 @@ pub(super) async fn group_attributes(
 ) -> Result<Outputs, BackendError> {
     let arn = &known(&request.target_group_arn)?.0;
     let group: TargetGroup = whole(job, arn).await?;
-    let mut wait = wait();
+    let mut attempts = Attempts::new();
     loop {
         let has = job.aws.group_attributes(arn.clone()).await?;
         if request.attributes.iter().all(|wanted| has.contains(wanted)) {
             return done(job, &group).await;
         }
-        attempt(job, request.clone(), &mut wait).await?;
+        attempt(job, request.clone(), &mut attempts).await?;
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     job::{Job, Outputs, all_known, by_tags, known, tag},
     kind::{Kind, Once},
     network::output,
-    part::{Whole, attempt, done, wait, whole},
+    part::{Attempts, Whole, attempt, done, whole},
     shape::{AutoScalingGroup, Instance, TargetGroup, TargetHealth},
 };
 use crate::{
@@ -149,7 +149,7 @@ pub(super) async fn enter(
     arn: &str,
     wanted: &[(InstanceId, u16)],
 ) -> Result<(), BackendError> {
-    let mut wait = wait();
+    let mut attempts = Attempts::new();
     loop {
         let has = targets(&job.aws, arn).await?;
         let is_in = |(id, port): &(InstanceId, u16)| {
@@ -164,7 +164,7 @@ pub(super) async fn enter(
             return Ok(());
         }
         let target_group_arn = TargetGroupArn(arn.to_owned()).into();
-        attempt(job, RegisterTargets { target_group_arn, targets }, &mut wait).await?;
+        attempt(job, RegisterTargets { target_group_arn, targets }, &mut attempts).await?;
     }
 }
 
@@ -194,11 +194,11 @@ pub(super) async fn attach_scaling(
     let Some(arn) = arns.first() else { return Ok(Outputs::new()) };
     let group: TargetGroup = whole(job, &arn.0).await?;
     let name = &request.auto_scaling_group_name;
-    let mut wait = wait();
+    let mut attempts = Attempts::new();
     loop {
         let scaling: AutoScalingGroup = whole(job, name).await?;
         if !scaling.target_group_arns.contains(&arn.0) {
-            attempt(job, request.clone(), &mut wait).await?;
+            attempt(job, request.clone(), &mut attempts).await?;
             continue;
         }
         // Its machines are registered by AWS, after a while.
@@ -206,7 +206,7 @@ pub(super) async fn attach_scaling(
         let mut machines = scaling.instances.iter().filter(|it| it.lifecycle_state == "InService");
         let missing = machines.find(|machine| !has.iter().any(|it| it.id == machine.instance_id));
         let Some(missing) = missing.map(|machine| machine.instance_id.clone()) else { break };
-        if !wait.go_on().await {
+        if !attempts.go_on().await {
             let message = format!("{missing} of {name} does not get behind the load balancer");
             return Err(too_long("AttachLoadBalancerTargetGroups", message));
         }

@@ -13,7 +13,7 @@ use crate::{
 
 /// The client of a region. An endpoint of one's own seldom has a name for each bucket.
 pub(super) fn client(config: &aws_config::SdkConfig) -> aws_sdk_s3::Client {
-    let own = config.endpoint_url().is_some();
+    let own = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
     aws_sdk_s3::Client::from_conf(Builder::from(config).force_path_style(own).build())
 }
 

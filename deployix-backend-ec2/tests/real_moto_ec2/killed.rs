@@ -69,6 +69,9 @@ async fn deployed(moto: &Moto, folder: &Path, death: Option<Death>) -> ExitStatu
     command.env(CHILD, folder).stdin(Stdio::null());
     command.env("AWS_ENDPOINT_URL", format!("http://{}", moto.proxy.address));
     command.envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")]);
+    command
+        .envs(["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"].map(|file| (file, "/dev/null")));
+    command.env_remove("AWS_PROFILE").env_remove("AWS_SESSION_TOKEN");
     if let Some(death) = death {
         command.env(DIES, death.to_string());
     }

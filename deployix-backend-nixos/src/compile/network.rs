@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deployix_core::backend::{Peer, PeerAddress, Remark, Unit, Via};
-
-use deployix_core::spec::{Protocol, TargetKind};
+use deployix_core::{
+    Name,
+    backend::{Peer, PeerAddress, Remark, Unit, Via},
+    spec::{Protocol, TargetKind},
+};
 
 use super::Form;
 use crate::nftables::{Opening, Source, Traffic};
@@ -14,9 +16,17 @@ use crate::syntax::{Attrs, Expr, Part};
 pub(crate) fn address_variable(address: &PeerAddress) -> Option<String> {
     match address {
         PeerAddress::Known(_) => None,
-        PeerAddress::Later { target, machine } => Some(format!("address-{target}-{machine}")),
-        PeerAddress::LoadBalancer { name } => Some(format!("balancer-{name}")),
+        PeerAddress::Later { target, machine } => Some(variable_of_machine(target, *machine)),
+        PeerAddress::LoadBalancer { name } => Some(variable_of_balancer(name)),
     }
+}
+
+fn variable_of_machine(target: &Name, machine: u32) -> String {
+    format!("address-{target}-{machine}")
+}
+
+fn variable_of_balancer(name: &Name) -> String {
+    format!("balancer-{name}")
 }
 
 /// Where a peer's machines are reached: from outside of its network by the address that is its own,
@@ -37,8 +47,11 @@ pub(crate) fn sources(peer: &Peer<'_>, form: Form<'_>) -> Result<Vec<Source>, Re
         .into_iter()
         .map(|address| match (address, form) {
             (PeerAddress::Known(address), _) => Ok(Source::Net(address.into())),
-            (later, Form::UserData) => {
-                Ok(address_variable(&later).map_or(Source::Anywhere, Source::Variable))
+            (PeerAddress::Later { target, machine }, Form::UserData) => {
+                Ok(Source::Variable(variable_of_machine(&target, machine)))
+            }
+            (PeerAddress::LoadBalancer { name }, Form::UserData) => {
+                Ok(Source::Variable(variable_of_balancer(&name)))
             }
             (PeerAddress::LoadBalancer { name }, Form::Module(_)) => Err(Remark::new(
                 ["upstream-hosts"],

@@ -316,7 +316,7 @@ impl World {
     }
 
     fn put_target(&mut self, arn: &str, id: &InstanceId, port: u16) {
-        let late = self.late.at_once();
+        let late = self.late;
         let mut health = TargetHealth {
             id: id.clone(),
             port,
@@ -326,7 +326,11 @@ impl World {
         };
         be(&mut health, NOT_IN_USE);
         let Some(targets) = self.targets.get_mut(arn) else { return };
-        targets.add(id.as_str(), health, late);
+        let is_in = |it: &&TargetHealth| it.id == *id && it.port == port && it.state != "draining";
+        // Who is in already stays as they are.
+        if !targets.all().any(|it| is_in(&it)) {
+            targets.add(id.as_str(), health, late);
+        }
     }
 
     /// A machine of an autoscaling group gets behind a target group.
