@@ -8,7 +8,7 @@ use deployix_core::{
 };
 use serde_json::Value as Json;
 
-use crate::request::{OUTPUT_KEY, Request};
+use crate::request::{OUTPUT_KEY, Operation, Request};
 
 /// The inputs that are not the request's own parameters; those start with an upper-case letter.
 pub const OPERATION: &str = "operation";
@@ -25,6 +25,9 @@ pub enum ReadError {
     /// It does not say which operation makes it.
     #[error("it has no operation")]
     NoOperation,
+    /// It says one that this version does not know.
+    #[error("no operation is named {0:?}")]
+    UnknownOperation(String),
     /// Its parameters are not those of its operation.
     #[error("it is no {operation}")]
     Parameters {
@@ -61,17 +64,25 @@ pub(crate) fn resource(
     Ok(Resource::new(id, owner, inputs, after))
 }
 
+/// The operation that makes a resource, from its inputs.
+///
+/// # Errors
+/// Where the inputs are not those of a resource of this backend.
+pub fn operation(inputs: &Inputs) -> Result<Operation, ReadError> {
+    let Some(Input::Text(name)) = inputs.get(OPERATION) else {
+        return Err(ReadError::NoOperation);
+    };
+    Operation::named(name).ok_or_else(|| ReadError::UnknownOperation(name.clone()))
+}
+
 /// The request that makes a resource, from its inputs: as compiled, or with outputs filled in.
 ///
 /// # Errors
 /// Where the inputs are not those of a resource of this backend.
 pub fn request(inputs: &Inputs) -> Result<Request, ReadError> {
-    let Some(Input::Text(operation)) = inputs.get(OPERATION) else {
-        return Err(ReadError::NoOperation);
-    };
-    let parameters = parameters(inputs);
-    Request::parse(operation, Json::Object(parameters))
-        .map_err(|source| ReadError::Parameters { operation: operation.clone(), source })
+    let operation = operation(inputs)?.as_str();
+    Request::parse(operation, Json::Object(parameters(inputs)))
+        .map_err(|source| ReadError::Parameters { operation: operation.to_owned(), source })
 }
 
 /// The request's own parameters among the inputs, as JSON.

@@ -14,7 +14,7 @@ use std::{
 
 use deployix_backend_ec2::{
     extension::{LocationSettings, TargetSettings},
-    request::{OUTPUT_KEY, Request, Service},
+    request::{OUTPUT_KEY, Operation, Service},
 };
 use deployix_core::{backend::Resource, spec::Bytes};
 use serde_json::{Value, json};
@@ -150,8 +150,8 @@ fn every_operation_is_among_those_that_are_judged() {
     let entries = everything();
     let judged: BTreeSet<_> =
         entries.iter().map(|entry| entry["operation"].as_str().unwrap()).collect();
-    let all = Request::OPERATIONS.iter().filter(|(_, service)| *service != Service::Local);
-    assert_eq!(judged, all.map(|(operation, _)| *operation).collect());
+    let all = Operation::ALL.iter().filter(|it| it.service() != Service::Local);
+    assert_eq!(judged, all.map(|it| it.as_str()).collect());
 }
 
 #[test]

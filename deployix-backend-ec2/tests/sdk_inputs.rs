@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use deployix_backend_ec2::{
     extension::{LocationSettings, TargetSettings},
     live::{InputError, input},
-    request::{OUTPUT_KEY, ParameterValue, Request, Service},
+    request::{OUTPUT_KEY, Operation, ParameterValue, Request, Service},
     resource,
 };
 use deployix_core::{
@@ -137,8 +137,8 @@ fn every_request_is_an_input_that_says_the_same() {
         }
         seen.insert(request.operation());
     }
-    let all = Request::OPERATIONS.iter().filter(|(_, service)| *service != Service::Local);
-    assert_eq!(seen, all.map(|(operation, _)| *operation).collect());
+    let all = Operation::ALL.iter().filter(|it| it.service() != Service::Local);
+    assert_eq!(seen, all.map(|it| it.as_str()).collect());
 }
 
 #[test]

@@ -6,10 +6,7 @@ use deployix_core::backend::{Artifact, Assembly, CompileError, Remark, Resource}
 use serde::Serialize;
 
 use super::add_file;
-use crate::{
-    request::Request,
-    resource::{self, OPERATION, REGION},
-};
+use crate::resource::{self, REGION};
 
 /// One resource, as it stands in the file.
 #[derive(Serialize)]
@@ -39,12 +36,8 @@ pub(super) fn write(assembly: &Assembly<'_>, artifact: &mut Artifact) -> Result<
 
 fn entry(resource: &Resource) -> Entry<'_> {
     let inputs = resource.inputs();
-    let name = match inputs.get(OPERATION) {
-        Some(deployix_core::backend::Input::Text(name)) => name.as_str(),
-        _ => "",
-    };
-    let known = Request::OPERATIONS.iter().find(|(operation, _)| *operation == name);
-    let (operation, service) = known.map_or(("", ""), |(name, service)| (*name, service.as_str()));
+    let known = resource::operation(inputs);
+    let (operation, service) = known.map_or(("", ""), |it| (it.as_str(), it.service().as_str()));
     Entry {
         id: resource.id(),
         service,

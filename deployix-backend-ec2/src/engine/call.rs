@@ -214,11 +214,12 @@ pub enum InterfaceAttribute {
 }
 
 /// Which things to tell of. Filters are those of the operation's own `Filters`, but for
-/// `launch-template-id`, which stands for the parameter `LaunchTemplateIds`. Elastic Load
+/// `launch-template-id`, which stands for the parameter `LaunchTemplateIds`, and for `LaunchTemplateId`
+/// where it is about versions. Elastic Load
 /// Balancing has none; there `load-balancer-arn` and `target-group-arn` stand for its parameters of
 /// these names, and so does `auto-scaling-group-name` in Auto Scaling, and
 /// `bucket` and `prefix` in S3. Of launch templates the default
-/// versions of all are told. In Route 53 `hosted-zone-id` stands for the parameter of this name, and
+/// versions are told. In Route 53 `hosted-zone-id` stands for the parameter of this name, and
 /// `start-record-name` for the one that says from which name on records are told; a client makes one
 /// token of all that says where the next page begins. In Parameter Store filters are those of
 /// `ParameterFilters`.
@@ -281,6 +282,9 @@ macro_rules! reads {
             DescribeTags { resource_arns: Vec<String> },
             DescribeLoadBalancerAttributes { load_balancer_arn: String },
             DescribeTargetGroupAttributes { target_group_arn: String },
+            /// The state of a machine's status checks. Whoever is asked for machines looks at that of
+            /// those that run as well.
+            DescribeInstanceStatus { instance_id: InstanceId },
             /// The state of a group's newest refresh.
             DescribeInstanceRefreshes { auto_scaling_group_name: String },
             /// The state of a change of records: `PENDING`, or `INSYNC`.
@@ -300,6 +304,7 @@ macro_rules! reads {
                     Self::DescribeTags { .. } => "DescribeTags",
                     Self::DescribeLoadBalancerAttributes { .. } => "DescribeLoadBalancerAttributes",
                     Self::DescribeTargetGroupAttributes { .. } => "DescribeTargetGroupAttributes",
+                    Self::DescribeInstanceStatus { .. } => "DescribeInstanceStatus",
                     Self::DescribeInstanceRefreshes { .. } => "DescribeInstanceRefreshes",
                     Self::GetChange { .. } => "GetChange",
                     Self::ListTagsForResource { .. } => "ListTagsForResource",
@@ -333,6 +338,7 @@ macro_rules! reads {
                     Self::DescribeTags { .. }
                     | Self::DescribeLoadBalancerAttributes { .. }
                     | Self::DescribeTargetGroupAttributes { .. } => Service::ElasticLoadBalancing,
+                    Self::DescribeInstanceStatus { .. } => Service::Ec2,
                     Self::DescribeInstanceRefreshes { .. } => Service::AutoScaling,
                     Self::GetChange { .. } => Service::Route53,
                     Self::ListTagsForResource { .. } => Service::Ssm,

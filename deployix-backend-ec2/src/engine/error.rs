@@ -111,6 +111,62 @@ pub(super) fn is_unauthorized(error: &CallError) -> bool {
     matches!(&*error.code, "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation")
 }
 
+/// What is wrong with whoever calls, or with where to, so that it would be said of any call.
+fn setup(code: &str) -> Option<(ErrorKind, &'static str)> {
+    match code {
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => Some((
+            ErrorKind::Denied,
+            "the credentials for AWS have expired: sign in again (`aws sso login`, or new keys), and \
+             check this machine's clock",
+        )),
+        "AuthFailure"
+        | "IncompleteSignature"
+        | "InvalidClientTokenId"
+        | "MissingAuthenticationToken"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException" => Some((
+            ErrorKind::Denied,
+            "AWS does not know the credentials: check those that `aws sts get-caller-identity` \
+             shows, and that the account uses this region",
+        )),
+        CallError::NO_CREDENTIALS => Some((
+            ErrorKind::Denied,
+            "there are no credentials for AWS: sign in (`aws sso login`), or set `AWS_PROFILE`, or \
+             `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`",
+        )),
+        CallError::BAD_CONFIGURATION => Some((
+            ErrorKind::Invalid,
+            "AWS's configuration on this machine cannot be used: correct `~/.aws/config`, \
+             `~/.aws/credentials` or `AWS_PROFILE`",
+        )),
+        CallError::NO_REGION => Some((
+            ErrorKind::Invalid,
+            "nobody says which region: set `extensions.ec2.region` of the location, or `AWS_REGION`",
+        )),
+        CallError::NO_ENDPOINT => Some((
+            ErrorKind::Invalid,
+            "the region's endpoint has no address, so there is no such region: correct \
+             `extensions.ec2.region` of the location",
+        )),
+        CallError::UNREADABLE => Some((
+            ErrorKind::Unexpected,
+            "AWS tells something that its API reference does not; this is an error in Deployix, or \
+             `AWS_ENDPOINT_URL` leads to something else than AWS",
+        )),
+        "OptInRequired" | "UnknownRegion" | "InvalidRegion" => Some((
+            ErrorKind::Invalid,
+            "the account cannot use this region: correct `extensions.ec2.region` of the location, or \
+             enable the region for the account",
+        )),
+        _ => None,
+    }
+}
+
+/// Whether an error says nothing of the call, but of whoever calls and of where to.
+pub(super) fn is_of_setup(error: &CallError) -> bool {
+    setup(&error.code).is_some()
+}
+
 /// What an error means to whoever deploys.
 pub(super) fn meaning(call: &Call, error: CallError) -> BackendError {
     let operation = call.operation();
@@ -135,58 +191,7 @@ pub(super) fn meaning(call: &Call, error: CallError) -> BackendError {
             );
             permanent(ErrorKind::Denied, message)
         }
-        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => permanent(
-            ErrorKind::Denied,
-            "the credentials for AWS have expired: sign in again (`aws sso login`, or new keys), and \
-             check this machine's clock"
-                .to_owned(),
-        ),
-        "AuthFailure"
-        | "IncompleteSignature"
-        | "InvalidClientTokenId"
-        | "MissingAuthenticationToken"
-        | "SignatureDoesNotMatch"
-        | "UnrecognizedClientException" => permanent(
-            ErrorKind::Denied,
-            "AWS does not know the credentials: check those that `aws sts get-caller-identity` \
-             shows, and that the account uses this region"
-                .to_owned(),
-        ),
-        CallError::NO_CREDENTIALS => permanent(
-            ErrorKind::Denied,
-            "there are no credentials for AWS: sign in (`aws sso login`), or set `AWS_PROFILE`, or \
-             `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`"
-                .to_owned(),
-        ),
-        CallError::BAD_CONFIGURATION => permanent(
-            ErrorKind::Invalid,
-            "AWS's configuration on this machine cannot be used: correct `~/.aws/config`, \
-             `~/.aws/credentials` or `AWS_PROFILE`"
-                .to_owned(),
-        ),
-        CallError::NO_REGION => permanent(
-            ErrorKind::Invalid,
-            "nobody says which region: set `extensions.ec2.region` of the location, or `AWS_REGION`"
-                .to_owned(),
-        ),
-        CallError::NO_ENDPOINT => permanent(
-            ErrorKind::Invalid,
-            "the region's endpoint has no address, so there is no such region: correct \
-             `extensions.ec2.region` of the location"
-                .to_owned(),
-        ),
-        CallError::UNREADABLE => permanent(
-            ErrorKind::Unexpected,
-            "AWS tells something that its API reference does not; this is an error in Deployix, or \
-             `AWS_ENDPOINT_URL` leads to something else than AWS"
-                .to_owned(),
-        ),
-        "OptInRequired" | "UnknownRegion" | "InvalidRegion" => permanent(
-            ErrorKind::Invalid,
-            "the account cannot use this region: correct `extensions.ec2.region` of the location, or \
-             enable the region for the account"
-                .to_owned(),
-        ),
+        _ if let Some((kind, message)) = setup(code) => permanent(kind, message.to_owned()),
         "InvalidAMIID.Malformed" | "InvalidAMIID.NotFound" | "InvalidAMIID.Unavailable" => permanent(
             ErrorKind::NotFound,
             "there is no such image here: set `extensions.ec2.image` of the target to one of its \
@@ -279,7 +284,12 @@ pub(super) fn action(call: &Call, message: &str) -> String {
     if let Some(named) = named {
         return named.to_owned();
     }
-    let service = match call.service() {
+    action_of(call.service(), call.operation())
+}
+
+/// The action that is named after an operation.
+pub(super) fn action_of(service: Service, operation: &str) -> String {
+    let service = match service {
         Service::Ec2 | Service::Local => "ec2",
         Service::AutoScaling => "autoscaling",
         Service::ElasticLoadBalancing => "elasticloadbalancing",
@@ -288,7 +298,7 @@ pub(super) fn action(call: &Call, message: &str) -> String {
         Service::S3 => "s3",
     };
     // The one operation of these that its action is not named after.
-    let operation = call.operation().replace("ListObjectsV2", "ListBucket");
+    let operation = operation.replace("ListObjectsV2", "ListBucket");
     format!("{service}:{operation}")
 }
 

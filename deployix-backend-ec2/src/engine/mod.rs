@@ -67,8 +67,8 @@ use self::{
 use crate::{
     extension::{LocationSettings, TargetSettings},
     naming::{self, zone_and_name},
-    request::{Output, RenderUserData, Request, UserDataText},
-    resource::{self, OPERATION, REGION},
+    request::{Operation, Output, RenderUserData, Request, UserDataText},
+    resource::{self, OPERATION, REGION, ReadError},
     user_data::pack,
 };
 
@@ -78,13 +78,7 @@ pub(crate) async fn apply(
     step: &Step<'_>,
     context: &StepContext<'_>,
 ) -> Result<Outcome, BackendError> {
-    let region = match step.inputs.get(REGION) {
-        Some(Input::Text(region)) => Some(region.clone()),
-        // What was found and is not known here says nothing of itself.
-        _ if step.inputs.get(OPERATION).is_none() => region(&step.site),
-        _ => None,
-    };
-    let job = Job::new(Caller::new(aws, region), step);
+    let job = Job::new(Caller::new(aws, region_of(step)), step);
     if matches!(step.action, Action::Remove) {
         take_away(&job, step).await?;
         return Ok(Outcome::default());
@@ -120,6 +114,16 @@ fn location(site: &Site<'_>) -> Option<LocationSettings> {
 /// The region of a target; that of whoever deploys where it says none.
 fn region(site: &Site<'_>) -> Option<String> {
     location(site)?.region
+}
+
+/// The region of a step: where its resource was compiled for, wherever its target is by now.
+fn region_of(step: &Step<'_>) -> Option<String> {
+    match step.inputs.get(REGION) {
+        Some(Input::Text(region)) => Some(region.clone()),
+        // What was found and is not known here says nothing of itself.
+        _ if step.inputs.get(OPERATION).is_none() => region(&step.site),
+        _ => None,
+    }
 }
 
 async fn make(
@@ -181,46 +185,45 @@ async fn make(
 }
 
 async fn take_away(job: &Job<'_>, step: &Step<'_>) -> Result<(), BackendError> {
-    let operation = match step.inputs.get(OPERATION) {
-        Some(Input::Text(operation)) => operation.as_str(),
-        _ => return take_away_unknown(job).await,
+    let operation = match resource::operation(step.inputs) {
+        Err(ReadError::NoOperation) => return take_away_unknown(job).await,
+        other => other.map_err(|error| BackendError::unreadable(&error.to_string()))?,
     };
     match operation {
-        "CreateVpc" => remove::<Vpc>(job).await,
-        "CreateSubnet" => remove::<Subnet>(job).await,
-        "CreateInternetGateway" => remove::<InternetGateway>(job).await,
-        "AttachInternetGateway" => part::remove::<InternetGateway>(job).await,
-        "CreateRouteTable" => remove::<RouteTable>(job).await,
-        "CreateRoute" => part::remove::<RouteTable>(job).await,
-        "AssociateRouteTable" => part::remove::<Subnet>(job).await,
-        "CreateSecurityGroup" => remove::<SecurityGroup>(job).await,
-        "RevokeSecurityGroupEgress" => part::remove::<SecurityGroup>(job).await,
-        "AuthorizeSecurityGroupIngress" | "AuthorizeSecurityGroupEgress" => {
+        Operation::CreateVpc => remove::<Vpc>(job).await,
+        Operation::CreateSubnet => remove::<Subnet>(job).await,
+        Operation::CreateInternetGateway => remove::<InternetGateway>(job).await,
+        Operation::AttachInternetGateway => part::remove::<InternetGateway>(job).await,
+        Operation::CreateRouteTable => remove::<RouteTable>(job).await,
+        Operation::CreateRoute => part::remove::<RouteTable>(job).await,
+        Operation::AssociateRouteTable => part::remove::<Subnet>(job).await,
+        Operation::CreateSecurityGroup => remove::<SecurityGroup>(job).await,
+        Operation::RevokeSecurityGroupEgress => part::remove::<SecurityGroup>(job).await,
+        Operation::AuthorizeSecurityGroupIngress | Operation::AuthorizeSecurityGroupEgress => {
             remove::<SecurityGroupRule>(job).await
         }
-        "RenderUserData" => Ok(()),
-        "StageUserData" => staged::remove(job, step.inputs).await,
-        "CreateNetworkInterface" => remove::<NetworkInterface>(job).await,
-        "AllocateAddress" => remove::<Address>(job).await,
-        "AssociateAddress" => part::remove::<Address>(job).await,
-        "CreateVolume" => remove::<Volume>(job).await,
-        "AttachVolume" => part::remove::<Volume>(job).await,
-        "CreateLaunchTemplate" => remove::<LaunchTemplate>(job).await,
-        "RunInstances" => remove::<Instance>(job).await,
-        "CreateAutoScalingGroup" => remove::<AutoScalingGroup>(job).await,
-        "CreateLoadBalancer" => match step.inputs.get("Name") {
+        Operation::RenderUserData => Ok(()),
+        Operation::StageUserData => staged::remove(job, step.inputs).await,
+        Operation::CreateNetworkInterface => remove::<NetworkInterface>(job).await,
+        Operation::AllocateAddress => remove::<Address>(job).await,
+        Operation::AssociateAddress => part::remove::<Address>(job).await,
+        Operation::CreateVolume => remove::<Volume>(job).await,
+        Operation::AttachVolume => part::remove::<Volume>(job).await,
+        Operation::CreateLaunchTemplate => remove::<LaunchTemplate>(job).await,
+        Operation::RunInstances => remove::<Instance>(job).await,
+        Operation::CreateAutoScalingGroup => remove::<AutoScalingGroup>(job).await,
+        Operation::CreateLoadBalancer => match step.inputs.get("Name") {
             Some(Input::Text(name)) => balancer::remove(job, Some(name)).await,
             _ => balancer::remove(job, None).await,
         },
-        "ModifyLoadBalancerAttributes" => part::remove::<LoadBalancer>(job).await,
-        "CreateTargetGroup" => remove::<TargetGroup>(job).await,
-        "CreateListener" => balancer::remove_listener(job).await,
-        "ModifyTargetGroupAttributes" | "RegisterTargets" | "AttachLoadBalancerTargetGroups" => {
-            part::remove::<TargetGroup>(job).await
-        }
-        "ChangeResourceRecordSets" => record::remove(job).await,
-        "PutParameter" => remove::<Parameter>(job).await,
-        other => Err(BackendError::unreadable(&format!("no operation is named {other:?}"))),
+        Operation::ModifyLoadBalancerAttributes => part::remove::<LoadBalancer>(job).await,
+        Operation::CreateTargetGroup => remove::<TargetGroup>(job).await,
+        Operation::CreateListener => balancer::remove_listener(job).await,
+        Operation::ModifyTargetGroupAttributes
+        | Operation::RegisterTargets
+        | Operation::AttachLoadBalancerTargetGroups => part::remove::<TargetGroup>(job).await,
+        Operation::ChangeResourceRecordSets => record::remove(job).await,
+        Operation::PutParameter => remove::<Parameter>(job).await,
     }
 }
 

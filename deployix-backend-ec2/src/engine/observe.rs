@@ -9,7 +9,7 @@ use deployix_core::{
 
 use super::{
     balancer,
-    call::Filter,
+    call::{Described, Filter},
     caller::Caller,
     job::{DIGEST, MADE_AS, OWNER, by_tags, owner, tag},
     kind::{Kind, State, value},
@@ -137,14 +137,11 @@ async fn templates(
 ) -> Result<(), BackendError> {
     let templates = LaunchTemplate::find(aws, by_tags(deployment.as_str(), None)).await?;
     seen.add(&templates);
-    if templates.is_empty() {
-        return Ok(());
-    }
-    let versions: Vec<LaunchTemplateVersion> = aws.all(Vec::new()).await?;
     for template in &templates {
-        let version =
-            versions.iter().find(|it| it.launch_template_id == template.launch_template_id);
-        let Some(text) = version.and_then(|version| version.user_data.clone()) else { continue };
+        // Those of others hold what is none of this deployment's business.
+        let own = Filter::new(LaunchTemplateVersion::ID_FILTER, [&template.launch_template_id]);
+        let versions: Vec<LaunchTemplateVersion> = aws.all(vec![own]).await?;
+        let Some(text) = versions.into_iter().find_map(|it| it.user_data) else { continue };
         for id in seen.parts(&template.tags, Some(Vec::new())) {
             if let Some(observed) = seen.0.get_mut(&id) {
                 observed.outputs.insert(UserDataText::NAME.to_owned(), text.clone());

@@ -101,6 +101,13 @@ pub(super) async fn read(clients: &Clients, read: &Read) -> Result<Answer, CallE
             Answer::LaunchTemplateVersion(versions)
         }
         Read::DescribeInstances(query) => Answer::Instance(instances(to, query).await?),
+        Read::DescribeInstanceStatus { instance_id } => {
+            let call = to.describe_instance_status().instance_ids(instance_id.as_str());
+            let told = sent(call, |call| call.send()).await?;
+            let checks = told.instance_statuses().first().and_then(|it| it.instance_status());
+            let state = checks.and_then(|it| it.status()).map(|it| it.as_str().to_owned());
+            Answer::State(state)
+        }
         Read::DescribeAutoScalingGroups(query) => {
             let filter = |it: &Filter| {
                 let values = Some(it.values.clone());

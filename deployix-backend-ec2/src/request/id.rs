@@ -126,6 +126,12 @@ impl ImageId {
         })
     }
 
+    /// Whether it is a parameter, which whoever starts a machine has to be allowed to read.
+    #[must_use]
+    pub fn is_parameter(&self) -> bool {
+        self.0.starts_with(Self::PARAMETER)
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -108,11 +108,40 @@ macro_rules! requests {
             $($operation($operation),)*
         }
 
-        impl Request {
-            /// The names of all operations, each with its service.
-            pub const OPERATIONS: &'static [(&'static str, Service)] =
-                &[$((stringify!($operation), Service::$service),)*];
+        /// What a request asks for, apart from its parameters.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[expect(missing_docs, reason = "each variant is the operation of its name")]
+        pub enum Operation {
+            $($operation,)*
+        }
 
+        impl Operation {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$operation,)*];
+
+            /// Its name in the API.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$operation => stringify!($operation),)* }
+            }
+
+            /// The service that takes it.
+            #[must_use]
+            pub fn service(self) -> Service {
+                match self { $(Self::$operation => Service::$service,)* }
+            }
+
+            /// The operation of a name in the API, where it is one of these.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                match name {
+                    $(stringify!($operation) => Some(Self::$operation),)*
+                    _ => None,
+                }
+            }
+        }
+
+        impl Request {
             /// The operation's name in the API.
             #[must_use]
             pub fn operation(&self) -> &'static str {
@@ -136,8 +165,7 @@ macro_rules! requests {
             /// Reads an operation's parameters back.
             ///
             /// # Errors
-            /// Where the operation is none of [`OPERATIONS`](Self::OPERATIONS) or the parameters
-            /// are not its own.
+            /// Where no [`Operation`] is named so or the parameters are not its own.
             pub fn parse(
                 operation: &str,
                 parameters: serde_json::Value,

@@ -1,0 +1,172 @@
+//! What whoever deploys may not do: asked of AWS beforehand, by its own `DryRun`.
+//!
+//! EC2's operations take it, and then do nothing but tell whether they might (Amazon EC2 API Reference,
+//! `DryRunOperation`). Auto Scaling, Elastic Load Balancing and the others have no such thing, so what is
+//! needed of them is listed alone. Each operation is asked about once in each region; ids that are not
+//! known yet are placeholders, since AWS looks at permissions before it looks for what is named, and what
+//! it says of a placeholder is no denial. A policy for some things alone may so be taken for one for all.
+//!
+//! * `need`: what each operation's steps call.
+
+mod need;
+
+use std::collections::BTreeSet;
+
+use deployix_core::backend::{Action, BackendError, Input, Inputs, OutputRef, Permissions, Step};
+
+use self::need::{Ids, Need, When, needs};
+use super::{
+    call::{Aws, Call, CallError},
+    caller::Caller,
+    error::{action, action_of, is_of_setup, is_passing, is_unauthorized, meaning},
+    region_of,
+};
+use crate::{
+    naming::{self, zone_and_name},
+    request::{
+        AddressId, GroupId, ImageId, InstanceId, InterfaceId, InternetGatewayId, Operation, Output,
+        PrivateIp, PublicCidr, PublicIp, Request, RouteTableId, Service, SubnetId, UserDataText,
+        VolumeId, VpcId, ZoneName,
+    },
+    resource::{self, ReadError},
+};
+
+/// Asks about all steps at once.
+pub(crate) async fn permissions(
+    aws: &dyn Aws,
+    steps: &[Step<'_>],
+) -> Result<Permissions, BackendError> {
+    let (mut permissions, mut asked) = (Permissions::default(), BTreeSet::new());
+    let ids = Ids::new()?;
+    for step in steps {
+        let region = region_of(step);
+        let caller = Caller::new(aws, region.clone());
+        for need in needed(step, &ids)? {
+            match need {
+                Need::Listed(action) => {
+                    permissions.unasked.insert(action);
+                }
+                Need::Asked(call) => {
+                    if asked.insert((region.clone(), call.operation())) {
+                        permissions.denied.extend(denied(&caller, call).await?);
+                    }
+                }
+            }
+        }
+    }
+    Ok(permissions)
+}
+
+/// The action that is denied, if it is. Whatever else EC2 refuses, such as a placeholder, a quota or a
+/// name that is taken, it let the call through to that.
+///
+/// # Errors
+/// What says nothing of the call, and would be said of any other.
+async fn denied(caller: &Caller<'_>, call: Box<Call>) -> Result<Option<String>, BackendError> {
+    let call = Call::DryRun(call);
+    match caller.call(&call).await {
+        Ok(_) => Ok(None),
+        Err(error) if error.code == CallError::WOULD_BE_DONE => Ok(None),
+        Err(error) if is_unauthorized(&error) => Ok(Some(action(&call, &error.message))),
+        Err(error) if is_of_setup(&error) || is_passing(&error) => Err(meaning(&call, error)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// What a step needs, as far as that is known before: what finds, makes, changes and removes.
+fn needed(step: &Step<'_>, ids: &Ids) -> Result<Vec<Need>, BackendError> {
+    let unreadable = |error: ReadError| BackendError::unreadable(&error.to_string());
+    let operation = match resource::operation(step.inputs) {
+        Err(ReadError::NoOperation) => return Ok(needed_unknown(step, ids)),
+        other => other.map_err(unreadable)?,
+    };
+    let times = When::of(&step.action);
+    let mut all: Vec<Need> = needs(operation, ids).at(times).collect();
+    if times.contains(&When::Made) {
+        all.extend(own(step, operation)?);
+        all.extend(of_machines(step.inputs).into_iter().map(Need::Listed));
+    }
+    Ok(all)
+}
+
+/// What removes a resource of which nothing is known but its id, so that it may be anything.
+fn needed_unknown(step: &Step<'_>, ids: &Ids) -> Vec<Need> {
+    let id = step.resource.id();
+    let operations = match () {
+        () if zone_and_name(id).is_some() => &[Operation::ChangeResourceRecordSets][..],
+        () if naming::is_of_secret(id) => &[Operation::PutParameter][..],
+        () => Operation::ALL,
+    };
+    let is_elsewhere = |it: Operation| matches!(it.service(), Service::Route53 | Service::Ssm);
+    let own = operations.iter().filter(|it| operations.len() == 1 || !is_elsewhere(**it));
+    own.flat_map(|operation| needs(*operation, ids).at(When::of(&Action::Remove))).collect()
+}
+
+/// The request itself.
+fn own(step: &Step<'_>, operation: Operation) -> Result<Option<Need>, BackendError> {
+    match operation.service() {
+        // Which rules there are is looked at, and those that go are named.
+        Service::Ec2 if operation == Operation::RevokeSecurityGroupEgress => Ok(None),
+        Service::Ec2 => {
+            let request = resource::request(&filled(step.inputs)?)
+                .map_err(|error| BackendError::unreadable(&error.to_string()))?;
+            Ok(Some(asked(request)))
+        }
+        Service::Local => Ok(None),
+        service => Ok(Some(Need::Listed(action_of(service, operation.as_str())))),
+    }
+}
+
+/// Asks about a request, with a token under which nothing is ever made.
+fn asked(request: Request) -> Need {
+    let client_token = request.takes_token().then(|| "dry-run".to_owned());
+    Need::Asked(Box::new(Call::Create { request: Box::new(request), client_token }))
+}
+
+/// What AWS wants of whoever starts machines from a launch template: to pass their role on, and to read
+/// the parameter that names their image.
+fn of_machines(inputs: &Inputs) -> Vec<String> {
+    let Some(Input::Map(data)) = inputs.get("LaunchTemplateData") else { return Vec::new() };
+    let role = data.contains_key("IamInstanceProfile").then(|| "iam:PassRole".to_owned());
+    let image = match data.get("ImageId") {
+        Some(Input::Text(image)) => ImageId::new(image).ok().filter(ImageId::is_parameter),
+        _ => None,
+    };
+    let parameter = image.map(|_| action_of(Service::Ssm, "GetParameters"));
+    role.into_iter().chain(parameter).collect()
+}
+
+/// The settings with something of the right form in place of each output.
+fn filled(inputs: &Inputs) -> Result<Inputs, BackendError> {
+    let value = |output: &OutputRef| Some(placeholder(&output.output));
+    let filled = inputs.iter().map(|(key, input)| {
+        let input = input.filled(&value).map_err(|output| {
+            BackendError::unreadable(&format!("nothing stands for {}", output.output))
+        })?;
+        Ok((key.clone(), input))
+    });
+    filled.collect()
+}
+
+/// Something of the form of an output, which is nobody's.
+fn placeholder(output: &str) -> String {
+    let id = |prefix: &str| format!("{prefix}-00000000000000000");
+    match output {
+        VpcId::NAME => id("vpc"),
+        SubnetId::NAME => id("subnet"),
+        InternetGatewayId::NAME => id("igw"),
+        RouteTableId::NAME => id("rtb"),
+        GroupId::NAME => id("sg"),
+        InterfaceId::NAME => id("eni"),
+        AddressId::NAME => id("eipalloc"),
+        VolumeId::NAME => id("vol"),
+        InstanceId::NAME => id("i"),
+        // Addresses for documentation (RFC 5737).
+        PublicCidr::NAME => "192.0.2.1/32".to_owned(),
+        PrivateIp::NAME | PublicIp::NAME => "192.0.2.1".to_owned(),
+        ZoneName::NAME => "us-east-1a".to_owned(),
+        // `#cloud-config`, in base64.
+        UserDataText::NAME => "I2Nsb3VkLWNvbmZpZwo=".to_owned(),
+        other => other.to_owned(),
+    }
+}
