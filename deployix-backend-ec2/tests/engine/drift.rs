@@ -5,8 +5,11 @@ use deployix_backend_ec2::{
     request::{IpPermission, IpProtocol, Peer},
 };
 
+use deployix_core::Name;
+
 use crate::{
     site::{Site, beyond, hydra},
+    strict::World,
     support::{With, deployment, functionality},
 };
 
@@ -30,6 +33,35 @@ async fn a_port_opened_by_hand_is_told_and_closed_again() {
     assert!(site.carry_out(&plan).await.is_good());
     assert_eq!(beyond(&site.aws.inventory(), &stands), [""; 0]);
     assert_eq!(site.plan_refreshed(hydra()).await.1, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_user_data_of_others_is_not_looked_at() {
+    let (site, mut other) = (Site::new(&hydra(), 14), Site::new(&hydra(), 14));
+    site.deploy(hydra()).await;
+    let named = || {
+        let mut deployment = hydra();
+        deployment.name = Name::new("other").unwrap();
+        deployment
+    };
+    other.aws = site.aws.clone();
+    other.name = named().name;
+    other.deploy(named()).await;
+    let templates = |world: &mut World| {
+        let all = world.templates.all().map(|it| it.launch_template_id.clone());
+        all.collect::<Vec<_>>()
+    };
+    let templates = site.aws.by_hand(REGION, templates);
+
+    site.aws.listen();
+    assert_eq!(site.plan_refreshed(hydra()).await.1, [""; 0]);
+    let heard = site.aws.heard();
+    let told: Vec<_> =
+        heard.iter().filter(|it| it.contains("DescribeLaunchTemplateVersions")).collect();
+    let seen = |id: &&String| told.iter().any(|it| it.contains(id.as_str()));
+    let seen = templates.iter().filter(seen).count();
+    assert_eq!((seen, templates.len()), (templates.len() / 2, 2 * seen), "{told:#?}");
+    assert!(seen > 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,14 +1,17 @@
 //! What may not be done is told before anything is done, all of it at once.
 
+use deployix_backend_ec2::extension::TargetSettings;
 use deployix_core::{
     execute::permissions,
-    history::Heads,
-    plan::{Only, Plan, destroy},
+    plan::Plan,
+    spec::{Bytes, Deployment},
 };
 
 use crate::{
     faults::everything,
-    site::{Site, hydra},
+    scenario::three,
+    site::{Site, ends, hydra},
+    support::With,
 };
 
 fn refuses(site: &Site, operations: &[&'static str]) {
@@ -42,9 +45,7 @@ async fn what_removing_needs_is_asked_before_it_is_removed() {
     let site = Site::new(&everything(), 91);
     site.deploy(everything()).await;
     let stands = site.aws.inventory();
-    let heads: Heads = site.heads().await;
-    let name = deployix_core::Name::new("test").unwrap();
-    let plan = destroy(&name, &heads, &Only::All, true).value;
+    let plan = site.plan_to_destroy().await;
     refuses(&site, &["TerminateInstances", "DeleteVolume", "DetachVolume", "RunInstances"]);
     let needed = ["ec2:DeleteVolume", "ec2:DetachVolume", "ec2:TerminateInstances"];
     assert_eq!(denied(&site, &plan).await, needed);
@@ -61,10 +62,64 @@ async fn what_cannot_be_asked_is_listed() {
         "elasticloadbalancing:CreateListener",
         "iam:PassRole",
         "s3:PutObject",
+        "ssm:GetParameters",
     ] {
         assert!(found.unasked.contains(action), "{action}: {:?}", found.unasked);
     }
     assert!(found.unasked.iter().all(|action| !action.starts_with("ec2:")), "{:?}", found.unasked);
+}
+
+/// The same, with larger machines and disks.
+fn larger() -> Deployment {
+    let larger =
+        TargetSettings { instance_type: Some("m5.large".to_owned()), ..TargetSettings::default() };
+    let one = TargetSettings {
+        instance_profile: Some("db".to_owned()),
+        state_disk: Bytes(40 << 30),
+        ..larger.clone()
+    };
+    everything().target_settings("one", &one).target_settings("fleet", &larger)
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_a_deploy_a_change_and_a_destroy_call_was_asked_about_or_listed_before() {
+    let site = Site::new(&everything(), 94);
+    for wanted in [Some(everything()), Some(larger()), Some(three(8080)), None] {
+        let plan = match wanted.clone() {
+            Some(deployment) => site.plan(deployment).await,
+            None => site.plan_to_destroy().await,
+        };
+        assert!(!plan.steps.is_empty());
+        site.aws.take_actions();
+        let mut told = permissions(&plan, &site.registry()).await.unwrap().unasked;
+        told.extend(site.aws.take_actions());
+
+        let report = site.carry_out(&plan).await;
+        assert!(report.is_good(), "{}", ends(&report));
+        let called = site.aws.take_actions();
+        assert!(called.len() > 20, "{called:?}");
+        let untold: Vec<_> = called.difference(&told).collect();
+        assert!(untold.is_empty(), "{untold:?} of {} steps", plan.steps.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_else_aws_refuses_hides_no_missing_action() {
+    let site = Site::new(&hydra(), 95);
+    let plan = site.plan(hydra()).await;
+    refuses(&site, &["CreateVpc", "RunInstances"]);
+    site.aws.mood(|mood| {
+        for (operation, code) in [
+            ("CreateSubnet", "MissingParameter"),
+            ("CreateTags", "InvalidID"),
+            ("DescribeVpcs", "InvalidParameterValue"),
+            ("DescribeInstanceStatus", "InvalidInstanceID.Malformed"),
+            ("CreateSecurityGroup", "VpcLimitExceeded"),
+        ] {
+            mood.refuses.insert(operation, (code, ""));
+        }
+    });
+    assert_eq!(denied(&site, &plan).await, ["ec2:CreateVpc", "ec2:RunInstances"]);
 }
 
 #[tokio::test(start_paused = true)]

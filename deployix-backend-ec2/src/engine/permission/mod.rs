@@ -12,9 +12,9 @@ mod need;
 
 use std::collections::BTreeSet;
 
-use deployix_core::backend::{Action, BackendError, Input, Inputs, OutputRef, Permissions, Step};
+use deployix_core::backend::{Action, BackendError, Inputs, OutputRef, Permissions, Step};
 
-use self::need::{Ids, Need, When, needs};
+use self::need::{Ids, Need, When, dry, needs};
 use super::{
     call::{Aws, Call, CallError},
     caller::Caller,
@@ -24,9 +24,9 @@ use super::{
 use crate::{
     naming::{self, zone_and_name},
     request::{
-        AddressId, GroupId, ImageId, InstanceId, InterfaceId, InternetGatewayId, Operation, Output,
-        PrivateIp, PublicCidr, PublicIp, Request, RouteTableId, Service, SubnetId, UserDataText,
-        VolumeId, VpcId, ZoneName,
+        AddressId, CreateLaunchTemplate, GroupId, InstanceId, InterfaceId, InternetGatewayId,
+        Operation, Output, PrivateIp, PublicCidr, PublicIp, Request, RouteTableId, Service,
+        SubnetId, UserDataText, VolumeId, VpcId, ZoneName,
     },
     resource::{self, ReadError},
 };
@@ -84,7 +84,6 @@ fn needed(step: &Step<'_>, ids: &Ids) -> Result<Vec<Need>, BackendError> {
     let mut all: Vec<Need> = needs(operation, ids).at(times).collect();
     if times.contains(&When::Made) {
         all.extend(own(step, operation)?);
-        all.extend(of_machines(step.inputs).into_iter().map(Need::Listed));
     }
     Ok(all)
 }
@@ -102,38 +101,37 @@ fn needed_unknown(step: &Step<'_>, ids: &Ids) -> Vec<Need> {
     own.flat_map(|operation| needs(*operation, ids).at(When::of(&Action::Remove))).collect()
 }
 
-/// The request itself.
-fn own(step: &Step<'_>, operation: Operation) -> Result<Option<Need>, BackendError> {
+/// What the request itself needs.
+fn own(step: &Step<'_>, operation: Operation) -> Result<Vec<Need>, BackendError> {
     match operation.service() {
+        Service::Local => Ok(Vec::new()),
         // Which rules there are is looked at, and those that go are named.
-        Service::Ec2 if operation == Operation::RevokeSecurityGroupEgress => Ok(None),
+        Service::Ec2 if operation == Operation::RevokeSecurityGroupEgress => Ok(Vec::new()),
         Service::Ec2 => {
             let request = resource::request(&filled(step.inputs)?)
                 .map_err(|error| BackendError::unreadable(&error.to_string()))?;
-            Ok(Some(asked(request)))
+            let mut all = match &request {
+                Request::CreateLaunchTemplate(template) => of_machines(template),
+                _ => Vec::new(),
+            };
+            all.push(Need::Asked(Box::new(dry(request))));
+            Ok(all)
         }
-        Service::Local => Ok(None),
-        service => Ok(Some(Need::Listed(action_of(service, operation.as_str())))),
+        service => Ok(vec![Need::Listed(action_of(service, operation.as_str()))]),
     }
 }
 
-/// Asks about a request, with a token under which nothing is ever made.
-fn asked(request: Request) -> Need {
-    let client_token = request.takes_token().then(|| "dry-run".to_owned());
-    Need::Asked(Box::new(Call::Create { request: Box::new(request), client_token }))
-}
-
-/// What AWS wants of whoever starts machines from a launch template: to pass their role on, and to read
-/// the parameter that names their image.
-fn of_machines(inputs: &Inputs) -> Vec<String> {
-    let Some(Input::Map(data)) = inputs.get("LaunchTemplateData") else { return Vec::new() };
-    let role = data.contains_key("IamInstanceProfile").then(|| "iam:PassRole".to_owned());
-    let image = match data.get("ImageId") {
-        Some(Input::Text(image)) => ImageId::new(image).ok().filter(ImageId::is_parameter),
-        _ => None,
-    };
-    let parameter = image.map(|_| action_of(Service::Ssm, "GetParameters"));
-    role.into_iter().chain(parameter).collect()
+/// What AWS wants of whoever starts machines from a launch template: to pass their role on, to read the
+/// parameter that names their image, and to look for what those before were told to fetch.
+fn of_machines(template: &CreateLaunchTemplate) -> Vec<Need> {
+    let data = &template.launch_template_data;
+    let role = data.iam_instance_profile.as_ref().map(|_| "iam:PassRole".to_owned());
+    let is_parameter = data.image_id.is_parameter();
+    let image = is_parameter.then(|| action_of(Service::Ssm, "GetParameters"));
+    let mut tags = template.tag_specifications.iter().map(|it| &it.tags);
+    let is_staged = tags.any(|tags| naming::staged_at(tags).is_some());
+    let staged = is_staged.then(|| action_of(Service::S3, "ListObjectsV2"));
+    [role, image, staged].into_iter().flatten().map(Need::Listed).collect()
 }
 
 /// The settings with something of the right form in place of each output.

@@ -14,8 +14,9 @@ use crate::{
     },
     naming::DEPLOYMENT,
     request::{
-        AddressId, GroupId, IdError, InstanceId, InterfaceId, InternetGatewayId, Operation, Output,
-        RouteTableId, Service, SubnetId, Tag, VolumeId, VpcId,
+        AddressId, GroupId, IdError, InstanceId, InterfaceId, InternetGatewayId, LaunchTemplateRef,
+        Operation, Output, Request, RouteTableId, RunInstances, Service, SubnetId, Tag, VolumeId,
+        VpcId,
     },
 };
 
@@ -26,6 +27,13 @@ pub(super) enum Need {
     Asked(Box<Call>),
     /// An action of another service, which cannot.
     Listed(String),
+}
+
+/// A request, with a token under which nothing is ever made.
+pub(super) fn dry(request: impl Into<Request>) -> Call {
+    let request: Request = request.into();
+    let client_token = request.takes_token().then(|| "dry-run".to_owned());
+    Call::Create { request: Box::new(request), client_token }
 }
 
 /// When something is called.
@@ -268,6 +276,7 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
         Operation::CreateAutoScalingGroup => needs
             .list(Always, AutoScaling, &["DescribeAutoScalingGroups"])
             .list(Made, AutoScaling, &["CreateOrUpdateTags"])
+            .ask(Made, a_machine())
             .of_template()
             .list(
                 Changed,
@@ -351,6 +360,21 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
             .list(Made, Ssm, &["AddTagsToResource"])
             .list(Removed, Ssm, &["DeleteParameter"]),
     }
+}
+
+/// A machine from a launch template that is nobody's: whoever gives one to an autoscaling group has to be
+/// allowed to start machines from it (Amazon EC2 Auto Scaling User Guide, "Control Amazon EC2 launch
+/// template usage in Auto Scaling groups").
+fn a_machine() -> Call {
+    let launch_template =
+        LaunchTemplateRef { launch_template_name: TEMPLATE.to_owned(), version: "1".to_owned() };
+    dry(RunInstances {
+        launch_template,
+        min_count: 1,
+        max_count: 1,
+        network_interfaces: Vec::new(),
+        tag_specifications: Vec::new(),
+    })
 }
 
 /// Ids that are nobody's.

@@ -4,6 +4,7 @@
 //! It knows one account, and each region apart. What it answers is what AWS's API references say;
 //! where they leave a choice it takes the one that is harder on whoever calls.
 
+mod action;
 mod balancing;
 mod machine;
 mod names;
@@ -15,7 +16,7 @@ mod table;
 mod world;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -72,6 +73,8 @@ struct Account {
     write_calls: u64,
     tally: BTreeMap<&'static str, u64>,
     writes: Vec<String>,
+    /// What whoever called had to be allowed.
+    actions: BTreeSet<String>,
 }
 
 /// The account.
@@ -159,6 +162,11 @@ impl Strict {
         std::mem::take(&mut self.lock().writes)
     }
 
+    /// What whoever called, or asked whether they may, had to be allowed since this was last asked.
+    pub(crate) fn take_actions(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.lock().actions)
+    }
+
     /// Waits until whoever calls was cut off.
     pub(crate) async fn died(&self) {
         self.died.notified().await;
@@ -181,6 +189,7 @@ impl Strict {
         let mut account = self.lock();
         account.calls += 1;
         *account.tally.entry(call.operation()).or_default() += 1;
+        account.actions.extend([action::own(call)].into_iter().chain(action::beside(call)));
         let number = account.write_calls;
         account.write_calls += u64::from(is_write(call));
         let refuses = &account.mood.refuses;

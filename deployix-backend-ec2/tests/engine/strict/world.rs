@@ -37,7 +37,7 @@ pub(crate) struct World {
     pub(crate) interfaces: Table<NetworkInterface>,
     pub(super) addresses: Table<Address>,
     pub(crate) volumes: Table<Volume>,
-    pub(super) templates: Table<LaunchTemplate>,
+    pub(crate) templates: Table<LaunchTemplate>,
     pub(super) template_data: BTreeMap<String, deployix_backend_ec2::request::CreateLaunchTemplate>,
     pub(crate) instances: Table<Instance>,
     /// What each was told at its first boot, in base64.
@@ -176,11 +176,16 @@ impl World {
         {
             return self.check_machines(it);
         }
-        // Placeholders are nobody's.
-        if format!("{call:?}").contains("-00000000000000000") {
-            return refuse("InvalidID.NotFound", call.operation());
+        // Placeholders are nobody's, which AWS says in many words.
+        if !format!("{call:?}").contains("-00000000000000000") {
+            return Ok(());
         }
-        Ok(())
+        let code = match call {
+            Call::Write(Write::CreateTags { .. } | Write::DeleteTags { .. }) => "InvalidID",
+            Call::Write(_) => "InvalidParameterValue",
+            _ => "InvalidID.NotFound",
+        };
+        refuse(code, call.operation())
     }
 
     fn make(&mut self, request: &Request, token: Option<&str>) -> Result<Answer> {
@@ -283,11 +288,20 @@ impl World {
                         .known()
                         .map(ToString::to_string),
                 };
-                let all = self.templates.all().map(version).collect();
+                let ids = query.filters.iter().filter(|it| it.name == "launch-template-id");
+                let ids: Vec<_> = ids.flat_map(|it| &it.values).collect();
+                let wanted =
+                    |it: &&LaunchTemplate| ids.is_empty() || ids.contains(&&it.launch_template_id);
+                let all = self.templates.all().filter(wanted).map(version).collect();
                 Answer::LaunchTemplateVersion(super::table::page(all, query, self.page)?)
             }
             Read::DescribeInstances(query) => {
                 Answer::Instance(self.instances.page(query, self.page)?)
+            }
+            Read::DescribeInstanceStatus { instance_id } => {
+                let instance =
+                    self.instances.get(instance_id.as_str(), "InvalidInstanceID.NotFound")?;
+                Answer::State(Some(instance.it.status.clone()))
             }
             Read::DescribeAutoScalingGroups(query) => {
                 Answer::AutoScalingGroup(self.scaling.page(query, self.page)?)
