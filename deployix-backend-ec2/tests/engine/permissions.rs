@@ -2,6 +2,8 @@
 
 use deployix_backend_ec2::extension::TargetSettings;
 use deployix_core::{
+    Name, ResourceId,
+    backend::{Action, Backend, Inputs, Owner, Resource, Step},
     execute::permissions,
     plan::Plan,
     spec::{Bytes, Deployment},
@@ -10,7 +12,7 @@ use deployix_core::{
 use crate::{
     faults::everything,
     scenario::three,
-    site::{Site, ends, hydra},
+    site::{Site, ZONE, ends, hydra},
     support::With,
 };
 
@@ -101,6 +103,30 @@ async fn whatever_a_deploy_a_change_and_a_destroy_call_was_asked_about_or_listed
         let untold: Vec<_> = called.difference(&told).collect();
         assert!(untold.is_empty(), "{untold:?} of {} steps", plan.steps.len());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_found_and_nobody_knows_may_be_anything() {
+    let site = Site::new(&hydra(), 96);
+    let compiled = site.compiled(hydra(), &site.heads().await);
+    let at = compiled.connected().sites().next().unwrap();
+    refuses(&site, &["DeleteVpc", "TerminateInstances", "CreateVpc"]);
+    let found = async |id: &str| {
+        let owner = Owner::Target(Name::new("one").unwrap());
+        let found = Resource::new(ResourceId::new(id).unwrap(), owner, Inputs::default(), []);
+        let step = Step::new(&site.name, at, &found, Action::Remove);
+        site.backend().permissions(&[step]).await.unwrap()
+    };
+    let thing = found("ec2/target/one/thing").await;
+    let denied: Vec<_> = thing.denied.iter().collect();
+    assert_eq!(denied, ["ec2:DeleteVpc", "ec2:TerminateInstances"]);
+    assert!(thing.unasked.contains("autoscaling:DeleteAutoScalingGroup"), "{thing:?}");
+    assert!(thing.unasked.iter().all(|it| !it.starts_with("route53:")), "{thing:?}");
+
+    let record = found(&format!("ec2/functionality/web/record/{ZONE}/www.example.com")).await;
+    assert!(record.denied.is_empty(), "{record:?}");
+    assert!(record.unasked.contains("route53:ChangeResourceRecordSets"), "{record:?}");
+    assert!(record.unasked.iter().all(|it| it.starts_with("route53:")), "{record:?}");
 }
 
 #[tokio::test(start_paused = true)]
