@@ -11,7 +11,8 @@
 //! * `error`: what AWS's errors mean;
 //! * `job`: one step and its tags;
 //! * `kind`: how whatever stands by itself is made what it should be; with `network`, `rule`,
-//!   `machine`, `scaling`, `balancer` and `target` for what differs from kind to kind;
+//!   `machine`, `scaling`, `balancer` and `target_group` for what differs from kind to kind;
+//! * `target`: machines of target groups come, are well and leave;
 //! * `successor`: a machine that takes another's place, which is put back where it does not start;
 //! * `part`: what has no tags of its own; `record`: names, which have none either;
 //! * `parameter`: secrets;
@@ -40,6 +41,7 @@ pub mod shape;
 mod staged;
 mod successor;
 mod target;
+mod target_group;
 mod trace;
 
 use std::collections::BTreeMap;

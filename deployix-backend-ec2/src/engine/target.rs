@@ -1,24 +1,21 @@
-//! Target groups, and the machines in them: how they come, how they are, how they leave.
+//! The machines in a target group: how they come, how they are, how they leave.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use deployix_core::backend::{BackendError, ErrorKind};
 
 use super::{
-    balancer::{find, tags_of_balancing_requests},
     call::{Filter, Write},
     caller::{Caller, Waiting, too_long},
     job::{Job, Outputs, all_known, by_tags, known, tag},
-    kind::{Kind, Once},
-    network::output,
-    part::{Attempts, Whole, attempt, done, whole},
+    part::{Attempts, attempt, done, whole},
     shape::{AutoScalingGroup, Instance, TargetGroup, TargetHealth},
 };
 use crate::{
     naming::RESOURCE,
     request::{
-        AttachLoadBalancerTargetGroups, CreateTargetGroup, InstanceId, RegisterTargets, Service,
-        Tag, TargetDescription, TargetGroupArn,
+        AttachLoadBalancerTargetGroups, CreateTargetGroup, InstanceId, RegisterTargets,
+        TargetDescription, TargetGroupArn,
     },
 };
 
@@ -47,84 +44,6 @@ impl TargetHealth {
     }
 }
 
-/// A target group's settings that can be changed.
-fn health_check(settings: &CreateTargetGroup) -> impl PartialEq + use<> {
-    (
-        settings.health_check_protocol.clone(),
-        settings.health_check_port.clone(),
-        settings.health_check_path.clone(),
-        settings.matcher.clone(),
-        settings.health_check_interval_seconds,
-        settings.health_check_timeout_seconds,
-        (settings.healthy_threshold_count, settings.unhealthy_threshold_count),
-    )
-}
-
-impl Kind for TargetGroup {
-    type Request = CreateTargetGroup;
-
-    const ONCE: Once = Once::Name;
-    const LINGERS: bool = true;
-
-    tags_of_balancing_requests!();
-
-    fn id(&self) -> String {
-        self.target_group_arn.clone()
-    }
-
-    /// Its name holds the digest of what cannot be changed.
-    fn fits(&self, _: &Job<'_>, request: &CreateTargetGroup) -> bool {
-        self.settings.name == request.name && self.settings.vpc_id == request.vpc_id
-    }
-
-    fn outputs(&self) -> Outputs {
-        Outputs::from([output(&TargetGroupArn(self.target_group_arn.clone()))])
-    }
-
-    fn settings(&self) -> String {
-        let it = &self.settings;
-        format!(
-            "{} {} {} every {} s within {} s, {} and {}",
-            it.health_check_protocol,
-            it.health_check_port,
-            it.health_check_path.as_deref().unwrap_or_default(),
-            it.health_check_interval_seconds,
-            it.health_check_timeout_seconds.unwrap_or_default(),
-            it.healthy_threshold_count,
-            it.unhealthy_threshold_count
-        )
-    }
-
-    async fn find(aws: &Caller<'_>, filters: Vec<Filter>) -> Result<Vec<Self>, BackendError> {
-        find(aws, filters).await
-    }
-
-    async fn adjust(
-        &self,
-        job: &Job<'_>,
-        request: &CreateTargetGroup,
-    ) -> Result<bool, BackendError> {
-        let mut has = self.settings.clone();
-        // AWS chooses one where none is wanted.
-        if request.health_check_timeout_seconds.is_none() {
-            has.health_check_timeout_seconds = None;
-        }
-        if health_check(&has) == health_check(request) {
-            return Ok(false);
-        }
-        let target_group_arn = self.target_group_arn.clone();
-        let health_check = Box::new(request.clone());
-        job.aws.write(Write::ModifyTargetGroup { target_group_arn, health_check }).await?;
-        Ok(true)
-    }
-
-    async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
-        leave_groups(job, &self.target_group_arn, |_| true).await?;
-        let target_group_arn = self.target_group_arn.clone();
-        job.aws.remove(Write::DeleteTargetGroup { target_group_arn }).await
-    }
-}
-
 /// The machines of a target group.
 pub(super) async fn targets(
     aws: &Caller<'_>,
@@ -135,7 +54,7 @@ pub(super) async fn targets(
 
 /// The machines of a deployment that are none of the target that a part is about, which is the last
 /// segment of its id.
-async fn of_other_targets(job: &Job<'_>) -> Result<BTreeSet<InstanceId>, BackendError> {
+pub(super) async fn of_other_targets(job: &Job<'_>) -> Result<BTreeSet<InstanceId>, BackendError> {
     let target = job.id.as_str().rsplit('/').next().unwrap_or_default();
     let own = format!("{}/target/{target}/", crate::ID);
     let all: Vec<Instance> = job.aws.all(by_tags(job.deployment().as_str(), None)).await?;
@@ -213,20 +132,6 @@ pub(super) async fn attach_scaling(
     }
     healthy(job, &group, |_| true).await?;
     done(job, &group).await
-}
-
-impl Whole for TargetGroup {
-    /// Machines leave; attributes have no state to go back to.
-    async fn undo(&self, job: &Job<'_>) -> Result<(), BackendError> {
-        let Some((_, target)) = job.id.as_str().rsplit_once("/machines/") else { return Ok(()) };
-        let own = format!("{}/target/{target}/", crate::ID);
-        let is_own = |group: &AutoScalingGroup| {
-            tag(&group.tags, RESOURCE).is_some_and(|id| id.starts_with(&own))
-        };
-        leave_groups(job, &self.target_group_arn, is_own).await?;
-        let others = of_other_targets(job).await?;
-        leave(job, &self.target_group_arn, |target| !others.contains(&target.id)).await
-    }
 }
 
 /// Waits until the machines of a target group serve, so that what is said to be done is done. Those
@@ -323,23 +228,4 @@ pub(super) async fn leave(
             return Err(too_long("DeregisterTargets", "connections to its machines do not end"));
         }
     }
-}
-
-/// Takes a target group from the autoscaling groups of the deployment that are behind it.
-async fn leave_groups(
-    job: &Job<'_>,
-    arn: &str,
-    leaves: impl Fn(&AutoScalingGroup) -> bool + Send,
-) -> Result<(), BackendError> {
-    let mine = by_tags(job.deployment().as_str(), None);
-    for group in job.aws.all::<AutoScalingGroup>(mine).await? {
-        if leaves(&group) && group.target_group_arns.iter().any(|it| it == arn) {
-            let write = Write::DetachLoadBalancerTargetGroups {
-                auto_scaling_group_name: group.auto_scaling_group_name,
-                target_group_arns: vec![arn.to_owned()],
-            };
-            job.aws.remove(write).await?;
-        }
-    }
-    Ok(())
 }
