@@ -3,7 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where its own steps do")]
 
-use std::{fs, io::Write, path::Path, process::Command};
+#[path = "support/object.rs"]
+mod object;
+
+use std::{fs, path::Path, process::Command};
 
 use deployix_backend_ec2::user_data::{
     cloud_config::{CloudConfig, Content, WriteFile},
@@ -11,7 +14,7 @@ use deployix_backend_ec2::user_data::{
     text::Text,
 };
 use deployix_core::{AbsolutePath, ResourceId};
-use sha2::{Digest, Sha256};
+use object::{digest, gzip};
 
 const IMAGE: &str = "deployix-test-cloud-init";
 
@@ -52,17 +55,11 @@ fn config() -> CloudConfig {
     }
 }
 
-fn gzip(text: &str) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(text.as_bytes()).unwrap();
-    encoder.finish().unwrap()
-}
-
 /// What a machine prints and does that is told to fetch one object and gets another.
 fn boots(told: &[u8], gets: &[u8]) -> (String, String) {
     let folder = tempfile::tempdir().unwrap();
     image(folder.path());
-    let digest: String = Sha256::digest(told).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest(told);
     let id = ResourceId::new("ec2/target/one/machine/0/staged-user-data").unwrap();
     let user_data = fetch::user_data("boot", &id).preview();
     let hole = "<<Key of ec2/target/one/machine/0/staged-user-data>>";

@@ -5,18 +5,22 @@
 #![cfg(feature = "live")]
 #![expect(clippy::unwrap_used, reason = "a test fails where its own steps do")]
 
+#[path = "support/hunter.rs"]
+mod hunter;
+#[path = "support/moto.rs"]
+#[expect(dead_code, reason = "each test binary uses its part")]
+mod moto;
+#[path = "support/sdk.rs"]
+mod sdk;
 #[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_ec2::config::Credentials;
+use aws_config::SdkConfig;
 use aws_sdk_route53::types::{
     Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType,
 };
-use aws_smithy_http_client::tls;
 use deployix_backend_ec2::{
     Ec2Backend,
     engine::{
@@ -28,27 +32,16 @@ use deployix_backend_ec2::{
     request::{HostedZoneId, OUTPUT_KEY, Request},
 };
 use deployix_core::{
-    Fqdn, SecretName,
+    Fqdn,
     backend::{
-        Action, Backend, BackendError, Input, Inputs, NoFiles, Observed, Resource, Scope,
-        SecretError, SecretValue, Secrets, Step, StepContext,
+        Action, Backend, BackendError, Input, Inputs, NoFiles, Observed, Resource, Scope, Step,
+        StepContext,
     },
     plan::Compiled,
     spec::Deployment,
 };
+use hunter::Hunter;
 use support::{compiled, named};
-
-async fn config() -> SdkConfig {
-    let moto = std::env::var("DEPLOYIX_MOTO").expect("DEPLOYIX_MOTO names no moto server");
-    let ring = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-    aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(aws_smithy_http_client::Builder::new().tls_provider(ring).build_https())
-        .region(Region::new("eu-central-1"))
-        .endpoint_url(moto)
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .load()
-        .await
-}
 
 /// A zone of a test's own, and a deployment that has its names there.
 struct Place {
@@ -56,16 +49,6 @@ struct Place {
     zone: String,
     backend: Ec2Backend,
     compiled: Compiled,
-}
-
-#[derive(Debug)]
-struct Hunter;
-
-#[async_trait]
-impl Secrets for Hunter {
-    async fn value(&self, _: &SecretName) -> Result<SecretValue, SecretError> {
-        Ok(SecretValue::new(b"hunter2".to_vec()))
-    }
 }
 
 fn in_zone(id: &str, name: &str) -> Deployment {
@@ -113,7 +96,7 @@ fn filled(input: &Input) -> Input {
 
 impl Place {
     async fn new(deployment: &str) -> Self {
-        let config = config().await;
+        let config = sdk::config_with_http(moto::server(), "eu-central-1").await;
         let route53 = aws_sdk_route53::Client::new(&config);
         let zone = route53.create_hosted_zone().name("example.com").caller_reference(deployment);
         let zone = zone.send().await.unwrap().hosted_zone().unwrap().id().to_owned();
@@ -211,7 +194,7 @@ async fn names_and_secrets_come_are_told_of_and_go() {
         let alias = "web.example.com. A front.elb.eu-central-1.amazonaws.com";
         assert!(records.iter().any(|it| it.starts_with(alias)), "{records:#?}");
         let secret = place.parameter("/deployix/wire/one/db-password").await;
-        assert_eq!(secret.as_deref(), Some("base64:aHVudGVyMg=="));
+        assert_eq!(secret.as_deref(), Some("base64:aHVudGVyMiBkYi1wYXNzd29yZA=="));
     }
     let seen = place.observed().await;
     assert_eq!(seen.len(), own.len(), "{seen:#?}");

@@ -3,123 +3,35 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where its own steps do")]
 
+#[path = "support/metadata.rs"]
+mod metadata;
+#[path = "support/moto.rs"]
+#[expect(dead_code, reason = "each test binary uses its part")]
+mod moto;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, Command, Output, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
 
 use deployix_backend_ec2::request::ParameterValue;
 use deployix_core::backend::SecretValue;
+use metadata::{Asked, REGION, serve};
 
 const SCRIPT: &str = include_str!("../src/guest/fetch-secrets.sh");
-
-const REGION: &str = "eu-central-1";
-
-fn moto() -> String {
-    std::env::var("DEPLOYIX_MOTO").expect("DEPLOYIX_MOTO names no moto server: run scripts/test")
-}
-
-/// A request: its first line, its other lines, its body.
-#[derive(Clone)]
-struct Asked {
-    line: String,
-    headers: Vec<String>,
-    body: Vec<u8>,
-}
-
-impl Asked {
-    fn read(stream: &TcpStream) -> Option<Self> {
-        let mut reader = BufReader::new(stream);
-        let mut lines = Vec::new();
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap() == 0 {
-                return None;
-            }
-            match line.trim_end() {
-                "" => break,
-                line => lines.push(line.to_owned()),
-            }
-        }
-        let mut asked = Self { line: lines.remove(0), headers: lines, body: Vec::new() };
-        let length = asked.header("content-length").map_or(0, |length| length.parse().unwrap());
-        asked.body = vec![0; length];
-        reader.read_exact(&mut asked.body).unwrap();
-        Some(asked)
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        let all = self.headers.iter().filter_map(|line| line.split_once(": "));
-        all.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    }
-}
-
-/// A server of this test's own; where it listens.
-fn serve(answer: impl Fn(&Asked) -> (u16, String) + Send + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let at = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let Some(asked) = Asked::read(&stream) else { continue };
-            let (status, body) = answer(&asked);
-            let length = body.len();
-            let head =
-                format!("HTTP/1.1 {status} x\r\nConnection: close\r\nContent-Length: {length}");
-            write!(stream, "{head}\r\n\r\n{body}").unwrap();
-        }
-    });
-    at
-}
-
-/// A metadata service that tells of the machine's role only after it was asked so many times for it
-/// (Amazon EC2 User Guide, "Use the Instance Metadata Service" and "Retrieve security credentials
-/// from instance metadata").
-fn metadata(late: usize) -> String {
-    let asked_for_role = AtomicUsize::new(0);
-    serve(move |asked| {
-        let found = |body: &str| (200, body.to_owned());
-        if asked.line.starts_with("PUT /latest/api/token ") {
-            assert_eq!(asked.header("x-aws-ec2-metadata-token-ttl-seconds"), Some("300"));
-            return found("the-token");
-        }
-        if asked.header("x-aws-ec2-metadata-token") != Some("the-token") {
-            return (401, String::new());
-        }
-        let path = asked.line.strip_prefix("GET /latest/meta-data/").unwrap();
-        match path.split(' ').next().unwrap() {
-            "placement/region" => found(REGION),
-            "services/domain" => found("amazonaws.com"),
-            "iam/security-credentials/" => {
-                if asked_for_role.fetch_add(1, Ordering::SeqCst) < late {
-                    return (404, String::new());
-                }
-                found("db")
-            }
-            "iam/security-credentials/db" => found(
-                "{\n  \"Code\" : \"Success\",\n  \"AccessKeyId\" : \"ASIAEXAMPLE\",\n  \
-                 \"SecretAccessKey\" : \"wJalr/XUtn+FEMI=\",\n  \"Token\" : \"IQoJb3/JpZ2+luX==\"\n}",
-            ),
-            other => panic!("{other}"),
-        }
-    })
-}
 
 /// Passes on what is asked to moto; what it was asked is kept.
 fn store() -> (String, Arc<Mutex<Vec<Asked>>>) {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let hearing = Arc::clone(&heard);
-    let moto = moto();
+    let moto = moto::server();
     let at = serve(move |asked| {
         let mut passed = TcpStream::connect(moto.strip_prefix("http://").unwrap()).unwrap();
         let head = asked.headers.join("\r\n");
@@ -146,7 +58,7 @@ fn put(name: &str, text: &str) {
         .args(["-sS", "--fail", "--aws-sigv4", &sign, "--user", "key:secret"])
         .args(["-H", "X-Amz-Target: AmazonSSM.PutParameter"])
         .args(["-H", "Content-Type: application/x-amz-json-1.1"])
-        .args(["--data-binary", &body.to_string(), &moto()])
+        .args(["--data-binary", &body.to_string(), &moto::server()])
         .output()
         .unwrap();
     assert!(answer.status.success(), "{answer:?}");
@@ -161,7 +73,7 @@ fn start(folder: &Path, path: &str, names: &[&str], late: usize, store: &str) ->
     Command::new("sh")
         .args(["-c", SCRIPT, "fetch-secrets", folder.to_str().unwrap(), path])
         .args(names)
-        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata(late))
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata::service(late))
         .env("AWS_ENDPOINT_URL_SSM", store)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -2,14 +2,12 @@
 #![cfg(feature = "live")]
 #![expect(clippy::unwrap_used, reason = "a test fails where its own steps do")]
 
-use std::{
-    io::{Read as _, Write as _},
-    net::TcpStream,
-};
+#[path = "support/moto.rs"]
+mod moto;
+#[path = "support/sdk.rs"]
+#[expect(dead_code, reason = "each test binary uses its part")]
+mod sdk;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_ec2::config::{Credentials, SharedCredentialsProvider};
-use aws_smithy_http_client::tls;
 use deployix_backend_ec2::{
     engine::{
         Aws,
@@ -20,35 +18,13 @@ use deployix_backend_ec2::{
     request::{CreateSecurityGroup, InstanceId, Request, Tag, VpcId},
 };
 
-fn moto() -> String {
-    std::env::var("DEPLOYIX_MOTO").expect("scripts/test starts moto's server")
-}
-
-fn sdk() -> Sdk {
-    let ring = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-    let credentials = Credentials::new("test", "test", None, None, "test");
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new("eu-west-1"))
-        .endpoint_url(moto())
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(aws_smithy_http_client::Builder::new().tls_provider(ring).build_https())
-        .build();
-    Sdk::with(config)
+async fn sdk() -> Sdk {
+    Sdk::with(sdk::config(moto::server(), "eu-west-1").await)
 }
 
 fn bucket(name: &str) -> String {
     let bucket = format!("{name}-{}", std::process::id());
-    let server = moto();
-    let address = server.strip_prefix("http://").unwrap();
-    let mut connection = TcpStream::connect(address).unwrap();
-    let request = format!(
-        "PUT /{bucket} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    );
-    connection.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    moto::put(&bucket, b"");
     bucket
 }
 
@@ -63,7 +39,7 @@ fn objects(bucket: &str, prefix: &str, next_token: Option<String>) -> Read {
 
 #[tokio::test]
 async fn objects_are_put_found_by_their_prefix_and_tags_and_removed() {
-    let (sdk, bucket) = (sdk(), bucket("staging"));
+    let (sdk, bucket) = (sdk().await, bucket("staging"));
     let tagging = vec![Tag::new("deployix:owner", "edge a b"), Tag::new("deployix:x", "a/b+c=d:e")];
     let key = |at: u32| format!("boot/shop/{at:04}");
     // More than S3 lists in one page.
@@ -101,7 +77,7 @@ async fn objects_are_put_found_by_their_prefix_and_tags_and_removed() {
 
 #[tokio::test]
 async fn a_call_that_is_asked_about_is_not_carried_out() {
-    let sdk = sdk();
+    let sdk = sdk().await;
     let dry = |call: Call| Call::DryRun(Box::new(call));
     let instance_ids = vec![InstanceId::new("i-0123456789abcdef0").unwrap()];
     for wanted in [

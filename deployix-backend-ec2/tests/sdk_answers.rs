@@ -2,10 +2,13 @@
 #![cfg(feature = "live")]
 #![expect(clippy::unwrap_used, reason = "a test fails where its own steps do")]
 
+#[path = "support/sdk.rs"]
+#[expect(dead_code, reason = "each test binary uses its part")]
+mod sdk;
+
 use std::time::{Duration, Instant};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_ec2::config::Credentials;
+use aws_config::SdkConfig;
 use deployix_backend_ec2::{
     engine::{
         Aws,
@@ -21,12 +24,7 @@ use tokio::{
 };
 
 async fn config(endpoint: String) -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .region(Region::new("eu-central-1"))
-        .endpoint_url(endpoint)
-        .credentials_provider(Credentials::new("id", "secret", None, None, "test"))
-        .load()
-        .await
+    sdk::config(endpoint, "eu-central-1").await
 }
 
 /// Somebody who answers every request with these bytes, and what was asked.

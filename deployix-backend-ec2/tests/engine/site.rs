@@ -1,15 +1,17 @@
 //! An account, a history, and shortcuts from specs to what stands.
 
+#[path = "../support/hunter.rs"]
+mod hunter;
+
 use std::{collections::BTreeMap, fmt, future::Future, path::Path, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use deployix_backend_docker::DockerBackend;
 use deployix_backend_ec2::{Ec2Backend, PlainGuest, engine::Aws};
 use deployix_core::{
-    BackendId, Name, ResourceId, SecretName,
+    BackendId, Name, ResourceId,
     backend::{
-        Action, Backend, BackendError, ErrorStatus, Inputs, NoFiles, Registry, Resource,
-        SecretError, SecretValue, Secrets, Step, StepContext,
+        Action, Backend, BackendError, ErrorStatus, Inputs, NoFiles, Registry, Resource, Secrets,
+        Step, StepContext,
     },
     execute::{ApplyOptions, EventSender, Interrupt, Observation, Report, apply, observe, settle},
     history::{Heads, History, Holder},
@@ -19,6 +21,7 @@ use deployix_core::{
     topology::{connect, place, resolve},
 };
 use futures_util::TryStreamExt;
+pub(crate) use hunter::Hunter;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
 use tokio::time::Instant;
 
@@ -52,17 +55,6 @@ pub(crate) trait Account: Clone + fmt::Debug + Send + Sync {
 
     /// From now on it refuses an operation, or all where that is `any`.
     fn refuse(&self, operation: &'static str, code: &'static str, message: &'static str);
-}
-
-/// A value for every secret: `hunter2 `, and its name.
-#[derive(Debug)]
-pub(crate) struct Hunter;
-
-#[async_trait]
-impl Secrets for Hunter {
-    async fn value(&self, name: &SecretName) -> Result<SecretValue, SecretError> {
-        Ok(SecretValue::new(format!("hunter2 {name}").into_bytes()))
-    }
 }
 
 impl<A: Account> Site<A> {

@@ -14,6 +14,11 @@ mod proxy;
 mod refusals;
 #[path = "../engine/scenario.rs"]
 mod scenario;
+#[path = "../support/sdk.rs"]
+mod sdk;
+#[path = "../support/moto.rs"]
+#[expect(dead_code, reason = "each test binary uses its part")]
+mod server;
 #[path = "../engine/site.rs"]
 #[expect(dead_code, reason = "each test binary uses its part")]
 mod site;

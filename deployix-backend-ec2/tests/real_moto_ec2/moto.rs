@@ -8,15 +8,14 @@ use std::{
     time::Duration,
 };
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_ec2::{config::Credentials, types::Tag};
-use aws_smithy_http_client::tls;
+use aws_config::SdkConfig;
+use aws_sdk_ec2::types::Tag;
 use deployix_backend_ec2::{
     engine,
     live::{Sdk, Timeouts},
 };
 
-use crate::{aws::Aws, proxy::Proxy, site::Account};
+use crate::{aws::Aws, proxy::Proxy, sdk::config_with_http, server, site::Account};
 
 const REGIONS: [&str; 3] = ["ap-southeast-1", "eu-central-1", "us-east-1"];
 
@@ -32,14 +31,7 @@ pub(crate) struct Moto {
 
 /// Configuration for calls through a proxy.
 pub(crate) async fn config(proxy: &Proxy, region: &'static str) -> SdkConfig {
-    let ring = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-    aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .region(Region::new(region))
-        .endpoint_url(format!("http://{}", proxy.address))
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .http_client(aws_smithy_http_client::Builder::new().tls_provider(ring).build_https())
-        .load()
-        .await
+    config_with_http(format!("http://{}", proxy.address), region).await
 }
 
 /// Time-outs with which a hanging call costs little.
@@ -52,7 +44,7 @@ pub(crate) fn timeouts() -> Timeouts {
 impl Moto {
     pub(crate) async fn new() -> Self {
         static ACCOUNTS: AtomicU64 = AtomicU64::new(0);
-        let server = std::env::var("DEPLOYIX_MOTO").expect("scripts/test starts moto's server");
+        let server = server::server();
         let server = server.strip_prefix("http://").unwrap();
         let number = ACCOUNTS.fetch_add(1, Ordering::Relaxed);
         let account = format!("{:09}{number:03}", std::process::id());

@@ -1,6 +1,9 @@
 //! A proxy in front of moto that counts calls, and answers as it is told to: throttled, failing,
 //! not at all, or with the connection cut before or after the call was carried out.
 
+#[path = "../support/random.rs"]
+mod random;
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -8,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use random::next;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::AbortHandle,
@@ -161,13 +165,4 @@ async fn answer(mut stream: TcpStream, state: Arc<Mutex<State>>, aws: Arc<Aws>) 
     };
     // Who hung up meanwhile asks again.
     let _ = answer.write(&mut stream).await;
-}
-
-/// The next number of a sequence that looks like chance (SplitMix64).
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

@@ -10,6 +10,8 @@ mod machine;
 mod names;
 mod network;
 mod parameters;
+#[path = "../../support/random.rs"]
+mod random;
 mod scaling;
 mod storage;
 mod table;
@@ -28,6 +30,7 @@ use deployix_backend_ec2::{
 };
 use deployix_core::{history::Holder, plan::Plan, spec::Deployment};
 pub(crate) use names::Names;
+use random::next;
 use tokio::sync::Notify;
 pub(crate) use world::World;
 
@@ -251,15 +254,6 @@ impl Strict {
 
 fn is_write(call: &Call) -> bool {
     !matches!(call, Call::Read(_) | Call::DryRun { .. })
-}
-
-/// The next number of a sequence that looks like chance (SplitMix64).
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 impl crate::site::Account for Strict {
