@@ -8,7 +8,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     call::{Answer, Aws, Call, CallError, Described, Filter, Query, Read, Write},
-    error::{is_in_use, is_late, is_not_found, is_passing, is_throttled, meaning},
+    error::{
+        is_in_use, is_late, is_not_found, is_passing, is_throttled, is_unknown_profile, meaning,
+    },
     shape::Object,
 };
 use crate::request::{Request, Tag};
@@ -19,6 +21,9 @@ const TRIES: usize = 8;
 
 /// Elastic Load Balancing tells the tags of so many things at once (API Reference, `DescribeTags`).
 const TAGGED_AT_ONCE: usize = 20;
+
+/// How long what was just made may not be known everywhere.
+const LATE: Duration = Duration::from_secs(60);
 
 /// Calls in one region.
 #[derive(Debug, Clone)]
@@ -238,16 +243,21 @@ impl<'a> Caller<'a> {
     }
 
     /// Asks whether AWS would make something, as far as it tells; what is late or in use now is no
-    /// reason against it.
+    /// reason against it, but for an instance profile that stays unknown.
     ///
     /// # Errors
     /// Why AWS would refuse it. Nothing was done.
     pub(super) async fn would_make(&self, request: Request) -> Result<(), BackendError> {
         let call = Call::dry_run(request);
-        match self.call(&call).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.code == CallError::WOULD_BE_DONE || is_late(&error) => Ok(()),
-            Err(error) => Err(meaning(&call, error).as_it_was()),
+        let mut wait = Waiting::new(LATE);
+        loop {
+            match self.call(&call).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.code == CallError::WOULD_BE_DONE => return Ok(()),
+                Err(error) if is_unknown_profile(&error) && wait.go_on().await => {}
+                Err(error) if is_late(&error) && !is_unknown_profile(&error) => return Ok(()),
+                Err(error) => return Err(meaning(&call, error).as_it_was()),
+            }
         }
     }
 
@@ -255,7 +265,7 @@ impl<'a> Caller<'a> {
     /// (Amazon EC2 Developer Guide, "Eventual consistency").
     pub(super) async fn write(&self, write: Write) -> Result<(), BackendError> {
         let call = Call::from(write);
-        let mut wait = Waiting::new(Duration::from_secs(60));
+        let mut wait = Waiting::new(LATE);
         loop {
             match self.call(&call).await {
                 Ok(_) => return Ok(()),

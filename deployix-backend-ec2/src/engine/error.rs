@@ -55,6 +55,14 @@ pub(crate) fn is_not_found(error: &CallError) -> bool {
         || no_group
 }
 
+/// The instance profile that machines are to have is not known: to EC2 a wrong value, to Auto Scaling a
+/// wrong launch template, and told in words alone. One that was just made is not known everywhere (IAM
+/// User Guide, "Changes that I make are not always immediately visible").
+pub(super) fn is_unknown_profile(error: &CallError) -> bool {
+    matches!(&*error.code, "InvalidParameterValue" | "ValidationError")
+        && error.message.contains("Invalid IAM Instance Profile")
+}
+
 /// AWS has no machine to give for now.
 fn is_out_of_capacity(error: &CallError) -> bool {
     matches!(&*error.code, "InsufficientInstanceCapacity" | "InsufficientHostCapacity")
@@ -99,11 +107,12 @@ pub(super) fn is_in_use(error: &CallError) -> bool {
 }
 
 /// What was just made may not be known everywhere yet, or not free yet (Amazon EC2 Developer Guide,
-/// "Eventual consistency"); what people name themselves is there or not.
+/// "Eventual consistency"); what people name themselves is there or not, but for instance profiles.
 pub(super) fn is_late(error: &CallError) -> bool {
-    let named = ["InvalidAMIID.", "InvalidKeyPair.", "InvalidZone", "NoSuchBucket"];
+    let named =
+        ["InvalidAMIID.", "InvalidKeyPair.", "InvalidZone", "NoSuchBucket", "NoSuchHostedZone"];
     let by_people = named.iter().any(|code| error.code.starts_with(code));
-    (is_not_found(error) && !by_people) || is_in_use(error)
+    (is_not_found(error) && !by_people) || is_in_use(error) || is_unknown_profile(error)
 }
 
 /// Whoever calls may not.
@@ -202,6 +211,13 @@ pub(super) fn meaning(call: &Call, error: CallError) -> BackendError {
             ErrorKind::NotFound,
             "there is no such key pair here: correct `extensions.ec2.key-name` of the target, or \
              import the key into its region"
+                .to_owned(),
+        ),
+        _ if is_unknown_profile(&error) => permanent(
+            ErrorKind::NotFound,
+            "there is no such instance profile: correct `extensions.ec2.instance-profile` of the \
+             target, or make it in the account of the credentials (`aws iam \
+             list-instance-profiles`); it is not the name of a role"
                 .to_owned(),
         ),
         "NoSuchHostedZone" => permanent(
@@ -342,6 +358,33 @@ mod tests {
             assert!(error.to_string().contains(words), "{error}");
             assert!(error.source().unwrap().to_string().contains("as AWS says"));
         }
+    }
+
+    #[test]
+    fn an_unknown_instance_profile_is_late_and_then_told_with_its_remedy() {
+        let of_ec2 = "Value (boot) for parameter iamInstanceProfile.name is invalid. Invalid IAM \
+                      Instance Profile name";
+        let of_scaling = format!("You must use a valid fully-formed launch template. {of_ec2}");
+        for (code, words) in
+            [("InvalidParameterValue", of_ec2), ("ValidationError", of_scaling.as_str())]
+        {
+            let refused = CallError::refused(code, words);
+            assert!(is_late(&refused), "{code}");
+            let error = meaning(&call(), refused);
+            assert_eq!(
+                (error.kind(), error.status()),
+                (ErrorKind::NotFound, ErrorStatus::Permanent)
+            );
+            assert!(error.to_string().contains("extensions.ec2.instance-profile"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_people_make_and_name_themselves_is_not_waited_for() {
+        for code in ["InvalidAMIID.NotFound", "NoSuchBucket", "NoSuchHostedZone"] {
+            assert!(!is_late(&CallError::refused(code, "")), "{code}");
+        }
+        assert!(is_late(&CallError::refused("InvalidVpcID.NotFound", "")));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! What AWS refuses, and what a person reads of it.
 
+use std::time::Duration;
+
 use deployix_backend_ec2::extension::{LocationSettings, TargetSettings};
 use deployix_core::{conformance::Kit, spec::Deployment};
+use tokio::time::Instant;
 
 use crate::{
     site::{Account, Site, ends},
@@ -73,6 +76,45 @@ async fn each_refusal_names_what_to_do() {
     let key = TargetSettings { key_name: Some("lost".to_owned()), ..TargetSettings::default() };
     let unknown = told(|| one(&key, "eu-central-1"), |_| {}).await;
     assert!(unknown.contains("extensions.ec2.key-name"), "{unknown}");
+}
+
+/// A machine and an autoscaling group whose programs have a role.
+fn with_role() -> Deployment {
+    let settings =
+        TargetSettings { instance_profile: Some("boot".to_owned()), ..TargetSettings::default() };
+    let location =
+        LocationSettings { region: Some("eu-central-1".to_owned()), ..LocationSettings::default() };
+    deployment(vec![functionality("web", 8080, &[]), functionality("api", 8080, &[])])
+        .machine("one", Some("n"))
+        .autoscaling("fleet", 1, 2, "n")
+        .placed("web", "one")
+        .placed("api", "fleet")
+        .located("n", &location)
+        .target_settings("one", &settings)
+        .target_settings("fleet", &settings)
+}
+
+fn known_after(site: &Site, seconds: u64) {
+    let known = Instant::now() + Duration::from_secs(seconds);
+    site.aws.by_hand("eu-central-1", |world| world.profiles.insert("boot".to_owned(), known));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_profile_that_nobody_made_is_told_of_machines_and_of_groups() {
+    let told = told(with_role, |site| known_after(site, 100_000)).await;
+    for resource in ["target/one/machine/0/instance", "target/fleet/autoscaling-group"] {
+        let line = told.lines().find(|line| line.contains(resource));
+        let line = line.unwrap_or_else(|| panic!("nothing of {resource}: {told}"));
+        assert!(line.contains("correct `extensions.ec2.instance-profile`"), "{line}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_profile_that_was_just_made_is_waited_for() {
+    let site = Site::new(&with_role(), 43);
+    known_after(&site, 60);
+    site.deploy(with_role()).await;
+    site.destroy().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -107,6 +107,21 @@ async fn a_successor_that_aws_would_refuse_leaves_the_machine_before_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_successor_with_a_role_that_nobody_made_leaves_the_machine_before_alone() {
+    let site = Site::new(&shop(&of_type("m3.medium")), 79);
+    site.deploy(shop(&of_type("m3.medium"))).await;
+    let before = running(&site);
+    let never = tokio::time::Instant::now() + std::time::Duration::from_secs(100_000);
+    site.aws.by_hand(REGION, |world| world.profiles.insert("lost".to_owned(), never));
+    let settings =
+        TargetSettings { instance_profile: Some("lost".to_owned()), ..of_type("m5.large") };
+    let told = ends(&try_to_deploy(&site, &settings).await);
+    assert!(told.contains("correct `extensions.ec2.instance-profile`"), "{told}");
+    assert_eq!(running(&site), before);
+    goes_on(&site, &of_type("m5.large")).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_successor_that_ends_while_it_starts_is_followed_by_one_like_the_machine_before() {
     let site = Site::new(&shop(&of_type("m3.medium")), 72);
     site.deploy(shop(&of_type("m3.medium"))).await;

@@ -15,6 +15,8 @@ use deployix_backend_ec2::{
     },
 };
 
+use tokio::time;
+
 use super::{
     network::{known, tags_of},
     table::{Result, new_tags, refuse},
@@ -225,6 +227,18 @@ impl World {
         self.start_machine(&it.launch_template.launch_template_name, &interface, &tags)
     }
 
+    /// Whether an instance profile is known by now.
+    pub(super) fn check_profile(&self, name: &str) -> Result<()> {
+        if self.profiles.get(name).is_none_or(|known| *known <= time::Instant::now()) {
+            return Ok(());
+        }
+        let message = format!(
+            "Value ({name}) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance \
+             Profile name"
+        );
+        refuse("InvalidParameterValue", message)
+    }
+
     fn check_template(&self, template: &str) -> Result<LaunchTemplateData> {
         if !self.templates.all().any(|it| it.launch_template_name == template) {
             return refuse("InvalidLaunchTemplateName.NotFoundException", template);
@@ -238,6 +252,9 @@ impl World {
         }
         if data.key_name.as_deref().is_some_and(|key| key != "ops") {
             return refuse("InvalidKeyPair.NotFound", data.key_name.unwrap());
+        }
+        if let Some(profile) = &data.iam_instance_profile {
+            self.check_profile(&profile.name)?;
         }
         Ok(data)
     }

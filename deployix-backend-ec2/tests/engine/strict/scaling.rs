@@ -40,6 +40,13 @@ impl World {
         if !all.any(|other| other.launch_template_name == template.launch_template_name) {
             return refuse(MISSING, "the launch template does not exist");
         }
+        let data = &self.template_data[&template.launch_template_name].launch_template_data;
+        if let Some(profile) = &data.iam_instance_profile
+            && let Err(error) = self.check_profile(&profile.name)
+        {
+            let message = format!("You must use a valid fully-formed launch template. {error}");
+            return refuse(MISSING, message);
+        }
         for subnet in &it.vpc_zone_identifier {
             self.subnets.get(known(subnet).as_str(), MISSING)?;
         }

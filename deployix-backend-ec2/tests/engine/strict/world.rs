@@ -67,6 +67,8 @@ pub(crate) struct World {
     pub(crate) scarce: BTreeSet<String>,
     /// Images that are not there.
     pub(crate) images: BTreeSet<String>,
+    /// Instance profiles that are known only from then on; all others are known.
+    pub(crate) profiles: BTreeMap<String, tokio::time::Instant>,
 }
 
 macro_rules! things {
