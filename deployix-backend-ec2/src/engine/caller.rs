@@ -13,7 +13,7 @@ use super::{
     },
     shape::Object,
 };
-use crate::request::{Request, Tag};
+use crate::request::{Attribute, Request, Tag};
 
 /// How often a call is tried again, with waits from a quarter of a second to 8 seconds, about half a
 /// minute in all.
@@ -69,13 +69,32 @@ impl<'a> Caller<'a> {
         self.call(&call).await.map_err(|error| meaning(&call, error))
     }
 
-    /// Everything that matches, page by page. What is not there is none. Where AWS refuses to tell of
-    /// several things because one of them is not there, each is asked for.
+    /// What is told of something; nothing where it is not there.
+    async fn read_if_there(&self, read: Read) -> Result<Option<Answer>, BackendError> {
+        let call = Call::from(read);
+        match self.call(&call).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(meaning(&call, error)),
+        }
+    }
+
+    /// Everything that matches, page by page, however many values a filter has. What is not there is
+    /// none. Where AWS refuses to tell of several things because one of them is not there, each is asked
+    /// for.
     pub(super) async fn all<T: Described>(
         &self,
         filters: Vec<Filter>,
     ) -> Result<Vec<T>, BackendError> {
-        self.all_while(filters, &|_| true).await
+        let is_long = |filter: &Filter| filter.values.len() > Filter::VALUES;
+        let Some(at) = filters.iter().position(is_long) else {
+            return self.all_while(filters, &|_| true).await;
+        };
+        let mut all = Vec::new();
+        for some in filters[at].values.chunks(Filter::VALUES) {
+            all.extend(Box::pin(self.all(narrowed(&filters, at, some))).await?);
+        }
+        Ok(all)
     }
 
     /// The same up to the first one that is of no interest, where AWS tells them in an order.
@@ -94,9 +113,8 @@ impl<'a> Caller<'a> {
                         return Ok(all);
                     };
                     let mut all = Vec::new();
-                    for value in &filters[at].values {
-                        let mut filters = filters.clone();
-                        filters[at].values = vec![value.clone()];
+                    for one in filters[at].values.chunks(1) {
+                        let filters = narrowed(&filters, at, one);
                         all.extend(Box::pin(self.all_while(filters, goes_on)).await?);
                     }
                     return Ok(all);
@@ -126,24 +144,14 @@ impl<'a> Caller<'a> {
         let mut tags: BTreeMap<String, Vec<Tag>> = BTreeMap::new();
         for some in all.chunks(TAGGED_AT_ONCE) {
             let resource_arns = some.iter().map(|thing| thing.arn().to_owned()).collect();
-            let call = Call::from(Read::DescribeTags { resource_arns });
-            match self.call(&call).await {
-                Ok(Answer::Tags(some)) => tags.extend(some),
-                Ok(_) => return Err(unexpected("DescribeTags")),
-                // One of them went meanwhile; so those of the others are asked for one by one.
-                Err(error) if is_not_found(&error) => {
-                    for thing in some {
-                        let resource_arns = vec![thing.arn().to_owned()];
-                        let call = Call::from(Read::DescribeTags { resource_arns });
-                        match self.call(&call).await {
-                            Ok(Answer::Tags(one)) => tags.extend(one),
-                            Ok(_) => return Err(unexpected("DescribeTags")),
-                            Err(error) if is_not_found(&error) => {}
-                            Err(error) => return Err(meaning(&call, error)),
-                        }
-                    }
-                }
-                Err(error) => return Err(meaning(&call, error)),
+            if let Some(some) = self.tags_of(resource_arns).await? {
+                tags.extend(some);
+                continue;
+            }
+            // One of them went meanwhile; so those of the others are asked for one by one.
+            for thing in some {
+                let one = self.tags_of(vec![thing.arn().to_owned()]).await?;
+                tags.extend(one.into_iter().flatten());
             }
         }
         for thing in &mut all {
@@ -153,25 +161,24 @@ impl<'a> Caller<'a> {
         Ok(all)
     }
 
-    /// Key and value of each attribute of a load balancer.
-    pub(super) async fn attributes(
+    /// The tags of things of Elastic Load Balancing; nothing where one of them is not there.
+    async fn tags_of(
         &self,
-        load_balancer_arn: String,
-    ) -> Result<Vec<crate::request::Attribute>, BackendError> {
-        match self.read(Read::DescribeLoadBalancerAttributes { load_balancer_arn }).await? {
-            Answer::Attributes(attributes) => Ok(attributes),
-            _ => Err(unexpected("DescribeLoadBalancerAttributes")),
+        resource_arns: Vec<String>,
+    ) -> Result<Option<Vec<(String, Vec<Tag>)>>, BackendError> {
+        match self.read_if_there(Read::DescribeTags { resource_arns }).await? {
+            Some(Answer::Tags(tags)) => Ok(Some(tags)),
+            Some(_) => Err(unexpected("DescribeTags")),
+            None => Ok(None),
         }
     }
 
-    /// Key and value of each attribute of a target group.
-    pub(super) async fn group_attributes(
-        &self,
-        target_group_arn: String,
-    ) -> Result<Vec<crate::request::Attribute>, BackendError> {
-        match self.read(Read::DescribeTargetGroupAttributes { target_group_arn }).await? {
+    /// Key and value of each attribute that a read tells of.
+    pub(super) async fn attributes(&self, read: Read) -> Result<Vec<Attribute>, BackendError> {
+        let operation = read.operation();
+        match self.read(read).await? {
             Answer::Attributes(attributes) => Ok(attributes),
-            _ => Err(unexpected("DescribeTargetGroupAttributes")),
+            _ => Err(unexpected(operation)),
         }
     }
 
@@ -181,13 +188,7 @@ impl<'a> Caller<'a> {
         object: &Object,
     ) -> Result<Option<Vec<Tag>>, BackendError> {
         let (bucket, key) = (object.bucket.clone(), object.key.clone());
-        let call = Call::from(Read::GetObjectTagging { bucket, key });
-        match self.call(&call).await {
-            Ok(Answer::Tags(all)) => Ok(all.into_iter().next().map(|(_, tags)| tags)),
-            Ok(_) => Err(unexpected("GetObjectTagging")),
-            Err(error) if is_not_found(&error) => Ok(None),
-            Err(error) => Err(meaning(&call, error)),
-        }
+        self.tags_if_there(Read::GetObjectTagging { bucket, key }).await
     }
 
     /// The state of an autoscaling group's newest refresh.
@@ -203,12 +204,10 @@ impl<'a> Caller<'a> {
 
     /// The state of a change of records; nothing while Route 53 does not know of it.
     pub(super) async fn change(&self, id: String) -> Result<Option<String>, BackendError> {
-        let call = Call::from(Read::GetChange { id });
-        match self.call(&call).await {
-            Ok(Answer::State(state)) => Ok(state),
-            Ok(_) => Err(unexpected("GetChange")),
-            Err(error) if is_not_found(&error) => Ok(None),
-            Err(error) => Err(meaning(&call, error)),
+        match self.read_if_there(Read::GetChange { id }).await? {
+            Some(Answer::State(state)) => Ok(state),
+            Some(_) => Err(unexpected("GetChange")),
+            None => Ok(None),
         }
     }
 
@@ -217,12 +216,18 @@ impl<'a> Caller<'a> {
         &self,
         name: &str,
     ) -> Result<Option<Vec<Tag>>, BackendError> {
-        let call = Call::from(Read::ListTagsForResource { resource_id: name.to_owned() });
-        match self.call(&call).await {
-            Ok(Answer::Tags(all)) => Ok(Some(all.into_iter().flat_map(|(_, tags)| tags).collect())),
-            Ok(_) => Err(unexpected("ListTagsForResource")),
-            Err(error) if is_not_found(&error) => Ok(None),
-            Err(error) => Err(meaning(&call, error)),
+        self.tags_if_there(Read::ListTagsForResource { resource_id: name.to_owned() }).await
+    }
+
+    /// The tags of the one thing that a read is about.
+    async fn tags_if_there(&self, read: Read) -> Result<Option<Vec<Tag>>, BackendError> {
+        let operation = read.operation();
+        match self.read_if_there(read).await? {
+            Some(Answer::Tags(all)) => {
+                Ok(Some(all.into_iter().flat_map(|(_, tags)| tags).collect()))
+            }
+            Some(_) => Err(unexpected(operation)),
+            None => Ok(None),
         }
     }
 
@@ -349,6 +354,13 @@ fn moment_after(time: Instant) -> Instant {
     time + Duration::from_nanos(rest)
 }
 
+/// The filters, with some of the values of one of them.
+fn narrowed(filters: &[Filter], at: usize, values: &[String]) -> Vec<Filter> {
+    let mut filters = filters.to_vec();
+    filters[at].values = values.to_vec();
+    filters
+}
+
 /// Tells that something took too long.
 pub(super) fn too_long(operation: &'static str, what: impl Into<String>) -> BackendError {
     BackendError::temporary(ErrorKind::Unavailable, operation, what)
@@ -373,6 +385,15 @@ mod tests {
     const GONE: &str = "vpc-00000000000000001";
     const THERE: &str = "vpc-00000000000000002";
 
+    fn vpc(id: &str) -> Vpc {
+        Vpc {
+            vpc_id: VpcId::new(id).unwrap(),
+            cidr_block: "10.0.0.0/16".parse().unwrap(),
+            state: "available".to_owned(),
+            tags: Vec::new(),
+        }
+    }
+
     /// Refuses to tell of anything where one thing that was named is not there.
     #[derive(Debug)]
     struct OneIsGone;
@@ -384,13 +405,7 @@ mod tests {
             if query.filters[0].values.iter().any(|id| id == GONE) {
                 return Err(CallError::refused("InvalidVpcID.NotFound", GONE));
             }
-            let vpc = Vpc {
-                vpc_id: VpcId::new(THERE).unwrap(),
-                cidr_block: "10.0.0.0/16".parse().unwrap(),
-                state: "available".to_owned(),
-                tags: Vec::new(),
-            };
-            Ok(Answer::Vpc(Page { items: vec![vpc], next_token: None }))
+            Ok(Answer::Vpc(Page { items: vec![vpc(THERE)], next_token: None }))
         }
     }
 
@@ -401,5 +416,28 @@ mod tests {
         let both: Vec<Vpc> = caller.all(named(&[GONE, THERE])).await.unwrap();
         assert_eq!(both.iter().map(|vpc| vpc.vpc_id.as_str()).collect::<Vec<_>>(), [THERE]);
         assert_eq!(caller.all::<Vpc>(named(&[GONE])).await.unwrap(), []);
+    }
+
+    /// Tells of every VPC that is named, of at most so many as a filter has values.
+    #[derive(Debug)]
+    struct Many;
+
+    #[async_trait]
+    impl Aws for Many {
+        async fn call(&self, _: Option<&str>, call: &Call) -> Result<Answer, CallError> {
+            let Call::Read(Read::DescribeVpcs(query)) = call else { panic!("{call:?}") };
+            let ids = &query.filters[0].values;
+            assert!(ids.len() <= Filter::VALUES, "{}", ids.len());
+            let items = ids.iter().map(|id| vpc(id)).collect();
+            Ok(Answer::Vpc(Page { items, next_token: None }))
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_names_more_than_a_filter_takes_is_told_of_all_in_several_calls() {
+        let ids: Vec<_> = (0..250).map(|number| format!("vpc-{number:017x}")).collect();
+        let caller = Caller::new(&Many, None);
+        let all: Vec<Vpc> = caller.all(vec![Filter::new("vpc-id", ids.clone())]).await.unwrap();
+        assert_eq!(all.iter().map(|vpc| vpc.vpc_id.as_str()).collect::<Vec<_>>(), ids);
     }
 }

@@ -29,10 +29,6 @@ use crate::request::Tag;
 /// before set going at once.
 const MOMENT: Duration = Duration::from_millis(25);
 
-/// So many names of groups go into one call, with pages as large as it has (Amazon EC2 Auto Scaling API
-/// Reference, `DescribeAutoScalingGroups`); EC2's filters take more.
-const VALUES: usize = 100;
-
 /// A client before another one.
 pub(crate) struct Gather {
     aws: Arc<dyn Aws>,
@@ -177,7 +173,7 @@ impl Gather {
         let mut some: Vec<Asker> = Vec::new();
         let mut values = BTreeSet::new();
         for asker in askers {
-            if !some.is_empty() && values.len() + asker.values.len() > VALUES {
+            if !some.is_empty() && values.len() + asker.values.len() > Filter::VALUES {
                 self.ask_for(
                     question,
                     read,

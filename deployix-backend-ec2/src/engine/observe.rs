@@ -9,7 +9,7 @@ use deployix_core::{
 
 use super::{
     balancer,
-    call::{Described, Filter},
+    call::{Described, Filter, Read},
     caller::Caller,
     job::{DIGEST, MADE_AS, OWNER, by_tags, owner, tag},
     kind::{Kind, State, value},
@@ -28,9 +28,6 @@ use crate::{
     request::{GroupId, ObjectKey, Output, Tag, UserDataText},
     staging::Staging,
 };
-
-/// So many values go into one filter (Amazon EC2 API Reference, "Filter").
-const FILTER_VALUES: usize = 200;
 
 /// What a target has beside what all have, and whoever has none of it needs no right to ask for.
 #[derive(Debug)]
@@ -107,8 +104,8 @@ pub(super) async fn observe(
 async fn groups(aws: &Caller<'_>, deployment: &Name, seen: &mut Seen) -> Result<(), BackendError> {
     let groups = SecurityGroup::find(aws, by_tags(deployment.as_str(), None)).await?;
     let mut rules: BTreeMap<GroupId, Vec<SecurityGroupRule>> = BTreeMap::new();
-    for some in groups.chunks(FILTER_VALUES) {
-        let ids = some.iter().map(|group| group.group_id.as_str());
+    if !groups.is_empty() {
+        let ids = groups.iter().map(|group| group.group_id.as_str());
         for rule in aws.all::<SecurityGroupRule>(vec![Filter::new("group-id", ids)]).await? {
             rules.entry(rule.group_id.clone()).or_default().push(rule);
         }
@@ -165,7 +162,9 @@ async fn balancers(
     for balancer in &balancers {
         let address = balancer::address(aws, &balancer.load_balancer_arn).await?;
         seen.outputs(&balancer.tags, address);
-        let attributes = aws.attributes(balancer.load_balancer_arn.clone()).await?;
+        let load_balancer_arn = balancer.load_balancer_arn.clone();
+        let read = Read::DescribeLoadBalancerAttributes { load_balancer_arn };
+        let attributes = aws.attributes(read).await?;
         let crosses = attributes
             .iter()
             .any(|it| it.key == "load_balancing.cross_zone.enabled" && it.value == "true");

@@ -9,7 +9,7 @@ use std::{future::Future, time::Duration};
 use deployix_core::{Digest, backend::BackendError};
 
 use super::{
-    call::{CallError, Filter, Write},
+    call::{CallError, Filter, Read, Write},
     caller::{Caller, Waiting, too_long},
     error::{is_late, is_there_already},
     job::{Job, Outputs, by_tags, known, tag},
@@ -354,7 +354,9 @@ pub(super) async fn attributes(
     let balancer: LoadBalancer = whole(job, arn).await?;
     let mut attempts = Attempts::new();
     loop {
-        let has = job.aws.attributes(arn.clone()).await?;
+        let load_balancer_arn = arn.clone();
+        let read = Read::DescribeLoadBalancerAttributes { load_balancer_arn };
+        let has = job.aws.attributes(read).await?;
         if request.attributes.iter().all(|wanted| has.contains(wanted)) {
             return done(job, &balancer).await;
         }
@@ -370,7 +372,9 @@ pub(super) async fn group_attributes(
     let group: TargetGroup = whole(job, arn).await?;
     let mut attempts = Attempts::new();
     loop {
-        let has = job.aws.group_attributes(arn.clone()).await?;
+        let target_group_arn = arn.clone();
+        let read = Read::DescribeTargetGroupAttributes { target_group_arn };
+        let has = job.aws.attributes(read).await?;
         if request.attributes.iter().all(|wanted| has.contains(wanted)) {
             return done(job, &group).await;
         }
