@@ -98,6 +98,8 @@ async fn show(arguments: &arguments::Plan, session: &Session) -> Exit {
     }
     let changes = plan.is_some_and(|plan| !plan.steps.is_empty());
     match Exit::of(&found) {
+        // Whoever asks the providers wants no answer that leaves one of them out.
+        Exit::Done if found.iter().any(|it| it.code == Code::TargetUnseen) => Exit::Failed,
         Exit::Done if changes && arguments.exit_code => Exit::Changes,
         exit => exit,
     }
