@@ -6,15 +6,20 @@
 //! known yet are placeholders, since AWS looks at permissions before it looks for what is named, and what
 //! it says of a placeholder is no denial. A policy for some things alone may so be taken for one for all.
 //!
-//! * `need`: what each operation's steps call.
+//! * `need`: what each operation's steps call;
+//! * `placeholder`: what is named in the asking.
 
 mod need;
+mod placeholder;
 
 use std::collections::BTreeSet;
 
 use deployix_core::backend::{Action, BackendError, Inputs, OutputRef, Permissions, Step};
 
-use self::need::{Ids, Need, When, dry, needs};
+use self::{
+    need::{Need, When, dry, needs},
+    placeholder::{Ids, placeholder},
+};
 use super::{
     call::{Aws, Call, CallError},
     caller::Caller,
@@ -23,11 +28,7 @@ use super::{
 };
 use crate::{
     naming::{self, zone_and_name},
-    request::{
-        AddressId, CreateLaunchTemplate, GroupId, InstanceId, InterfaceId, InternetGatewayId,
-        Operation, Output, PrivateIp, PublicCidr, PublicIp, Request, RouteTableId, Service,
-        SubnetId, UserDataText, VolumeId, VpcId, ZoneName,
-    },
+    request::{CreateLaunchTemplate, Operation, Request, Service},
     resource::{self, ReadError},
 };
 
@@ -144,27 +145,4 @@ fn filled(inputs: &Inputs) -> Result<Inputs, BackendError> {
         Ok((key.clone(), input))
     });
     filled.collect()
-}
-
-/// Something of the form of an output, which is nobody's.
-fn placeholder(output: &str) -> String {
-    let id = |prefix: &str| format!("{prefix}-00000000000000000");
-    match output {
-        VpcId::NAME => id("vpc"),
-        SubnetId::NAME => id("subnet"),
-        InternetGatewayId::NAME => id("igw"),
-        RouteTableId::NAME => id("rtb"),
-        GroupId::NAME => id("sg"),
-        InterfaceId::NAME => id("eni"),
-        AddressId::NAME => id("eipalloc"),
-        VolumeId::NAME => id("vol"),
-        InstanceId::NAME => id("i"),
-        // Addresses for documentation (RFC 5737).
-        PublicCidr::NAME => "192.0.2.1/32".to_owned(),
-        PrivateIp::NAME | PublicIp::NAME => "192.0.2.1".to_owned(),
-        ZoneName::NAME => "us-east-1a".to_owned(),
-        // `#cloud-config`, in base64.
-        UserDataText::NAME => "I2Nsb3VkLWNvbmZpZwo=".to_owned(),
-        other => other.to_owned(),
-    }
 }

@@ -3,21 +3,17 @@
 //! The one table of it, which the compiler holds complete by operation; that it is complete by call is
 //! held by recording what a deploy, a change and a destroy really call.
 
-use deployix_core::backend::{Action, BackendError};
+use deployix_core::backend::Action;
 use ipnet::Ipv4Net;
 
-use super::placeholder;
+use super::placeholder::{ASSOCIATION, Ids, TEMPLATE};
 use crate::{
     engine::{
         call::{Call, InterfaceAttribute, Query, Read, Write},
         error::action_of,
     },
     naming::DEPLOYMENT,
-    request::{
-        AddressId, GroupId, IdError, InstanceId, InterfaceId, InternetGatewayId, LaunchTemplateRef,
-        Operation, Output, Request, RouteTableId, RunInstances, Service, SubnetId, Tag, VolumeId,
-        VpcId,
-    },
+    request::{LaunchTemplateRef, Operation, Request, RunInstances, Service, Tag},
 };
 
 /// Something that whoever deploys has to be allowed.
@@ -375,57 +371,4 @@ fn a_machine() -> Call {
         network_interfaces: Vec::new(),
         tag_specifications: Vec::new(),
     })
-}
-
-/// Ids that are nobody's.
-#[derive(Debug)]
-pub(super) struct Ids {
-    vpc: VpcId,
-    subnet: SubnetId,
-    gateway: InternetGatewayId,
-    table: RouteTableId,
-    group: GroupId,
-    interface: InterfaceId,
-    address: AddressId,
-    volume: VolumeId,
-    instance: InstanceId,
-}
-
-/// Those of kinds that are plain texts here.
-const ASSOCIATION: &str = "rtbassoc-00000000000000000";
-const RULE: &str = "sgr-00000000000000000";
-const TEMPLATE: &str = "lt-00000000000000000";
-
-impl Ids {
-    pub(super) fn new() -> Result<Self, BackendError> {
-        fn id<T: Output>(new: impl Fn(&str) -> Result<T, IdError>) -> Result<T, BackendError> {
-            new(&placeholder(T::NAME)).map_err(|error| BackendError::unreadable(&error.to_string()))
-        }
-        Ok(Self {
-            vpc: id(VpcId::new)?,
-            subnet: id(SubnetId::new)?,
-            gateway: id(InternetGatewayId::new)?,
-            table: id(RouteTableId::new)?,
-            group: id(GroupId::new)?,
-            interface: id(InterfaceId::new)?,
-            address: id(AddressId::new)?,
-            volume: id(VolumeId::new)?,
-            instance: id(InstanceId::new)?,
-        })
-    }
-
-    fn detach_gateway(&self) -> Write {
-        let (internet_gateway_id, vpc_id) = (self.gateway.clone(), self.vpc.clone());
-        Write::DetachInternetGateway { internet_gateway_id, vpc_id }
-    }
-
-    fn revoke_ingress(&self) -> Write {
-        let (group_id, security_group_rule_ids) = (self.group.clone(), vec![RULE.to_owned()]);
-        Write::RevokeSecurityGroupIngress { group_id, security_group_rule_ids }
-    }
-
-    fn revoke_egress(&self) -> Write {
-        let (group_id, security_group_rule_ids) = (self.group.clone(), vec![RULE.to_owned()]);
-        Write::RevokeSecurityGroupEgress { group_id, security_group_rule_ids }
-    }
 }
