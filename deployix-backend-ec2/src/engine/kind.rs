@@ -3,7 +3,8 @@
 //!
 //! A step never asks what happened before. It looks for everything that has its resource's tags,
 //! keeps one that can be made what is wanted, or makes one, changes what differs, and then removes
-//! the others. So it may be cut off between any two calls and begin again.
+//! the others. So it may be cut off between any two calls and begin again. Of what holds data it
+//! removes none: where there are two, it changes nothing, and people say which is theirs.
 //!
 //! | after this call | the same step, done again, finds |
 //! |---|---|
@@ -75,10 +76,17 @@ pub(super) trait Kind: Described + Clone {
     const ALONE: bool = false;
     /// Whether old versions stay until what points to them points elsewhere; that step removes them.
     const LINGERS: bool = false;
+    /// Whether data would be lost with it, so that none goes that nobody asked to remove.
+    const HOLDS_DATA: bool = false;
     /// How long it may take to get ready.
     const READY_WITHIN: Duration = Duration::from_secs(120);
 
     fn id(&self) -> String;
+
+    /// Its id, and what people tell it from another one by.
+    fn told(&self) -> String {
+        self.id()
+    }
 
     fn tags(&self) -> &[Tag];
 
@@ -156,6 +164,22 @@ pub(super) async fn made_as<K: Kind>(
     Ok(all)
 }
 
+/// Refuses where there are two of what holds data: which of them is wanted, nobody but people know.
+pub(super) fn one_at_most<K: Kind>(resource: &str, all: &[K]) -> Result<(), BackendError> {
+    let standing: Vec<String> =
+        all.iter().filter(|thing| is_standing(*thing)).map(Kind::told).collect();
+    if !K::HOLDS_DATA || standing.len() < 2 {
+        return Ok(());
+    }
+    let message = format!(
+        "{} are all tagged as {resource}, and each may hold what is needed: remove those that are \
+         not, or take their tags off that begin with `deployix:`, and deploy again; none was touched",
+        standing.join(" and ")
+    );
+    let operation = super::call::Call::from(K::read(super::call::Query::default())).operation();
+    Err(BackendError::permanent(ErrorKind::Conflict, operation, message))
+}
+
 /// Makes a resource what it should be, whatever of it stands.
 pub(super) async fn converge<K: Kind>(
     job: &Job<'_>,
@@ -166,6 +190,7 @@ pub(super) async fn converge<K: Kind>(
         sleep(LOOK_AGAIN).await;
         all = made_as(job, job.id.as_str()).await?;
     }
+    one_at_most(job.id.as_str(), &all)?;
     let fitting = all.iter().filter(|thing| is_standing(*thing) && thing.fits(job, request));
     let is_wanted = |thing: &&K| tag(thing.tags(), DIGEST) == Some(&*job.digest);
     let kept = fitting.clone().find(is_wanted).or_else(|| fitting.clone().next()).map(Kind::id);
@@ -191,7 +216,7 @@ pub(super) async fn converge<K: Kind>(
     let made_as = (!settings.is_empty()).then(|| Tag::new(MADE_AS, value(&settings)));
     let wanted = K::compiled_tags(request).into_iter().chain(job.own_tags()).chain(made_as);
     job.tag(K::SERVICE, &thing.id(), thing.tags(), wanted).await?;
-    if !K::LINGERS {
+    if !K::LINGERS && !K::HOLDS_DATA {
         remove_all(job, &all).await?;
     }
     Ok(thing.outputs())
@@ -252,7 +277,7 @@ async fn make<K: Kind>(job: &Job<'_>, request: &K::Request) -> Result<K, Backend
 }
 
 /// One thing once it is ready; nothing where it is gone, or never shown.
-async fn ready<K: Kind>(job: &Job<'_>, id: &str) -> Result<Option<K>, BackendError> {
+pub(super) async fn ready<K: Kind>(job: &Job<'_>, id: &str) -> Result<Option<K>, BackendError> {
     let mut visible = Waiting::new(VISIBLE);
     let mut pending = Waiting::new(K::READY_WITHIN);
     let (mut began, mut starts) = (false, false);

@@ -118,12 +118,20 @@ impl Kind for Volume {
     type Request = CreateVolume;
 
     const ONCE: Once = Once::Token;
+    const HOLDS_DATA: bool = true;
     const READY_WITHIN: Duration = Duration::from_secs(300);
 
     tags_of_ec2_requests!();
 
     fn id(&self) -> String {
         self.volume_id.to_string()
+    }
+
+    fn told(&self) -> String {
+        match self.attachments.first() {
+            Some(it) => format!("{} (attached to {})", self.volume_id, it.instance_id),
+            None => format!("{} (attached to nothing)", self.volume_id),
+        }
     }
 
     /// Always: what is on it has to survive. What cannot be changed is refused.

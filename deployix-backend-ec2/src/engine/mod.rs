@@ -48,7 +48,7 @@ use std::collections::BTreeMap;
 
 pub use call::Aws;
 use deployix_core::backend::{
-    Action, BackendError, Input, Observed, Outcome, Scope, Site, Step, StepContext,
+    Action, BackendError, Input, Observed, Outcome, Resource, Scope, Site, Step, StepContext,
 };
 #[cfg(feature = "live")]
 pub(crate) use error::{is_not_found, is_throttled};
@@ -188,7 +188,7 @@ async fn make(
 
 async fn take_away(job: &Job<'_>, step: &Step<'_>) -> Result<(), BackendError> {
     let operation = match resource::operation(step.inputs) {
-        Err(ReadError::NoOperation) => return take_away_unknown(job).await,
+        Err(ReadError::NoOperation) => return take_away_unknown(job, step.resource).await,
         other => other.map_err(|error| BackendError::unreadable(&error.to_string()))?,
     };
     match operation {
@@ -209,7 +209,7 @@ async fn take_away(job: &Job<'_>, step: &Step<'_>) -> Result<(), BackendError> {
         Operation::CreateNetworkInterface => remove::<NetworkInterface>(job).await,
         Operation::AllocateAddress => remove::<Address>(job).await,
         Operation::AssociateAddress => part::remove::<Address>(job).await,
-        Operation::CreateVolume => remove::<Volume>(job).await,
+        Operation::CreateVolume => remove_disk(job, step.resource).await,
         Operation::AttachVolume => part::remove::<Volume>(job).await,
         Operation::CreateLaunchTemplate => remove::<LaunchTemplate>(job).await,
         Operation::RunInstances => remove::<Instance>(job).await,
@@ -231,7 +231,7 @@ async fn take_away(job: &Job<'_>, step: &Step<'_>) -> Result<(), BackendError> {
 
 /// Removes what was found and nobody knows: its tags tell which resource it was made as, and only
 /// looking tells what it is.
-async fn take_away_unknown(job: &Job<'_>) -> Result<(), BackendError> {
+async fn take_away_unknown(job: &Job<'_>, found: &Resource) -> Result<(), BackendError> {
     if zone_and_name(job.id).is_some() {
         return record::remove(job).await;
     }
@@ -253,7 +253,7 @@ async fn take_away_unknown(job: &Job<'_>) -> Result<(), BackendError> {
     remove::<Instance>(job).await?;
     remove::<LaunchTemplate>(job).await?;
     staged::remove_unknown(job).await?;
-    remove::<Volume>(job).await?;
+    remove_disk(job, found).await?;
     remove::<Address>(job).await?;
     remove::<NetworkInterface>(job).await?;
     remove::<SecurityGroupRule>(job).await?;
@@ -262,6 +262,12 @@ async fn take_away_unknown(job: &Job<'_>) -> Result<(), BackendError> {
     remove::<Subnet>(job).await?;
     remove::<InternetGateway>(job).await?;
     remove::<Vpc>(job).await
+}
+
+/// Removes all the disks of a resource that is known to hold data, which is planned for whoever asked
+/// for that alone; a disk of any other, such as the root of a machine, goes with what it belongs to.
+async fn remove_disk(job: &Job<'_>, resource: &Resource) -> Result<(), BackendError> {
+    if resource.holds_data() { remove::<Volume>(job).await } else { Ok(()) }
 }
 
 /// What a machine does at its first boot, which nobody has to be asked for.

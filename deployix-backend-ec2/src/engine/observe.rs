@@ -23,8 +23,9 @@ use super::{
     staged, target,
 };
 use crate::{
+    assemble::STATE_DEVICE,
     extension::HostedZone,
-    naming::{PART, RESOURCE},
+    naming::{self, PART, RESOURCE},
     request::{GroupId, ObjectKey, Output, Tag, UserDataText},
     staging::Staging,
 };
@@ -50,7 +51,8 @@ pub(super) async fn observe(
     let mine = || by_tags(deployment.as_str(), None);
     seen.add(&Vpc::find(aws, mine()).await?);
     seen.add(&NetworkInterface::find(aws, mine()).await?);
-    seen.add(&Instance::find(aws, mine()).await?);
+    let machines = Instance::find(aws, mine()).await?;
+    seen.add(&machines);
 
     let gateways = InternetGateway::find(aws, mine()).await?;
     seen.add(&gateways);
@@ -82,7 +84,7 @@ pub(super) async fn observe(
     let volumes = Volume::find(aws, mine()).await?;
     seen.add(&volumes);
     for volume in &volumes {
-        seen.parts(&volume.tags, (!volume.attachments.is_empty()).then(Vec::new));
+        seen.parts(&volume.tags, attached_otherwise(volume, &machines));
         seen.holds_data(&volume.tags);
     }
     groups(aws, deployment, &mut seen).await?;
@@ -98,6 +100,27 @@ pub(super) async fn observe(
         objects(aws, deployment, staging, &mut seen).await?;
     }
     Ok(seen.0.into_values().collect())
+}
+
+/// What is other about where a disk is attached; nothing where it is attached nowhere.
+fn attached_otherwise(volume: &Volume, machines: &[Instance]) -> Option<Vec<String>> {
+    let attachment = volume.attachments.first()?;
+    let id = &attachment.instance_id;
+    let Some(machine) = machines.iter().find(|it| it.instance_id == *id) else {
+        return Some(vec![format!(
+            "it is attached to {id}, which is no machine of this deployment"
+        )]);
+    };
+    let own = tag(&volume.tags, RESOURCE).and_then(|it| ResourceId::new(it).ok());
+    let own = own.map(|disk| naming::sibling(&disk, "instance"));
+    let is = tag(&machine.tags, RESOURCE);
+    if is != own.as_deref() {
+        let other = is.unwrap_or("no resource");
+        return Some(vec![format!("it is attached to {id}, which is {other}")]);
+    }
+    let at = &attachment.device;
+    let elsewhere = (at != STATE_DEVICE).then(|| format!("it is attached as {at}"));
+    Some(elsewhere.into_iter().collect())
 }
 
 /// Security groups, their rules, and what somebody opened by hand.

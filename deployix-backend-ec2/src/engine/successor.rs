@@ -13,7 +13,7 @@ use super::{
     call::Write,
     error::is_hopeless,
     job::{DIGEST, Job, Outputs, by_tags, tag},
-    kind::{Kind, converge, is_standing, made_as},
+    kind::{Kind, converge, is_standing, made_as, one_at_most},
     part::attached,
     shape::{Instance, LaunchTemplate, TargetGroup, Volume},
     target::{enter, healthy, targets},
@@ -128,8 +128,10 @@ async fn before(job: &Job<'_>) -> Result<Option<InstanceId>, BackendError> {
 
 /// Gives a machine its disk and its places, and waits until it is healthy there.
 async fn serves(job: &Job<'_>, machine: &InstanceId, seats: &[Seat]) -> Result<(), BackendError> {
-    let volumes = by_tags(job.deployment().as_str(), Some(&job.sibling("volume")));
-    for volume in job.aws.all::<Volume>(volumes).await? {
+    let disk = job.sibling("volume");
+    let volumes: Vec<Volume> = made_as(job, &disk).await?;
+    one_at_most(&disk, &volumes)?;
+    for volume in volumes.into_iter().filter(is_standing) {
         let attach = AttachVolume {
             volume_id: volume.volume_id.into(),
             instance_id: machine.clone().into(),

@@ -91,7 +91,7 @@ fn disk(gib: u64, kind: &str) -> Deployment {
 }
 
 /// A machine that keeps state.
-fn keeper() -> Deployment {
+pub(crate) fn keeper() -> Deployment {
     let service = ServiceSpec::builder(["db"])
         .ship("bin/db", FileContent::program("#!/bin/sh\n"))
         .endpoint("main", 5432)

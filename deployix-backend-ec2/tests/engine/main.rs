@@ -6,6 +6,7 @@ mod balancing;
 #[path = "../../../deployix-core/tests/shared/deadly.rs"]
 mod deadly;
 mod deploy;
+mod disk;
 mod drift;
 mod faults;
 mod journal;

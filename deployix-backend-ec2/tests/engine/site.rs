@@ -184,7 +184,7 @@ impl<A: Account> Site<A> {
         self.plan_to_remove(true).await
     }
 
-    async fn plan_to_remove(&self, data: bool) -> Plan {
+    pub(crate) async fn plan_to_remove(&self, data: bool) -> Plan {
         destroy(&self.name, &self.heads().await, &Only::All, data).value
     }
 

@@ -239,6 +239,9 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
         Operation::AttachVolume => needs
             .ask(Always, Read::DescribeVolumes(all()))
             .noted(ids)
+            .ask(Made, Read::DescribeInstances(all()))
+            .ask(Made, Read::DescribeInstanceStatus { instance_id: ids.instance.clone() })
+            .ask(Made, Write::StartInstances { instance_ids: vec![ids.instance.clone()] })
             .detached(Changed, ids)
             .detached(Removed, ids),
         Operation::CreateLaunchTemplate => {

@@ -177,6 +177,33 @@ impl World {
         Ok(String::new())
     }
 
+    /// A disk that somebody made from a snapshot of another, tags and all.
+    pub(crate) fn copy_volume(&mut self, of: &Volume) -> VolumeId {
+        let id = self.id("vol");
+        let volume_id = VolumeId::new(&id).unwrap();
+        let (state, attachments) = ("available".to_owned(), Vec::new());
+        let copy = Volume { volume_id: volume_id.clone(), state, attachments, ..of.clone() };
+        self.volumes.add(&id, copy, self.late.at_once());
+        volume_id
+    }
+
+    /// A machine that somebody else runs.
+    pub(crate) fn machine_of_others(&mut self) -> InstanceId {
+        let id = self.id("i");
+        let instance_id = InstanceId::new(&id).unwrap();
+        let machine = Instance {
+            instance_id: instance_id.clone(),
+            state: "running".to_owned(),
+            state_reason: None,
+            status: "ok".to_owned(),
+            instance_type: "t3.nano".to_owned(),
+            network_interfaces: Vec::new(),
+            tags: vec![Tag::new("Name", "rescue")],
+        };
+        self.instances.add(&id, machine, self.late.at_once());
+        instance_id
+    }
+
     pub(super) fn create_template(&mut self, it: &CreateLaunchTemplate) -> Result<String> {
         let name = &it.launch_template_name;
         if self.templates.all().any(|other| other.launch_template_name == *name) {
