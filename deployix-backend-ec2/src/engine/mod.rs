@@ -14,7 +14,8 @@
 //!   `machine`, `scaling`, `balancer` and `target_group` for what differs from kind to kind;
 //! * `target`: machines of target groups come, are well and leave;
 //! * `successor`: a machine that takes another's place, which is put back where it does not start;
-//! * `part`: what has no tags of its own; `record`: names, which have none either;
+//! * `part`: what has no tags of its own; `disk`: where disks are attached; `record`: names, which
+//!   have no tags either;
 //! * `parameter`: secrets;
 //! * `staged`: what machines fetch from S3;
 //! * `trace`: what load balancers leave behind;
@@ -24,6 +25,7 @@
 mod balancer;
 pub mod call;
 mod caller;
+mod disk;
 mod error;
 mod gather;
 mod job;
@@ -155,7 +157,7 @@ async fn make(
         Request::AllocateAddress(it) => converge::<Address>(job, it).await,
         Request::AssociateAddress(it) => part::associate_address(job, it).await,
         Request::CreateVolume(it) => converge::<Volume>(job, it).await,
-        Request::AttachVolume(it) => part::attach_volume(job, it).await,
+        Request::AttachVolume(it) => disk::attach_volume(job, it).await,
         Request::CreateLaunchTemplate(it) => converge::<LaunchTemplate>(job, it).await,
         Request::RunInstances(it) => {
             let outputs = successor::run(job, it).await?;

@@ -6,28 +6,24 @@
 
 use std::{future::Future, time::Duration};
 
-use deployix_core::{
-    Digest,
-    backend::{BackendError, ErrorKind},
-};
+use deployix_core::{Digest, backend::BackendError};
 
 use super::{
     call::{CallError, Filter, Read, Write},
     caller::{Caller, Waiting, too_long},
     error::{is_late, is_there_already},
     job::{Job, Outputs, by_tags, known, tag},
-    kind::{Kind, ready},
+    kind::Kind,
     rule::{is_default_egress, revoke},
     shape::{
-        Address, Instance, InternetGateway, LoadBalancer, RouteTable, SecurityGroup, Subnet,
-        TargetGroup, Volume,
+        Address, InternetGateway, LoadBalancer, RouteTable, SecurityGroup, Subnet, TargetGroup,
     },
 };
 use crate::{
-    naming::{DEPLOYMENT, part, part_key},
+    naming::{part, part_key},
     request::{
-        AssociateAddress, AssociateRouteTable, AttachInternetGateway, AttachVolume, CreateRoute,
-        InstanceId, ModifyLoadBalancerAttributes, ModifyTargetGroupAttributes, Request,
+        AssociateAddress, AssociateRouteTable, AttachInternetGateway, CreateRoute,
+        ModifyLoadBalancerAttributes, ModifyTargetGroupAttributes, Request,
         RevokeSecurityGroupEgress, Service, SubnetId,
     },
 };
@@ -280,115 +276,6 @@ impl Whole for Address {
             None => Ok(()),
         }
     }
-}
-
-pub(super) async fn attach_volume(
-    job: &Job<'_>,
-    request: &AttachVolume,
-) -> Result<Outputs, BackendError> {
-    let volume = attached(job, request).await?;
-    done(job, &volume).await
-}
-
-/// A volume once it is attached to a machine that runs.
-pub(super) async fn attached(
-    job: &Job<'_>,
-    request: &AttachVolume,
-) -> Result<Volume, BackendError> {
-    let (id, instance) = (known(&request.volume_id)?, known(&request.instance_id)?);
-    let mut attempts = Attempts::new();
-    loop {
-        let volume: Volume = whole(job, id.as_str()).await?;
-        match volume.attachments.as_slice() {
-            [it] if it.instance_id == *instance && it.device == request.device => {
-                if it.state == "attached" {
-                    // It may have been stopped to give the disk up, by a run that was cut off since.
-                    return match ready::<Instance>(job, instance.as_str()).await? {
-                        Some(_) => Ok(volume),
-                        None => Err(too_long("AttachVolume", format!("{instance} went meanwhile"))),
-                    };
-                }
-                if !attempts.go_on().await {
-                    return Err(too_long("AttachVolume", format!("{id} is still {}", it.state)));
-                }
-            }
-            [] => attempt(job, request.clone(), &mut attempts).await?,
-            _ => match volume.detach(job).await? {
-                // Another one of ours goes on without it.
-                Some(stopped) if stopped != *instance => {
-                    job.aws.ask(Write::StartInstances { instance_ids: vec![stopped] }).await?;
-                }
-                _ => {}
-            },
-        }
-    }
-}
-
-impl Volume {
-    /// Takes it from the machine of this deployment that it is attached to, and tells which one was
-    /// stopped for that, so that everything it holds in memory gets onto the disk.
-    ///
-    /// # Errors
-    /// A conflict where it is attached to a machine of somebody else, which is left as it is.
-    async fn detach(&self, job: &Job<'_>) -> Result<Option<InstanceId>, BackendError> {
-        let (mut attempts, mut stopped) = (Attempts::new(), None);
-        loop {
-            let Some(volume) = found::<Self>(job, self.volume_id.as_str()).await? else {
-                return Ok(stopped);
-            };
-            let Some(attachment) = volume.attachments.first() else { return Ok(stopped) };
-            let id = &attachment.instance_id;
-            let machine = found::<Instance>(job, id.as_str()).await?;
-            let is_detaching = attachment.state == "detaching";
-            match machine.as_ref().map(|it| it.state.as_str()) {
-                // Not shown yet, or not any more: it cannot be told whose it is.
-                None => {}
-                Some(_) if !machine.as_ref().is_some_and(|it| is_of_deployment(job, it)) => {
-                    if !is_detaching {
-                        return Err(in_use_by_others(&volume, id));
-                    }
-                }
-                Some("running" | "pending") => {
-                    stopped = Some(id.clone());
-                    job.aws.ask(Write::StopInstances { instance_ids: vec![id.clone()] }).await?;
-                }
-                Some("stopping" | "shutting-down") => {}
-                Some(_) if is_detaching => {}
-                Some(_) => {
-                    let volume_id = self.volume_id.clone();
-                    job.aws.ask(Write::DetachVolume { volume_id }).await?;
-                }
-            }
-            if !attempts.go_on().await {
-                let message = format!("{} is still {} to {id}", self.volume_id, attachment.state);
-                return Err(too_long("DetachVolume", message));
-            }
-        }
-    }
-}
-
-fn is_of_deployment(job: &Job<'_>, machine: &Instance) -> bool {
-    tag(&machine.tags, DEPLOYMENT) == Some(job.deployment().as_str())
-}
-
-fn in_use_by_others(volume: &Volume, machine: &InstanceId) -> BackendError {
-    let volume = &volume.volume_id;
-    let message = format!(
-        "{volume} is attached to {machine}, which is no machine of this deployment and is left as it \
-         is: detach the disk there once nobody needs it any more, and do this again"
-    );
-    BackendError::permanent(ErrorKind::Conflict, "DetachVolume", message)
-}
-
-impl Whole for Volume {
-    async fn undo(&self, job: &Job<'_>) -> Result<(), BackendError> {
-        self.detach(job).await.map(drop)
-    }
-}
-
-async fn found<K: Kind>(job: &Job<'_>, id: &str) -> Result<Option<K>, BackendError> {
-    let all = K::find(&job.aws, vec![Filter::new(K::ID_FILTER, [id])]).await?;
-    Ok(all.into_iter().find(|thing| thing.id() == id))
 }
 
 pub(super) async fn attributes(

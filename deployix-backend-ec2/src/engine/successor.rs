@@ -11,10 +11,10 @@ use deployix_core::backend::{BackendError, Resource};
 
 use super::{
     call::Write,
+    disk::attached,
     error::is_hopeless,
     job::{DIGEST, Job, Outputs, by_tags, tag},
     kind::{Kind, converge, is_standing, made_as, one_at_most},
-    part::attached,
     shape::{Instance, LaunchTemplate, TargetGroup, Volume},
     target::{enter, healthy, targets},
 };
