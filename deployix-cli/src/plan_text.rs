@@ -25,6 +25,10 @@ pub(crate) struct PlanDocument<'a> {
     pub(crate) kept: usize,
     /// Functionalities that are left as they are, since they failed.
     pub(crate) left: BTreeSet<&'a Name>,
+    /// What is held back, each with the functionalities that failed on whose account.
+    pub(crate) held: BTreeMap<&'a ResourceId, &'a BTreeSet<Name>>,
+    /// Functionalities whose changes wait for what is held back.
+    pub(crate) waiting: BTreeSet<&'a Name>,
     /// Resources that nothing wants any more and that stay, since they hold data.
     pub(crate) data_kept: BTreeSet<&'a ResourceId>,
 }
@@ -67,6 +71,8 @@ impl<'a> PlanDocument<'a> {
             steps: plan.iter().flat_map(|plan| &plan.steps).map(Step::from).collect(),
             kept: plan.map_or(0, |plan| plan.kept),
             left: plan.iter().flat_map(|plan| &plan.left).collect(),
+            held: plan.iter().flat_map(|plan| &plan.held).collect(),
+            waiting: plan.iter().flat_map(|plan| &plan.waiting).collect(),
             data_kept: plan.iter().flat_map(|plan| &plan.data_kept).collect(),
         }
     }
@@ -141,6 +147,19 @@ fn write_plan(text: &mut String, plan: &Plan) -> fmt::Result {
     if !plan.left.is_empty() {
         let left: Vec<_> = plan.left.iter().map(Name::as_str).collect();
         writeln!(text, "left as it is, since it failed: {}", left.join(", "))?;
+    }
+    let mut held: BTreeMap<&BTreeSet<Name>, Vec<&str>> = BTreeMap::new();
+    for (resource, since) in &plan.held {
+        held.entry(since).or_default().push(resource.as_str());
+    }
+    for (since, resources) in held {
+        let since: Vec<_> = since.iter().map(Name::as_str).collect();
+        let (since, resources) = (since.join(", "), resources.join(", "));
+        writeln!(text, "held back, since it cannot be made without {since}: {resources}")?;
+    }
+    if !plan.waiting.is_empty() {
+        let waiting: Vec<_> = plan.waiting.iter().map(Name::as_str).collect();
+        writeln!(text, "left as it is, since it needs what is held back: {}", waiting.join(", "))?;
     }
     if !plan.data_kept.is_empty() {
         let kept: Vec<_> = plan.data_kept.iter().map(ResourceId::as_str).collect();

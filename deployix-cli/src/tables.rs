@@ -50,6 +50,10 @@ pub(crate) fn closing(plan: &Plan, report: &Report, heads: Option<&Heads>, logs:
             rows.push([name.to_string(), String::new(), "✘ left as it was".to_owned(), why]);
         }
     }
+    for name in &plan.waiting {
+        let why = "it needs what is held back until what failed is mended".to_owned();
+        rows.push([name.to_string(), String::new(), "✘ left as it was".to_owned(), why]);
+    }
     let mut text = table(["functionality", "target", "what happened", "why"], &rows);
     for (owner, fate) in &report.fates {
         if let Fate::Failed { errors } = fate {

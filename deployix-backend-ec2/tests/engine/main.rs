@@ -9,6 +9,7 @@ mod deploy;
 mod disk;
 mod drift;
 mod faults;
+mod held;
 mod journal;
 mod names;
 mod permissions;

@@ -13,6 +13,7 @@ use deployix_core::{
         Action, Backend, BackendError, ErrorStatus, Inputs, NoFiles, Registry, Resource, Secrets,
         Step, StepContext,
     },
+    diagnostic::Staged,
     execute::{ApplyOptions, EventSender, Interrupt, Observation, Report, apply, observe, settle},
     history::{Heads, History, Holder},
     load::load,
@@ -110,6 +111,14 @@ impl<A: Account> Site<A> {
         plan(&compiled, &heads, &self.registry(), &Only::All)
     }
 
+    /// Plans a deployment in which something is wrong.
+    pub(crate) async fn plan_in_part(&self, deployment: Deployment) -> Plan {
+        let heads = self.heads().await;
+        let staged = staged(deployment, &heads, &self.registry());
+        assert!(!staged.value.failed().is_empty(), "{}", staged.diagnostics);
+        plan(&staged.value, &heads, &self.registry(), &Only::All)
+    }
+
     /// Plans by what the account shows, as well as by the history.
     pub(crate) async fn plan_refreshed(&self, deployment: Deployment) -> (Plan, Vec<String>) {
         let heads = self.heads().await;
@@ -197,12 +206,16 @@ impl<A: Account> Site<A> {
 
 /// Runs all stages, of which none may find an error.
 pub(crate) fn compiled(deployment: Deployment, heads: &Heads, registry: &Registry) -> Compiled {
-    let staged = resolve(deployment, registry)
-        .then(|resolved| place(resolved, &heads.assignments, registry))
-        .then(|placed| connect(placed, registry))
-        .then(|connected| compile(connected, registry, None));
+    let staged = staged(deployment, heads, registry);
     assert!(!staged.diagnostics.has_errors(), "{}", staged.diagnostics);
     staged.value
+}
+
+fn staged(deployment: Deployment, heads: &Heads, registry: &Registry) -> Staged<Compiled> {
+    resolve(deployment, registry)
+        .then(|resolved| place(resolved, &heads.assignments, registry))
+        .then(|placed| connect(placed, registry))
+        .then(|connected| compile(connected, registry, None))
 }
 
 /// What is in one list and not in the other, in either direction.

@@ -1,6 +1,6 @@
 //! `deployix plan`: what would change, and why.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deployix::core::{
     Name, ResourceId,
@@ -27,6 +27,8 @@ struct Document<'a> {
     steps: Vec<Step<'a>>,
     kept: usize,
     left: BTreeSet<&'a Name>,
+    held: BTreeMap<&'a ResourceId, &'a BTreeSet<Name>>,
+    waiting: BTreeSet<&'a Name>,
     data_kept: BTreeSet<&'a ResourceId>,
     /// What is other than the history tells, where the providers were asked.
     drift: &'a [Drift],
@@ -80,7 +82,7 @@ async fn show(arguments: &arguments::Plan, session: &Session) -> Exit {
 
     let drift = ready.as_ref().map_or(&[][..], |ready| &ready.drift);
     if session.json {
-        let PlanDocument { generation, steps, kept, left, data_kept } =
+        let PlanDocument { generation, steps, kept, left, held, waiting, data_kept } =
             PlanDocument::of(plan.as_ref());
         let diagnostics = &found;
         session.print_json(&Document {
@@ -88,6 +90,8 @@ async fn show(arguments: &arguments::Plan, session: &Session) -> Exit {
             steps,
             kept,
             left,
+            held,
+            waiting,
             data_kept,
             drift,
             permissions: allowed.as_ref(),

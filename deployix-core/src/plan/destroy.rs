@@ -75,6 +75,8 @@ pub fn destroy(deployment: &Name, heads: &Heads, only: &Only, data: bool) -> Sta
         generation: heads.generation,
         kept: heads.resources.len() - steps.iter().filter(|step| step.from.is_some()).count(),
         left: BTreeSet::new(),
+        held: BTreeMap::new(),
+        waiting: BTreeSet::new(),
         data_kept: holding.iter().map(|gone| gone.resource.id().clone()).collect(),
         assignments,
         sites: sites.map(|(name, site)| (name.clone(), site.clone())).collect(),

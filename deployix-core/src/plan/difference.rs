@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::Compiled;
+use super::{Compiled, held::Holding};
 use crate::{
     backend::{Change, Input, Inputs, OwnedSite, Owner, Registry, Resource, Site},
     diagnostic::{Code, Diagnostic, Diagnostics, Staged},
@@ -107,6 +107,13 @@ pub struct Plan {
     pub kept: usize,
     /// Functionalities that are left as they are, since they failed before this.
     pub left: BTreeSet<Name>,
+    /// What would be changed, made or removed and is held back, each with the functionalities that
+    /// failed and without which it cannot be what it should be: a machine that one of them runs on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held: BTreeMap<ResourceId, BTreeSet<Name>>,
+    /// Functionalities that did not fail and whose changes wait for what is held back.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub waiting: BTreeSet<Name>,
     /// Resources that nothing wants any more and that stay, since they hold data.
     pub data_kept: BTreeSet<ResourceId>,
     /// Where the functionalities that it is about are to run; nothing for those that go.
@@ -199,7 +206,9 @@ pub struct FieldChange {
 /// Compares what is wanted with what stands.
 ///
 /// Pure: no provider is asked. Resources of functionalities and targets that failed before this are
-/// left as they are, and what holds data is never removed by it: see [`destroy`](super::destroy).
+/// left as they are, and so is what was made from these: a machine that one of them runs on is
+/// neither changed nor removed. What holds data is never removed by it: see
+/// [`destroy`](super::destroy).
 #[must_use]
 pub fn plan(compiled: &Compiled, heads: &Heads, registry: &Registry, only: &Only) -> Plan {
     let wanted = compiled.resources();
@@ -208,11 +217,15 @@ pub fn plan(compiled: &Compiled, heads: &Heads, registry: &Registry, only: &Only
         .filter_map(|(_, resource, target)| draft(resource, target, heads, registry))
         .collect();
     let mut kept = wanted.len() - changed.len();
+    let mut holding = Holding::of(compiled, heads, &mut changed);
+    kept += holding.standing;
     kept -= follow_replacements(compiled, heads, &mut changed);
 
-    let left = |owner: &Owner| is_left(owner, compiled);
-    let (holding, mut gone): (Vec<_>, Vec<_>) =
-        gone(heads, |resource| !wanted.contains_key(resource.id()) && !left(resource.owner()))
+    let unwanted = |resource: &Resource| {
+        !wanted.contains_key(resource.id()) && !is_left(resource.owner(), compiled)
+    };
+    let (with_data, mut gone): (Vec<_>, Vec<_>) =
+        gone(heads, |resource| unwanted(resource) && !holding.keeps(resource))
             .partition(|gone| gone.resource.holds_data());
 
     if let Some(chosen) = chosen(only, wanted, &changed) {
@@ -220,7 +233,7 @@ pub fn plan(compiled: &Compiled, heads: &Heads, registry: &Registry, only: &Only
         gone.retain(|gone| names(gone.resource.owner(), only));
     }
     keep_needed(&mut gone, wanted, heads, &changed);
-    let assignments = assignments(compiled, heads, only);
+    let assignments = assignments(compiled, heads, only, &holding.waiting);
     let removals = removals(&gone, heads, &changed);
     let sites: Vec<Site<'_>> = compiled.connected().sites().collect();
     let target = |draft: &Draft<'_>| match draft.target {
@@ -237,7 +250,9 @@ pub fn plan(compiled: &Compiled, heads: &Heads, registry: &Registry, only: &Only
         steps: Vec::with_capacity(changed.len() + removals.len()),
         kept,
         left: compiled.failed().clone(),
-        data_kept: holding.iter().map(|gone| gone.resource.id().clone()).collect(),
+        held: holding.held,
+        waiting: holding.waiting.into_keys().collect(),
+        data_kept: with_data.iter().map(|gone| gone.resource.id().clone()).collect(),
         assignments,
         sites: BTreeMap::new(),
         atomic: Vec::new(),
@@ -664,6 +679,7 @@ fn assignments(
     compiled: &Compiled,
     heads: &Heads,
     only: &Only,
+    waiting: &BTreeMap<Name, BTreeSet<Name>>,
 ) -> BTreeMap<Name, Option<Assignment>> {
     let about = |name: &Name| match only {
         Only::All => true,
@@ -677,6 +693,7 @@ fn assignments(
     let new = wanted.into_iter().filter(|(name, assignment)| {
         about(name)
             && !compiled.failed().contains(name)
+            && !waiting.contains_key(name)
             && heads.assignments.get(name) != Some(assignment)
     });
     new.map(|(name, assignment)| (name, Some(assignment))).chain(gone).collect()

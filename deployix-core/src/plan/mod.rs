@@ -5,6 +5,7 @@ mod anew;
 mod compile;
 mod destroy;
 mod difference;
+mod held;
 mod saved;
 mod stale;
 

@@ -184,6 +184,75 @@ fn what_failed_is_left_as_it_was() {
     assert_eq!(left, ["db", "web"]);
 }
 
+/// A target of several machines with a functionality on it that may be wrong, and another target.
+fn pools(count: u32, wrong: bool) -> Deployment {
+    let upstreams: &[&str] = if wrong { &["nobody"] } else { &[] };
+    let specs = vec![
+        functionality("db", 5432, upstreams),
+        functionality("other", 81, &[]),
+        functionality("web", 80, &[]),
+    ];
+    let both = deployment(specs).pool("box", count).pool("shed", count);
+    both.placed("db", "box").placed("other", "box").placed("web", "shed")
+}
+
+#[test]
+fn what_was_made_from_what_failed_is_held_back_and_other_targets_change() {
+    let registry = Registry::new().with(MemoryBackend::new());
+    let stands = heads(&compiled(pools(1, false), &registry, None));
+    let after = compiled(pools(2, true), &registry, None);
+    let planned = plan(&after, &stands, &registry, &Only::All);
+    assert_eq!(lines(&planned), ["update memory/target/shed"]);
+    let held: Vec<_> = planned.held.iter().map(|(id, since)| (id.as_str(), since)).collect();
+    assert_eq!(held, [("memory/target/box", &[name("db")].into())]);
+    assert!(planned.waiting.is_empty(), "{:?}", planned.waiting);
+    assert_eq!(planned.kept, 3, "two functionalities and the target that is held back");
+
+    let mended = compiled(pools(2, false), &registry, None);
+    let planned = plan(&mended, &stands, &registry, &Only::All);
+    assert_eq!(lines(&planned), ["update memory/target/box", "update memory/target/shed"]);
+    assert!(planned.held.is_empty());
+}
+
+#[test]
+fn a_target_that_is_wanted_no_more_stays_while_what_runs_there_is_wrong() {
+    let registry = Registry::new().with(MemoryBackend::new());
+    let stands = heads(&compiled(pools(1, false), &registry, None));
+    let gone = |wrong| {
+        let mut gone = pools(1, wrong);
+        gone.infrastructure.targets.remove("box");
+        gone.place.remove("db");
+        gone.place.remove("other");
+        let after = compiled(gone, &registry, None);
+        let planned = plan(&after, &stands, &registry, &Only::All);
+        (lines(&planned), planned.held.into_keys().map(|id| id.to_string()).collect::<Vec<_>>())
+    };
+    let removal = "remove memory/target/box".to_owned();
+    let (steps, held) = gone(false);
+    assert!(steps.contains(&removal) && held.is_empty(), "{steps:?} {held:?}");
+    let (steps, held) = gone(true);
+    assert!(!steps.contains(&removal), "{steps:?}");
+    assert_eq!(held, ["memory/target/box"]);
+}
+
+#[test]
+fn what_is_to_be_part_of_what_is_held_back_waits() {
+    let registry = Registry::new().with(MemoryBackend::new());
+    let stands = heads(&compiled(pools(1, false), &registry, None));
+    let mut wanted = pools(2, true);
+    let changed = ServiceSpec::builder(["other"]).endpoint("main", 81).env("A", "1");
+    let other = FunctionalitySpec::new("other", changed.build().unwrap()).unwrap();
+    let other = other.fqdn("other.example.com").unwrap();
+    let specs = vec![functionality("db", 5432, &["nobody"]), other, functionality("web", 80, &[])];
+    wanted.catalogs = deployment(specs).catalogs;
+    let after = compiled(wanted, &registry, None);
+    let planned = plan(&after, &stands, &registry, &Only::All);
+    assert_eq!(lines(&planned), ["update memory/target/shed"]);
+    assert_eq!(planned.waiting, [name("other")].into());
+    let held: Vec<_> = planned.held.keys().map(ResourceId::as_str).collect();
+    assert_eq!(held, ["memory/functionality/other", "memory/target/box"]);
+}
+
 #[test]
 fn a_plan_about_one_functionality_leaves_out_what_it_can_be_made_without() {
     let registry = Registry::new().with(MemoryBackend::new());
