@@ -109,7 +109,7 @@ async fn another_machine_is_changed_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_machine_that_is_shared_keeps_what_failed_there_and_the_others_wait() {
+async fn a_machine_that_is_shared_keeps_what_failed_there() {
     let site = Site::new(&hydra(), 72);
     site.deploy(hydra()).await;
     let before = site.aws.inventory();
