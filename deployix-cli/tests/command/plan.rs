@@ -25,7 +25,17 @@ fn the_document_is_the_plan() {
     assert_eq!(code, Some(0));
     assert_eq!(
         keys(&document),
-        ["data-kept", "diagnostics", "drift", "generation", "kept", "left", "steps"]
+        [
+            "data-kept",
+            "diagnostics",
+            "drift",
+            "generation",
+            "held",
+            "kept",
+            "left",
+            "steps",
+            "waiting"
+        ]
     );
     let steps = document["steps"].as_array().unwrap();
     assert_eq!(keys(&steps[0]), ["action", "after", "changes", "owner", "resource", "target"]);
