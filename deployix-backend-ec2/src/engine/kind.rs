@@ -99,6 +99,11 @@ pub(super) trait Kind: Described + Clone {
     /// Whether it can be made what is wanted.
     fn fits(&self, job: &Job<'_>, request: &Self::Request) -> bool;
 
+    /// Whether something else is connected to it.
+    fn is_used(&self) -> bool {
+        false
+    }
+
     fn state(&self) -> State {
         State::Ready
     }
@@ -193,7 +198,10 @@ pub(super) async fn converge<K: Kind>(
     one_at_most(job.id.as_str(), &all)?;
     let fitting = all.iter().filter(|thing| is_standing(*thing) && thing.fits(job, request));
     let is_wanted = |thing: &&K| tag(thing.tags(), DIGEST) == Some(&*job.digest);
-    let kept = fitting.clone().find(is_wanted).or_else(|| fitting.clone().next()).map(Kind::id);
+    // Of several, the one that others use: taking that away would cut them off.
+    let used = || fitting.clone().find(|thing| thing.is_used());
+    let kept = used().or_else(|| fitting.clone().find(is_wanted));
+    let kept = kept.or_else(|| fitting.clone().next()).map(Kind::id);
     all.retain(|thing| Some(thing.id()) != kept);
     let mut thing: K = match kept {
         Some(id) => ready(job, &id)

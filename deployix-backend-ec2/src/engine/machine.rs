@@ -76,6 +76,10 @@ impl Kind for NetworkInterface {
         Ok(changed)
     }
 
+    fn is_used(&self) -> bool {
+        self.instance_id.is_some()
+    }
+
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
         let network_interface_id = self.network_interface_id.clone();
         job.aws.remove(Write::DeleteNetworkInterface { network_interface_id }).await
@@ -104,6 +108,10 @@ impl Kind for Address {
             output(&PublicIp(self.public_ip)),
             output(&range),
         ])
+    }
+
+    fn is_used(&self) -> bool {
+        self.association_id.is_some()
     }
 
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {

@@ -124,6 +124,10 @@ impl Kind for InternetGateway {
         Outputs::from([output(&self.internet_gateway_id)])
     }
 
+    fn is_used(&self) -> bool {
+        !self.attachments.is_empty()
+    }
+
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
         self.detach(job).await?;
         let internet_gateway_id = self.internet_gateway_id.clone();
@@ -161,6 +165,10 @@ impl Kind for RouteTable {
 
     fn outputs(&self) -> Outputs {
         Outputs::from([output(&self.route_table_id)])
+    }
+
+    fn is_used(&self) -> bool {
+        !self.associations.is_empty()
     }
 
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {

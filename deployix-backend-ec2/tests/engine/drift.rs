@@ -8,7 +8,7 @@ use deployix_backend_ec2::{
 use deployix_core::Name;
 
 use crate::{
-    site::{Site, beyond, hydra},
+    site::{Site, beyond, ends, hydra},
     strict::World,
     support::{With, deployment, functionality},
 };
@@ -104,7 +104,8 @@ async fn a_second_one_of_a_thing_is_told_and_goes() {
     });
     let (plan, drifts) = site.plan_refreshed(hydra()).await;
     assert!(drifts.iter().any(|line| line.contains("there are two of it")), "{drifts:?}");
-    assert!(site.carry_out(&plan).await.is_good());
+    let report = site.carry_out(&plan).await;
+    assert!(report.is_good(), "{}", ends(&report));
     assert_eq!(beyond(&site.aws.inventory(), &stands), [""; 0]);
 }
 
