@@ -20,27 +20,10 @@ const EVALUATOR: &str = "hydra-evaluator.evaluator";
 const WEB: &str = "hydra-web_1";
 
 /// Clones the repository as the network gives it, commits and pushes; prints the commit.
-const PUSH: &str = r#"
-set -eu
-folder=$(mktemp -d)
-git clone --quiet git://git.zalora.com/zalora.git "$folder"
-cd "$folder"
-echo "$1" >>changes
-git add changes
-git -c user.name='A Person' -c user.email=person@example.com commit --quiet --message "$1"
-git push --quiet origin HEAD:main
-rm -rf "$folder"
-git -C /var/lib/hydra-evaluator/zalora.git ls-remote --quiet git://git.zalora.com/zalora.git refs/heads/main | cut -f1
-"#;
+const PUSH: &str = include_str!("support/push.sh");
 
 /// Exits with 0 if a connection opens, with 1 if it is refused, dropped or the name is unknown.
-const REACHES: &str = r#"
-import socket, sys
-try:
-    socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)
-except OSError as error:
-    sys.exit(str(error))
-"#;
+const REACHES: &str = include_str!("support/reaches.py");
 
 #[test]
 fn a_commit_travels_through_the_generated_project() {

@@ -213,19 +213,8 @@ fn state_disk(disk: &Disk) -> Result<[WriteFile; 2], CompileError> {
     let command = Command::new([&script, STATE]).map_err(|error| {
         deployix_core::backend::Remark::new(["service", "state"], error.to_string())
     })?;
-    let unit = UnitFile::default()
-        .section("Unit", [("Description", Setting::Text("the disk for state".into()))])
-        .section(
-            "Service",
-            [
-                ("Type", Setting::word("oneshot")),
-                ("RemainAfterExit", Setting::word("yes")),
-                ("ExecStart", Setting::Command(command)),
-                ("TimeoutStartSec", Setting::word("infinity")),
-            ],
-        )
-        .section("Install", [("WantedBy", Setting::word("multi-user.target"))])
-        .print();
+    let about = [("Description", Setting::Text("the disk for state".into()))];
+    let unit = UnitFile::at_boot(about, command).print();
     Ok([
         text_file(&script, 0o755, text_of(&disk.mount)?)?,
         text_file("/etc/systemd/system/deployix-state.service", 0o644, unit)?,

@@ -46,26 +46,12 @@ pub(super) fn files(
     let names = names.iter().map(ToString::to_string);
     let command = Command::new(words.into_iter().chain(names))
         .map_err(|error| Remark::new(["service"], error.to_string()))?;
-    let unit = UnitFile::default()
-        .section(
-            "Unit",
-            [
-                ("Description", Setting::Text("secrets from Parameter Store".into())),
-                ("Wants", Setting::word("network-online.target")),
-                ("After", Setting::word("network-online.target")),
-            ],
-        )
-        .section(
-            "Service",
-            [
-                ("Type", Setting::word("oneshot")),
-                ("RemainAfterExit", Setting::word("yes")),
-                ("ExecStart", Setting::Command(command)),
-                ("TimeoutStartSec", Setting::word("infinity")),
-            ],
-        )
-        .section("Install", [("WantedBy", Setting::word("multi-user.target"))])
-        .print();
+    let about = [
+        ("Description", Setting::Text("secrets from Parameter Store".into())),
+        ("Wants", Setting::word("network-online.target")),
+        ("After", Setting::word("network-online.target")),
+    ];
+    let unit = UnitFile::at_boot(about, command).print();
     Ok([
         text_file(&format!("{HOME}/fetch-secrets"), 0o755, script::FETCH_SECRETS)?,
         text_file(&format!("/etc/systemd/system/{SERVICE}"), 0o644, unit)?,

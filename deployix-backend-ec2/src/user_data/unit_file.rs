@@ -89,6 +89,24 @@ impl Command {
 }
 
 impl UnitFile {
+    /// A unit that runs a command at each boot, however long that takes, and has then started.
+    #[must_use]
+    pub fn at_boot(
+        about: impl IntoIterator<Item = (&'static str, Setting)>,
+        command: Command,
+    ) -> Self {
+        let service = [
+            ("Type", Setting::word("oneshot")),
+            ("RemainAfterExit", Setting::word("yes")),
+            ("ExecStart", Setting::Command(command)),
+            ("TimeoutStartSec", Setting::word("infinity")),
+        ];
+        Self::default()
+            .section("Unit", about)
+            .section("Service", service)
+            .section("Install", [("WantedBy", Setting::word("multi-user.target"))])
+    }
+
     /// Adds a section.
     #[must_use]
     pub fn section(

@@ -2,13 +2,10 @@
 
 use std::{fs, path::Path};
 
-use deployix_core::{
-    load::load,
-    plan::Plan,
-    spec::{Deployment, FileContent, FunctionalitySpec, ServiceSpec},
-};
+use deployix_core::{load::load, plan::Plan, spec::Deployment};
 
 use crate::{
+    deploy::keeper,
     scenario::location,
     site::{Site, hydra},
     support::{With, deployment, functionality, name},
@@ -16,19 +13,9 @@ use crate::{
 
 /// A database with state alone on one machine, and something else on another.
 fn apart(port: u16) -> Deployment {
-    let service = ServiceSpec::builder(["db"])
-        .ship("bin/db", FileContent::program("#!/bin/sh\n"))
-        .endpoint("main", 5432)
-        .state("/var/lib/db")
-        .build()
-        .unwrap();
-    let db = FunctionalitySpec::new("db", service).unwrap().fqdn("db.example.com").unwrap();
-    deployment(vec![db, functionality("other", port, &[])])
-        .machine("one", Some("n"))
-        .machine("two", Some("n"))
-        .placed("db", "one")
-        .placed("other", "two")
-        .located("n", &location())
+    let mut both = keeper();
+    both.catalogs.push([functionality("other", port, &[]).shared()].into_iter().collect());
+    both.machine("two", Some("n")).placed("other", "two")
 }
 
 /// The same, with something that is wrong about the database.

@@ -43,18 +43,7 @@ const VPC: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 99, 0, 0), 16);
 const REGION: &str = "ap-southeast-1";
 
 /// Clones the repository as the network gives it, commits and pushes; prints the commit.
-const PUSH: &str = r#"
-set -eu
-folder=$(mktemp -d)
-git clone --quiet git://git.zalora.com/zalora.git "$folder"
-cd "$folder"
-echo "$1" >>changes
-git add changes
-git -c user.name='A Person' -c user.email=person@example.com commit --quiet --message "$1"
-git push --quiet origin HEAD:main
-rm -rf "$folder"
-git -C /var/lib/hydra-evaluator/zalora.git ls-remote --quiet git://git.zalora.com/zalora.git refs/heads/main | cut -f1
-"#;
+const PUSH: &str = include_str!("../../../tests/support/push.sh");
 
 /// The example in a folder of its own, where it can be changed.
 struct Example(tempfile::TempDir);

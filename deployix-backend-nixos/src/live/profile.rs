@@ -45,17 +45,18 @@ impl Profile<'_> {
         format!("{}/{}", self.folder(), Record::file(self.step.resource.id()))
     }
 
+    /// Whether a look at the host prints anything.
+    async fn says_something(&self, look: Command) -> Result<bool, BackendError> {
+        let said = self.host.run("look", look, self.tell).await;
+        Ok(!said.map_err(BackendError::as_it_was)?.is_empty())
+    }
+
     /// Whether it is a part of the machine's system.
     pub(super) async fn is_part(&self, machine: &Machine) -> Result<bool, BackendError> {
         let (deployment, name) = (machine.deployment.as_str(), machine.name.as_str());
         let record = Record::file(self.step.resource.id());
         let look = script(PART, "part", &[deployment, name, &record]);
-        Ok(!self
-            .host
-            .run("look", look, self.tell)
-            .await
-            .map_err(BackendError::as_it_was)?
-            .is_empty())
+        self.says_something(look).await
     }
 
     /// Takes it out of the machine's system, with these secrets.
@@ -74,12 +75,7 @@ impl Profile<'_> {
         let look =
             "[ ! -L \"/nix/var/nix/profiles/deployix/$1/$2\" ] && [ ! -e \"$3\" ] || echo yes";
         let look = script(look, "look", &[deployment, name, &self.record()]);
-        Ok(!self
-            .host
-            .run("look", look, self.tell)
-            .await
-            .map_err(BackendError::as_it_was)?
-            .is_empty())
+        self.says_something(look).await
     }
 
     /// Puts what a version is made of on the machine and builds it.
