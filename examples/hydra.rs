@@ -47,7 +47,10 @@ fn main() -> ExitCode {
     println!(
         "Next: change a file below examples/hydra and run this again, or plan it step by step:"
     );
-    println!("  cargo run -p deployix-cli -- plan examples/hydra/ops/deployment.toml");
+    // What talks to AWS takes minutes to build, and a plan needs none of it.
+    println!(
+        "  cargo run -p deployix-cli --no-default-features -- plan examples/hydra/ops/deployment.toml"
+    );
     code
 }
 
