@@ -56,7 +56,7 @@ fn the_first_deployment_runs_and_its_visitor_reads_the_page() {
     let folder = tempfile::tempdir().unwrap();
     deployix(folder.path(), &["init"]);
     // Images go by the deployment's name, so it has to be this test's own.
-    let name = format!("test-init-{}", process::id());
+    let name = format!("deployix-test-init-{}", process::id());
     let file = folder.path().join("deployment.toml");
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.replace("\"hello\"", &format!("{name:?}"))).unwrap();

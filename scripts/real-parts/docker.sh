@@ -44,7 +44,10 @@ engine() {
         start_dockerd
     fi
     for _ in {1..60}; do
-        ! answers || return 0
+        if answers; then
+            clear_leftovers
+            return 0
+        fi
         sleep 0.5
     done
     if [[ -e $log ]]; then tail -n 5 "$log" >&2; fi
@@ -52,6 +55,18 @@ engine() {
 }
 
 answers() { have docker && docker info >/dev/null 2>&1; }
+
+# An engine that was just started runs no test. So what bears a test's name was left by one that was killed; its addresses
+# would be missed, and its names met again.
+clear_leftovers() {
+    local left
+    left=$(docker ps --all --quiet --filter name='^deployix-test-')
+    [[ -z $left ]] || xargs docker rm --force --volumes <<<"$left" >/dev/null
+    left=$(docker network ls --quiet --filter name='^deployix-test-')
+    [[ -z $left ]] || xargs docker network rm <<<"$left" >/dev/null
+    left=$(docker volume ls --quiet --filter name='^deployix-test-')
+    [[ -z $left ]] || xargs docker volume rm <<<"$left" >/dev/null
+}
 
 start_dockerd() {
     # The shell that dockerd replaces tells its own id, which is dockerd's then.

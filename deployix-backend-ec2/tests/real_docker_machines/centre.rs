@@ -78,7 +78,6 @@ impl Centre {
     /// Makes real what is in a region of an account, from now on.
     pub(crate) fn start(aws: Strict, region: &'static str, vpc: Ipv4Net, secrets: &Path) -> Self {
         let folder = tempfile::Builder::new().prefix("deployix-test-machines-").tempdir().unwrap();
-        let prefix = format!("deployix-test-machines-{}", std::process::id());
         let rooms = Arc::new(Rooms {
             aws,
             region,
@@ -86,7 +85,7 @@ impl Centre {
             secrets: secrets.to_owned(),
             ends: AtomicBool::new(false),
             stand: Mutex::default(),
-            hardware: Hardware::new(prefix, vpc, folder.path()),
+            hardware: Hardware::new(vpc, folder.path()),
             folder,
         });
         let follows = Some(thread::spawn({

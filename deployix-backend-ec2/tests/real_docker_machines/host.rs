@@ -15,6 +15,9 @@ pub(crate) const IMAGE: &str = "deployix-test-machine";
 /// The base image of what runs on the machines, which call it as the example does.
 const BASE_IMAGE: &str = "deployix-test-machine-base";
 
+/// The network of the machines, whose names start with it.
+const NETWORK: &str = "deployix-test-machines";
+
 /// All capabilities but one that not every engine has to give.
 const CAPABILITIES: [&str; 7] = [
     "--cap-add=ALL",
@@ -42,8 +45,6 @@ pub(crate) fn router(vpc: Ipv4Net) -> Ipv4Addr {
 /// What all machines have in common.
 #[derive(Debug)]
 pub(crate) struct Hardware {
-    /// How what belongs to this run is called; its network is called so, too.
-    pub(crate) prefix: String,
     /// The file with the base image.
     base_image: String,
     resolv_conf: String,
@@ -51,7 +52,8 @@ pub(crate) struct Hardware {
 
 impl Hardware {
     /// Builds the machines' image, and their network with the addresses of a VPC.
-    pub(crate) fn new(prefix: String, vpc: Ipv4Net, folder: &Path) -> Self {
+    pub(crate) fn new(vpc: Ipv4Net, folder: &Path) -> Self {
+        Self::clear();
         let build = |image, dockerfile: &[u8]| {
             docker_reads(&["build", "--quiet", "--tag", image, "-"], dockerfile)
         };
@@ -59,11 +61,21 @@ impl Hardware {
         build(BASE_IMAGE, include_bytes!("base.Dockerfile"));
         let router = router(vpc).to_string();
         let vpc = vpc.to_string();
-        docker(&["network", "create", "--subnet", &vpc, "--gateway", &router, &prefix]);
+        docker(&["network", "create", "--subnet", &vpc, "--gateway", &router, NETWORK]);
         let base_image = folder.join("base-image.tar").display().to_string();
         docker(&["save", "--output", &base_image, BASE_IMAGE]);
         let resolv_conf = docker(&["run", "--rm", BASE_IMAGE, "cat", "/etc/resolv.conf"]);
-        Self { prefix, base_image, resolv_conf }
+        Self { base_image, resolv_conf }
+    }
+
+    /// Removes what an earlier run left that was killed: there is one network with these addresses.
+    fn clear() {
+        let on_it = ["ps", "--all", "--quiet", "--filter", &format!("network={NETWORK}")];
+        let left = String::from_utf8(try_docker(&on_it).stdout).unwrap();
+        for container in left.lines() {
+            try_docker(&["rm", "--force", "--volumes", container]);
+        }
+        try_docker(&["network", "rm", NETWORK]);
     }
 
     /// Makes a file a block device, and gives the number of the loop device.
@@ -75,7 +87,7 @@ impl Hardware {
     /// Whether a connection opens from somewhere in the network that no group knows.
     pub(crate) fn stranger_reaches(&self, address: Ipv4Addr, port: u16) -> bool {
         let script = connects(address, port);
-        let run = ["run", "--rm", "--network", &self.prefix, BASE_IMAGE, "bash", "-c", &script];
+        let run = ["run", "--rm", "--network", NETWORK, BASE_IMAGE, "bash", "-c", &script];
         try_docker(&run).status.success()
     }
 
@@ -86,7 +98,7 @@ impl Hardware {
 
 impl Drop for Hardware {
     fn drop(&mut self) {
-        try_docker(&["network", "rm", &self.prefix]);
+        Self::clear();
     }
 }
 
@@ -117,13 +129,13 @@ pub(crate) struct Host {
 impl Host {
     /// Starts a machine that is told this at its first boot, with the secrets that somebody put there.
     pub(crate) fn start(hardware: &Hardware, machine: &Machine, secrets: &Path) -> Self {
-        let name = format!("{}-{}", hardware.prefix, machine.id);
+        let name = format!("{NETWORK}-{}", machine.id);
         let host = Self { name, address: machine.address, runs: true, filter: String::new() };
         let (address, resolv_conf) =
             (machine.address.to_string(), format!("RESOLV_CONF={}", hardware.resolv_conf));
         let base_image = format!("{}:/srv/base-image.tar:ro", hardware.base_image);
         let create = ["create", "--name", &host.name, "--cgroupns=private"];
-        let own = ["--network", &hardware.prefix, "--ip", &address, "--env", &resolv_conf];
+        let own = ["--network", NETWORK, "--ip", &address, "--env", &resolv_conf];
         let disks = ["--volume", &base_image, "--volume=/var/lib/docker"];
         let memory = ["--tmpfs=/run", "--tmpfs=/run/lock"];
         let init = [IMAGE, "sh", "-c", INIT];

@@ -308,7 +308,8 @@ impl Home {
     pub(crate) fn new(what: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let next = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self::named(&format!("t{}-{next}-{what}", std::process::id()), Engine::default())
+        let name = format!("deployix-test-{}-{next}-{what}", std::process::id());
+        Self::named(&name, Engine::default())
     }
 
     /// The same with a name that is unlike all others on its engine.
