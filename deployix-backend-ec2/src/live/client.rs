@@ -8,8 +8,10 @@ use std::{
 
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_sdk_ec2::config::{ProvideCredentials, SharedHttpClient};
+use aws_runtime::env_config::file::EnvConfigFiles;
+use aws_sdk_ec2::config::SharedHttpClient;
 use aws_smithy_http_client::tls;
+use aws_types::os_shim_internal::{Env, Fs};
 use tokio::sync::OnceCell;
 
 use super::{create, dry_run::DryRun, fault, read, storage, write};
@@ -52,7 +54,7 @@ impl Default for Timeouts {
 pub struct Sdk {
     given: Option<SdkConfig>,
     timeouts: Timeouts,
-    config: OnceCell<SdkConfig>,
+    config: OnceCell<Result<SdkConfig, CallError>>,
     regions: Mutex<BTreeMap<String, Clients>>,
 }
 
@@ -106,12 +108,12 @@ impl Sdk {
         self
     }
 
-    async fn config(&self) -> &SdkConfig {
+    async fn config(&self) -> Result<&SdkConfig, CallError> {
         let load = || async {
             let config = match self.given.clone() {
                 Some(given) if given.http_client().is_some() => given,
                 Some(given) => given.into_builder().http_client(http_client()).build(),
-                None => load().await,
+                None => load().await?,
             };
             let timeouts = TimeoutConfig::builder()
                 .connect_timeout(self.timeouts.connect)
@@ -120,19 +122,20 @@ impl Sdk {
                 .operation_timeout(self.timeouts.attempt)
                 .build();
             let builder = config.into_builder();
-            builder.retry_config(RetryConfig::disabled()).timeout_config(timeouts).build()
+            Ok(builder.retry_config(RetryConfig::disabled()).timeout_config(timeouts).build())
         };
-        self.config.get_or_init(load).await
+        self.config.get_or_init(load).await.as_ref().map_err(Clone::clone)
     }
 
     async fn clients(&self, region: Option<&str>) -> Result<Clients, CallError> {
-        let config = self.config().await;
+        let config = self.config().await?;
         let region = match region {
             Some(region) => Region::new(region.to_owned()),
-            None => match config.region() {
-                Some(region) => region.clone(),
-                None => return Err(no_region(config).await),
-            },
+            None => config.region().cloned().ok_or_else(|| {
+                let message =
+                    "neither the location nor AWS's configuration on this machine names a region";
+                CallError::refused(CallError::NO_REGION, message)
+            })?,
         };
         let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
         let name = region.to_string();
@@ -141,24 +144,29 @@ impl Sdk {
     }
 }
 
-/// A profile that cannot be read says no region either, and is what has to be told then.
-async fn no_region(config: &SdkConfig) -> CallError {
-    if let Some(provider) = config.credentials_provider()
-        && let Err(error) = provider.provide_credentials().await
-    {
-        let error = fault::no_credentials(&error);
-        if error.code == CallError::BAD_CONFIGURATION {
-            return error;
-        }
-    }
-    let message = "neither the location nor AWS's configuration on this machine names a region";
-    CallError::refused(CallError::NO_REGION, message)
-}
-
-async fn load() -> SdkConfig {
+async fn load() -> Result<SdkConfig, CallError> {
+    check_profile().await?;
     // One of its own, as later versions change what a default is.
     let version = BehaviorVersion::v2026_01_12();
-    aws_config::defaults(version).http_client(http_client()).load().await
+    Ok(aws_config::defaults(version).http_client(http_client()).load().await)
+}
+
+/// Refuses files that cannot be read, and a profile that is not there: the SDK passes over both, says that
+/// nobody gives credentials, and asks for those of the machine it runs on.
+async fn check_profile() -> Result<(), CallError> {
+    let files = EnvConfigFiles::default();
+    let profiles = aws_config::profile::load(&Fs::real(), &Env::real(), &files, None)
+        .await
+        .map_err(|error| fault::bad_configuration(&error))?;
+    let name = profiles.selected_profile();
+    // Whoever has no files at all has no profile that is called so either.
+    if name == "default" || profiles.get_profile(name).is_some() {
+        return Ok(());
+    }
+    let known = profiles.profiles().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let known = if known.is_empty() { "none".to_owned() } else { known };
+    let message = format!("there is no profile `{name}`; those that there are: {known}");
+    Err(CallError::refused(CallError::BAD_CONFIGURATION, message))
 }
 
 /// HTTP with TLS by ring.

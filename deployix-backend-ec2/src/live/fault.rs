@@ -85,7 +85,7 @@ fn id_in_body(raw: &HttpResponse) -> Option<String> {
 }
 
 /// Why there are no credentials.
-pub(super) fn no_credentials(error: &CredentialsError) -> CallError {
+fn no_credentials(error: &CredentialsError) -> CallError {
     let message = chain(error);
     // AWS's own tools say so of a session of IAM Identity Center and of a role's.
     if message.to_ascii_lowercase().contains("expired") {
@@ -97,6 +97,11 @@ pub(super) fn no_credentials(error: &CredentialsError) -> CallError {
         _ => CallError::NO_CREDENTIALS,
     };
     CallError::refused(code, message)
+}
+
+/// Files of AWS's configuration that cannot be used.
+pub(super) fn bad_configuration(error: &(dyn Error + 'static)) -> CallError {
+    CallError::refused(CallError::BAD_CONFIGURATION, chain(error))
 }
 
 /// Whether nobody was reached: the HTTP client says `(Connect)` where no connection came to be,

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+#[cfg(feature = "ec2")]
+use crate::support::Ran;
 use crate::support::{Folder, SHOP, SHUFFLED, codes, keys};
 
 #[test]
@@ -121,4 +123,18 @@ fn a_plan_is_saved_for_its_owner_alone_and_takes_nothing_elses_place() {
     assert!(ran.stderr.contains("is no plan"), "{}", ran.stderr);
     assert_eq!(folder.read("deployment.toml"), SHOP);
     assert_eq!(folder.files("").len(), 2, "nothing is left beside, and no history was made");
+}
+
+#[test]
+#[cfg(feature = "ec2")]
+fn a_profile_that_is_not_there_is_named_beside_those_that_are() {
+    let folder = Folder::with(&SHOP.replace("\"docker\"", "\"ec2\""));
+    folder.write("aws", "[profile staging]\nregion = eu-central-1\n");
+    let mut command = folder.command(&["plan", "--refresh"]);
+    command.env("AWS_CONFIG_FILE", "aws").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+    command.env("AWS_PROFILE", "stagin").env_remove("AWS_REGION");
+    let ran = Ran::from(command.output().unwrap()).failed();
+    let told = "there is no profile `stagin`; those that there are: `staging`";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`AWS_PROFILE`"), "{}", ran.stderr);
 }
