@@ -80,6 +80,8 @@ pub enum Code {
     HistoryUnusable,
     /// A target cannot be asked what stands there.
     TargetUnseen,
+    /// Something of the deployment is kept by another history than its own.
+    KeptByAnother,
     /// A saved plan is not carried out.
     PlanRefused,
     /// A provider does not let whoever asks do what a plan needs.
@@ -127,6 +129,7 @@ impl Code {
             Self::FileNotWritten => "file-not-written",
             Self::HistoryUnusable => "history-unusable",
             Self::TargetUnseen => "target-unseen",
+            Self::KeptByAnother => "kept-by-another",
             Self::PlanRefused => "plan-refused",
             Self::PermissionDenied => "permission-denied",
             Self::PermissionUnknown => "permission-unknown",

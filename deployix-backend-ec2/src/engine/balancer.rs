@@ -7,8 +7,8 @@ use deployix_core::backend::BackendError;
 use super::{
     call::{Filter, Write},
     caller::{Caller, TaggedApart, Waiting, too_long},
-    job::{Job, Outputs, all_known, by_tags, tag},
-    kind::{self, Kind, Once, State},
+    job::{Job, Outputs, all_known, tag},
+    kind::{self, Kind, Once, State, made_as, own},
     network::output,
     shape::{Listener, LoadBalancer, NetworkInterface, TargetGroup},
     target,
@@ -283,8 +283,7 @@ fn leads_to(listener: &Listener, target_group_arn: &str) -> bool {
 /// or to any more.
 pub(super) async fn listens(job: &Job<'_>, request: &CreateListener) -> Result<(), BackendError> {
     let balancer = &super::job::known(&request.load_balancer_arn)?.0;
-    let of = |resource: Option<&str>| by_tags(job.deployment().as_str(), resource);
-    let groups: Vec<TargetGroup> = find(&job.aws, of(None)).await?;
+    let groups: Vec<TargetGroup> = own(job, None).await?;
     let groups = groups.iter();
     let wanted = |group: &&TargetGroup| {
         let mut actions = request.default_actions.iter();
@@ -296,13 +295,13 @@ pub(super) async fn listens(job: &Job<'_>, request: &CreateListener) -> Result<(
         target::healthy_behind_listener(job, group).await?;
         roles.extend(tag(&group.tags, RESOURCE));
     }
-    for old in Listener::find(&job.aws, of(Some(job.id.as_str()))).await? {
+    for old in own::<Listener>(job, Some(job.id.as_str())).await? {
         if old.load_balancer_arn != *balancer || old.port != request.port {
             old.remove(job).await?;
         }
     }
-    let listeners = Listener::find(&job.aws, of(None)).await?;
-    let before: Vec<LoadBalancer> = find(&job.aws, of(Some(&job.sibling("load-balancer")))).await?;
+    let listeners: Vec<Listener> = own(job, None).await?;
+    let before: Vec<LoadBalancer> = own(job, Some(&job.sibling("load-balancer"))).await?;
     for old in before.iter().map(|it| &it.load_balancer_arn).filter(|arn| *arn != balancer) {
         if !listeners.iter().any(|it| it.load_balancer_arn == *old) {
             remove_balancer(job, old).await?;
@@ -321,25 +320,25 @@ pub(super) async fn listens(job: &Job<'_>, request: &CreateListener) -> Result<(
 /// Removes a listener, and what it was the last one of that others have taken the place of: its load
 /// balancer, and the target groups that it led to.
 pub(super) async fn remove_listener(job: &Job<'_>) -> Result<(), BackendError> {
-    let of = |resource: Option<&str>| by_tags(job.deployment().as_str(), resource);
-    let own = Listener::find(&job.aws, of(Some(job.id.as_str()))).await?;
+    let going: Vec<Listener> = made_as(job, job.id.as_str()).await?;
     kind::remove::<Listener>(job).await?;
-    let listeners = Listener::find(&job.aws, of(None)).await?;
-    let balancers: Vec<LoadBalancer> =
-        find(&job.aws, of(Some(&job.sibling("load-balancer")))).await?;
+    let listeners: Vec<Listener> = own(job, None).await?;
+    let balancers: Vec<LoadBalancer> = own(job, Some(&job.sibling("load-balancer"))).await?;
     let is_used = |arn: &str| listeners.iter().any(|it| it.load_balancer_arn == arn);
     let has_successor = balancers.iter().any(|it| is_used(&it.load_balancer_arn));
-    for old in own.iter().map(|it| it.load_balancer_arn.as_str()) {
+    for old in going.iter().map(|it| it.load_balancer_arn.as_str()) {
         if has_successor && !is_used(old) {
             remove_balancer(job, old).await?;
         }
     }
-    let groups: Vec<TargetGroup> = find(&job.aws, of(None)).await?;
+    let groups: Vec<TargetGroup> = own(job, None).await?;
     let role = |group: &TargetGroup| tag(&group.tags, RESOURCE).map(str::to_owned);
     let is_led_to =
         |group: &TargetGroup| listeners.iter().any(|it| leads_to(it, &group.target_group_arn));
-    for old in groups.iter().filter(|it| own.iter().any(|own| leads_to(own, &it.target_group_arn)))
-    {
+    let was_led_to = |group: &&TargetGroup| {
+        going.iter().any(|listener| leads_to(listener, &group.target_group_arn))
+    };
+    for old in groups.iter().filter(was_led_to) {
         if !is_led_to(old) && groups.iter().any(|it| role(it) == role(old) && is_led_to(it)) {
             old.remove(job).await?;
         }
@@ -357,8 +356,7 @@ async fn remove_balancer(job: &Job<'_>, arn: &str) -> Result<(), BackendError> {
 /// Removes a load balancer until nothing of it is left: its name, where it is known, tells of the
 /// interfaces of one that a step removed before it was cut off.
 pub(super) async fn remove(job: &Job<'_>, name: Option<&str>) -> Result<(), BackendError> {
-    let filters = by_tags(job.deployment().as_str(), Some(job.id.as_str()));
-    let going: Vec<LoadBalancer> = find(&job.aws, filters).await?;
+    let going: Vec<LoadBalancer> = made_as(job, job.id.as_str()).await?;
     let going = going.iter().map(|it| name_and_id(&it.load_balancer_arn).to_owned());
     let gone_before = name.map(|name| format!("net/{name}/*"));
     let names: Vec<_> = going.chain(gone_before).collect();

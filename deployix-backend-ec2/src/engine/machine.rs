@@ -7,7 +7,7 @@ use deployix_core::backend::{BackendError, ErrorKind};
 use super::{
     call::{InterfaceAttribute, Write},
     job::{DIGEST, Job, MADE_AS, Outputs, all_known, by_tags, tag},
-    kind::{Kind, Once, State, remove_made_as, value},
+    kind::{Kind, Once, State, own, remove_all, value},
     network::{output, tags_of_ec2_requests},
     part::Whole,
     shape::{Address, Instance, LaunchTemplate, NetworkInterface, TargetGroup, Volume},
@@ -242,14 +242,14 @@ impl Kind for LaunchTemplate {
 /// Removes the templates that a machine or group was started from before.
 pub(super) async fn remove_old_templates(job: &Job<'_>, name: &str) -> Result<(), BackendError> {
     let resource = job.sibling("launch-template");
-    let all: Vec<LaunchTemplate> =
-        job.aws.all(by_tags(job.deployment().as_str(), Some(&resource))).await?;
+    let mut all: Vec<LaunchTemplate> = own(job, Some(&resource)).await?;
     // Where the wanted one is not shown yet, nothing is known to be old.
     let wanted = all.iter().find(|it| it.launch_template_name == name);
     let Some(wanted) = wanted else { return Ok(()) };
     staged::remove_old(job, &all, wanted).await?;
     let wanted = wanted.launch_template_id.clone();
-    remove_made_as::<LaunchTemplate>(job, &resource, &[wanted]).await
+    all.retain(|it| it.launch_template_id != wanted);
+    remove_all(job, &all).await
 }
 
 impl Kind for Instance {
@@ -303,8 +303,7 @@ impl Kind for Instance {
 
     /// It leaves the groups behind load balancers first, and ends what it is at for others.
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
-        let of_deployment = by_tags(job.deployment().as_str(), None);
-        for group in TargetGroup::find(&job.aws, of_deployment).await? {
+        for group in own::<TargetGroup>(job, None).await? {
             leave(job, &group.target_group_arn, |target| target.id == self.instance_id).await?;
         }
         let instance_id = self.instance_id.clone();

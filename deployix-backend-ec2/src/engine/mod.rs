@@ -82,7 +82,7 @@ pub(crate) async fn apply(
     step: &Step<'_>,
     context: &StepContext<'_>,
 ) -> Result<Outcome, BackendError> {
-    let job = Job::new(Caller::new(aws, region_of(step)), step);
+    let job = Job::new(Caller::new(aws, region_of(step)), step, context.keeper());
     if matches!(step.action, Action::Remove) {
         take_away(&job, step).await?;
         return Ok(Outcome::default());

@@ -11,7 +11,7 @@ use super::{
     balancer,
     call::{Described, Filter, Read},
     caller::Caller,
-    job::{DIGEST, MADE_AS, OWNER, by_tags, owner, tag},
+    job::{DIGEST, MADE_AS, OWNER, by_tags, history, owner, tag},
     kind::{Kind, State, value},
     record,
     rule::{is_by_hand, is_default_egress, says},
@@ -230,6 +230,7 @@ async fn objects(
         }
         let mut observed = Observed::new(id.clone(), digest);
         observed.owner = tag(&tags, OWNER).and_then(owner);
+        observed.kept_by = history(&tags);
         observed.outputs.insert(ObjectKey::NAME.to_owned(), object.key);
         seen.0.insert(id, observed);
     }
@@ -272,6 +273,7 @@ impl Seen {
             }
             let mut observed = Observed::new(id.clone(), digest);
             observed.owner = tag(thing.tags(), OWNER).and_then(owner);
+            observed.kept_by = history(thing.tags());
             observed.outputs = thing.outputs();
             observed.drift.extend(drift.into_iter().chain(changed));
             self.0.insert(id, observed);
@@ -321,6 +323,7 @@ impl Seen {
             let Some(id) = ResourceId::new(id).ok().filter(|id| are(id)) else { continue };
             let mut observed = Observed::new(id.clone(), digest.parse().ok());
             observed.owner.clone_from(&owner);
+            observed.kept_by = history(tags);
             observed.drift.clone_from(&drift);
             self.0.insert(id.clone(), observed);
             ids.push(id);

@@ -6,8 +6,8 @@ use super::{
     balancer::{find, tags_of_balancing_requests},
     call::{Filter, Write},
     caller::Caller,
-    job::{Job, Outputs, by_tags, tag},
-    kind::{Kind, Once},
+    job::{Job, Outputs, tag},
+    kind::{Kind, Once, own},
     network::output,
     part::Whole,
     shape::{AutoScalingGroup, TargetGroup},
@@ -116,8 +116,7 @@ async fn leave_groups(
     arn: &str,
     leaves: impl Fn(&AutoScalingGroup) -> bool + Send,
 ) -> Result<(), BackendError> {
-    let mine = by_tags(job.deployment().as_str(), None);
-    for group in job.aws.all::<AutoScalingGroup>(mine).await? {
+    for group in own::<AutoScalingGroup>(job, None).await? {
         if leaves(&group) && group.target_group_arns.iter().any(|it| it == arn) {
             let write = Write::DetachLoadBalancerTargetGroups {
                 auto_scaling_group_name: group.auto_scaling_group_name,

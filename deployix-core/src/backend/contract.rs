@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{Artifact, Assembly, CompileError, Inputs, Owner, Resource, Site, StepContext, Unit};
 use crate::{
     digest::Digest,
-    name::{BackendId, Name, ResourceId},
+    name::{BackendId, HistoryId, Name, ResourceId},
     spec::{ExtensionDecl, TargetKind},
 };
 
@@ -28,6 +28,8 @@ use crate::{
 /// * No secret's value is in anything that it gives.
 /// * [`apply`](Self::apply) is idempotent and converges: a step may repeat after a crash, in whole or
 ///   in part, and whatever of the resource stands before it, the step's version alone stands after.
+/// * What a step makes says by its tag or label which history keeps it, and what another one keeps
+///   is neither changed nor removed: see [`StepContext::keeper`].
 /// * No method has a default, so that a backend decides each.
 ///
 /// The kit in `deployix_core::conformance`, which the feature of that name turns on, holds a backend
@@ -182,6 +184,8 @@ pub struct Observed {
     pub id: ResourceId,
     /// On whose account it stands, where the provider's tag or label says.
     pub owner: Option<Owner>,
+    /// The history that keeps it, where the provider's tag or label says.
+    pub kept_by: Option<HistoryId>,
     /// The digest it was made from, as the provider's tag or label says; nothing where what stands
     /// is of no one version: half made, or two at once.
     pub digest: Option<Digest>,
@@ -202,6 +206,7 @@ impl Observed {
         Self {
             id,
             owner: None,
+            kept_by: None,
             digest,
             holds_data: false,
             outputs: BTreeMap::new(),

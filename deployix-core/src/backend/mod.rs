@@ -9,6 +9,7 @@ mod context;
 mod contract;
 mod guest;
 mod input;
+mod keeper;
 mod memory;
 mod registry;
 mod resource;
@@ -22,6 +23,7 @@ pub use contract::{
 };
 pub use guest::{Disk, FirstBoot, Guest};
 pub use input::{FileRef, Input, Inputs, OutputRef};
+pub use keeper::Keeper;
 pub use memory::MemoryBackend;
 pub use registry::Registry;
 pub use resource::{Owner, Resource};

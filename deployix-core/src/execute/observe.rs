@@ -10,7 +10,7 @@ use super::lock::is_alive;
 use crate::{
     backend::{BackendError, Inputs, Observed, OwnedSite, Owner, Registry, Resource, Scope},
     history::{Heads, Open},
-    name::{Name, ResourceId},
+    name::{HistoryId, Name, ResourceId},
 };
 
 /// What really stands, target by target; with the error where a target could not be asked. Targets
@@ -36,6 +36,9 @@ pub struct Drift {
     pub what: Vec<String>,
     /// Who changed it, where the provider tells.
     pub changed_by: Option<String>,
+    /// The other history that keeps it, where one does: nothing can be done about it here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_by: Option<HistoryId>,
 }
 
 /// Asks the providers of these targets what really stands, all of them at once.
@@ -63,7 +66,8 @@ impl Observation {
     /// What stands, with what was observed beside what the history tells; and how they differ.
     ///
     /// What differs is in doubt then, so a plan against it mends it; what nobody knows of is there
-    /// to be removed; what is gone is to be made again. What somebody is at just now is left out.
+    /// to be removed; what is gone is to be made again. What somebody is at just now is left out. What
+    /// another history keeps is told, and nothing is planned for it because of what was seen.
     #[must_use]
     pub fn compare(&self, heads: &Heads) -> (Heads, Vec<Drift>) {
         let now = Timestamp::now();
@@ -91,6 +95,11 @@ impl Observation {
             let mut changed_by = None;
             match here.get(id) {
                 _ if under_way(id) => continue,
+                Some(observed) if !heads.keeps(observed.kept_by.as_ref()) => {
+                    let owner = standing.resource.owner().clone();
+                    drifts.extend(kept_by_another(observed, owner, &standing.target));
+                    continue;
+                }
                 None if anywhere.contains(id) => continue,
                 None => what.push("it is gone".to_owned()),
                 Some(observed) => {
@@ -113,8 +122,10 @@ impl Observation {
             let resource = standing.resource.clone();
             let open = Open::seen(resource, target.clone(), what.join("; "), heads.generation);
             merged.open.entry(id.clone()).or_insert(open);
-            drifts.push(Drift { resource: id.clone(), owner, target, what, changed_by });
+            let (resource, kept_by) = (id.clone(), None);
+            drifts.push(Drift { resource, owner, target, what, changed_by, kept_by });
         }
+        let mut others = BTreeSet::new();
         for (target, here) in &seen {
             for (&id, observed) in here {
                 let known = heads.resources.contains_key(id) || heads.open.contains_key(id);
@@ -123,16 +134,35 @@ impl Observation {
                 }
                 let target = Name::clone(target);
                 let owner = observed.owner.clone().unwrap_or(Owner::Target(target.clone()));
+                if !heads.keeps(observed.kept_by.as_ref()) {
+                    if others.insert(id) {
+                        drifts.extend(kept_by_another(observed, owner, &target));
+                    }
+                    continue;
+                }
                 let resource = Resource::new(id.clone(), owner.clone(), Inputs::default(), []);
                 let resource = if observed.holds_data { resource.holding_data() } else { resource };
                 let what = "the history does not know of it".to_owned();
                 let open = Open::seen(resource, target.clone(), what.clone(), heads.generation);
                 merged.open.insert(id.clone(), open);
                 let changed_by = observed.changed_by.clone();
-                let (resource, what) = (id.clone(), vec![what]);
-                drifts.push(Drift { resource, owner, target, what, changed_by });
+                let (resource, what, kept_by) = (id.clone(), vec![what], None);
+                drifts.push(Drift { resource, owner, target, what, changed_by, kept_by });
             }
         }
         (merged, drifts)
     }
+}
+
+/// That another history keeps something.
+fn kept_by_another(observed: &Observed, owner: Owner, target: &Name) -> Option<Drift> {
+    let by = observed.kept_by.clone()?;
+    Some(Drift {
+        resource: observed.id.clone(),
+        owner,
+        target: target.clone(),
+        what: vec![format!("another history keeps it, {}", by.short())],
+        changed_by: observed.changed_by.clone(),
+        kept_by: Some(by),
+    })
 }

@@ -52,7 +52,9 @@ pub async fn settle(
             let seen = observation.targets.get(&open.target).and_then(|seen| seen.as_ref().ok());
             let result = match seen {
                 Some(seen) => {
-                    let observed = seen.iter().find(|observed| observed.id == *id);
+                    // What another history keeps is none of what the step made.
+                    let is_own = |it: &&Observed| heads.keeps(it.kept_by.as_ref());
+                    let observed = seen.iter().filter(is_own).find(|it| it.id == *id);
                     judge(open, &heads, observed)
                 }
                 None => in_doubt(open, "and its target cannot be asked"),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::record::{Entry, Holder, IntentAction, Record, RunId, StepResult};
 use crate::{
     backend::{OwnedSite, Owner, Resource},
-    name::{Name, ResourceId},
+    name::{HistoryId, Name, ResourceId},
     spec::Infrastructure,
     topology::Assignments,
 };
@@ -30,6 +30,12 @@ pub struct Heads {
     pub assignments: Assignments,
     /// The targets as they were when something was last done there.
     pub sites: BTreeMap<Name, OwnedSite>,
+    /// The history's own id; nothing before it was first used to make something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<HistoryId>,
+    /// The lost histories that it took over.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub took_over: BTreeSet<HistoryId>,
 }
 
 /// A resource as it was last made.
@@ -125,6 +131,21 @@ impl Heads {
         self
     }
 
+    /// The same, as if histories that are lost had been taken over; what a run takes over is said by
+    /// [`ApplyOptions::take_over`](crate::execute::ApplyOptions::take_over).
+    #[must_use]
+    pub fn taking_over(mut self, lost: impl IntoIterator<Item = HistoryId>) -> Self {
+        self.took_over.extend(lost);
+        self
+    }
+
+    /// Whether the history keeps what says this of itself.
+    #[must_use]
+    pub fn keeps(&self, by: Option<&HistoryId>) -> bool {
+        let is_own = |by: &HistoryId| self.history.as_ref() == Some(by);
+        by.is_none_or(|by| is_own(by) || self.took_over.contains(by))
+    }
+
     /// Adds what an entry says.
     pub(crate) fn replay(&mut self, entry: &Entry) {
         self.generation = entry.position;
@@ -186,6 +207,13 @@ impl Heads {
             }
             Record::Site { site } => {
                 self.sites.insert(site.target.name.clone(), OwnedSite::clone(site));
+            }
+            // Whoever was faster drew it.
+            Record::Identity { history } => {
+                self.history.get_or_insert_with(|| history.clone());
+            }
+            Record::TakeOver { history, .. } => {
+                self.took_over.insert(history.clone());
             }
             Record::Note { .. } => {}
         }

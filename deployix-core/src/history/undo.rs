@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Entry, Heads, Open, Record, Run, RunId, Standing};
 use crate::{
     backend::{OwnedSite, Owner},
-    name::{Name, ResourceId},
+    name::{HistoryId, Name, ResourceId},
     topology::Assignment,
 };
 
@@ -20,12 +20,19 @@ pub(super) struct Undo {
     released: BTreeMap<RunId, BTreeSet<Owner>>,
     assignments: BTreeMap<Name, Option<Assignment>>,
     sites: BTreeMap<Name, Option<OwnedSite>>,
+    history: Option<HistoryId>,
+    took_over: BTreeSet<HistoryId>,
 }
 
 impl Undo {
     /// Nothing to take back yet.
     pub(super) fn new(heads: &Heads) -> Self {
-        Self { generation: heads.generation, ..Self::default() }
+        Self {
+            generation: heads.generation,
+            history: heads.history.clone(),
+            took_over: heads.took_over.clone(),
+            ..Self::default()
+        }
     }
 
     /// Replays an entry, or a part of one, so that it can be taken back.
@@ -59,7 +66,8 @@ impl Undo {
                 }
             }
             Record::Site { site } => keep(&mut self.sites, &heads.sites, &site.target.name),
-            Record::Note { .. } => {}
+            // Kept from the beginning, as there is little of it.
+            Record::Identity { .. } | Record::TakeOver { .. } | Record::Note { .. } => {}
         }
     }
 
@@ -76,6 +84,8 @@ impl Undo {
         }
         restore(&mut heads.assignments, self.assignments);
         restore(&mut heads.sites, self.sites);
+        heads.history = self.history;
+        heads.took_over = self.took_over;
     }
 }
 
