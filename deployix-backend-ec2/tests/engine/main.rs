@@ -11,6 +11,7 @@ mod drift;
 mod faults;
 mod held;
 mod journal;
+mod keepers;
 mod names;
 mod permissions;
 mod refusals;

@@ -383,11 +383,38 @@ impl World {
     /// One line for each thing that is there, without ids.
     pub(super) fn inventory(&self) -> Vec<String> {
         let mut all = Vec::new();
-        let mut add = |kind: &str, tags: &[Tag]| {
+        self.tagged(&mut |kind, tags| {
             let value = |key: &str| tags.iter().find(|it| it.key == key).map(|it| &*it.value);
             let resource = value("deployix:resource").unwrap_or("of nobody");
             all.push(format!("{kind} {resource} {}", value("deployix:digest").unwrap_or_default()));
-        };
+        });
+        all.extend(self.stored());
+        all
+    }
+
+    /// Each thing that is there, as it is, with all of its tags.
+    pub(super) fn raw(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        self.tagged(&mut |kind, tags| all.push(format!("{kind} {tags:?}")));
+        all.extend(self.buckets.iter().map(|(name, objects)| format!("{name} {objects:?}")));
+        all.push(format!("{:?} {:?} {:?}", self.values, self.protected, self.attributes));
+        all
+    }
+
+    /// Takes a tag off everything, by hand.
+    pub(crate) fn untag(&mut self, key: &str) {
+        let other = |tag: &Tag| tag.key != key;
+        macro_rules! untag {
+            ($($table:ident),*) => {$(
+                self.$table.all_mut().for_each(|it| it.tags.retain(other));
+            )*};
+        }
+        untag!(vpcs, subnets, gateways, tables, groups, rules, interfaces, addresses, volumes);
+        untag!(templates, instances, scaling, balancers, target_groups, listeners, parameters);
+        self.buckets.values_mut().flat_map(BTreeMap::values_mut).for_each(|it| it.untag(key));
+    }
+
+    fn tagged(&self, add: &mut dyn FnMut(&str, &[Tag])) {
         self.vpcs.all().for_each(|it| add("vpc", &it.tags));
         self.subnets.all().for_each(|it| add("subnet", &it.tags));
         self.gateways.all().for_each(|it| {
@@ -418,7 +445,5 @@ impl World {
         });
         self.listeners.all().for_each(|it| add("listener", &it.tags));
         self.parameters.all().for_each(|it| add("parameter", &it.tags));
-        all.extend(self.stored());
-        all
     }
 }
