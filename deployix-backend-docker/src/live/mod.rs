@@ -40,8 +40,8 @@ pub(crate) async fn apply(
     engine.builds.sweep_first(&engine, step).await;
     match step.resource.id().as_str().split('/').nth(2) {
         Some("image") => image::apply(&engine, step, context).await?,
-        Some("network") => network::apply(&engine, step).await?,
-        Some("volume") => volume::apply(&engine, step).await?,
+        Some("network") => network::apply(&engine, step, context).await?,
+        Some("volume") => volume::apply(&engine, step, context).await?,
         Some("instance") => instance::apply(&engine, step, context).await?,
         _ => {
             let message = format!("{} is nothing that Docker knows", step.resource.id());
