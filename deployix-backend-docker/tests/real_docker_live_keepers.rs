@@ -55,7 +55,8 @@ fn world(keeper: Keeper) -> World {
 fn what_another_history_keeps_stays_until_it_is_taken_over() {
     let mut first = world(Keeper::new(history("a"), []));
     first.deploy(shop()).unwrap();
-    let before = (first.containers(), ["network", "volume", "image"].map(|kind| first.listed(kind)));
+    let before =
+        (first.containers(), ["network", "volume", "image"].map(|kind| first.listed(kind)));
     let kept: BTreeSet<_> = first.observed().into_values().map(|seen| seen.kept_by).collect();
     assert_eq!(kept, [Some(history("a"))].into());
 

@@ -336,7 +336,8 @@ impl Roll<'_> {
         }
         stand::stop(self.engine, old).await?;
         stand::remove(self.engine, old).await?;
-        remove_secrets(self.engine, self.step, self.context, |digest| digest != Some(self.digest)).await
+        remove_secrets(self.engine, self.step, self.context, |digest| digest != Some(self.digest))
+            .await
     }
 
     /// Removes this version, which did not get ready, and starts the old one again where it was
@@ -348,7 +349,10 @@ impl Roll<'_> {
             let own: Vec<_> =
                 standing.into_iter().filter(|s| s.digest == Some(self.digest)).collect();
             stand::remove(self.engine, &own).await?;
-            remove_secrets(self.engine, self.step, self.context, |digest| digest == Some(self.digest)).await?;
+            remove_secrets(self.engine, self.step, self.context, |digest| {
+                digest == Some(self.digest)
+            })
+            .await?;
             if gap { self.start_old(old).await } else { Ok(()) }
         };
         match back.await {

@@ -175,8 +175,8 @@ impl StepWork<'_> {
             let (resource, owner) = (resource.id().clone(), resource.owner().clone());
             self.send(|| Event::Told { resource, owner, line: line.to_owned() });
         };
-        let context = StepContext::new(self.run, &*self.options.secrets, &listener)
-            .kept_by(&self.run.keeper);
+        let context =
+            StepContext::new(self.run, &*self.options.secrets, &listener).kept_by(&self.run.keeper);
         backend.apply(&step, &context).await
     }
 

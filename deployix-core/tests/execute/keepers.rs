@@ -6,7 +6,7 @@ use deployix_core::{
     HistoryId,
     backend::OwnedSite,
     execute::{Drift, StepEnd, observe},
-    history::{Heads, History, Record},
+    history::{Heads, History, Record, Story},
     plan::{Only, destroy},
 };
 use futures_util::future::join_all;
@@ -71,9 +71,12 @@ async fn of_two_that_begin_at_once_one_draws_the_id_for_both() {
     for report in join_all(plans).await {
         assert!(report.is_good(), "{report:?}");
     }
+    let drawn = records(&site).await;
+    let drawn = drawn.iter().filter(|record| matches!(record, Record::Identity { .. }));
+    assert_eq!(drawn.count(), 1);
     let (_, drifts) = compared(&another(&site), Heads::default()).await;
-    let kept: Vec<_> = drifts.iter().filter_map(|drift| drift.kept_by.clone()).collect();
-    assert!(kept.len() > 3 && kept.iter().all(|by| Some(by) == kept.first()), "{kept:?}");
+    let kept: Vec<_> = drifts.into_iter().filter_map(|drift| drift.kept_by).collect();
+    assert_eq!(kept, vec![id(&site).await; 3]);
 }
 
 #[tokio::test]
@@ -92,7 +95,10 @@ async fn what_another_history_keeps_is_told_and_refused_and_stands_as_it_was() {
     let report = second.deploy(deployment(&[("db", "2", &[])])).await;
     let end = &report.steps["memory/functionality/db"];
     let StepEnd::Failed { error } = end else { panic!("{end:?}") };
-    assert!(error.contains(&format!("by another history, {}, and stays", keeper.short())), "{error}");
+    assert!(
+        error.contains(&format!("by another history, {}, and stays", keeper.short())),
+        "{error}"
+    );
     assert!(error.contains(&format!("--take-over {keeper}`")), "{error}");
     assert!(second.heads().await.open.is_empty(), "nothing is in doubt");
     assert_eq!(first.world().await, world);
@@ -115,6 +121,8 @@ async fn what_was_taken_over_is_the_heirs_and_no_longer_the_lost_ones() {
     let by = heir.options.by.clone();
     let said = Record::TakeOver { by, history: keeper.clone() };
     assert!(records(&heir).await.contains(&said));
+    let story = Story::of(&heir.history().await.entries(0).await.unwrap());
+    assert!(story.notes[0].3.contains(keeper.as_str()), "{:?}", story.notes);
     assert_eq!(heir.heads().await.took_over, [keeper].into());
     let own = compared(&heir, heir.heads().await).await;
     assert_eq!(own, (heir.heads().await, Vec::new()));
