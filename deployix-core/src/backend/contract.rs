@@ -28,8 +28,8 @@ use crate::{
 /// * No secret's value is in anything that it gives.
 /// * [`apply`](Self::apply) is idempotent and converges: a step may repeat after a crash, in whole or
 ///   in part, and whatever of the resource stands before it, the step's version alone stands after.
-/// * What a step makes says by its tag or label which history keeps it, and what another one keeps
-///   is neither changed nor removed: see [`StepContext::keeper`].
+/// * Where what is made carries tags or labels, they say which history keeps it, and what another one
+///   keeps is neither changed nor removed: see [`StepContext::keeper`].
 /// * No method has a default, so that a backend decides each.
 ///
 /// The kit in `deployix_core::conformance`, which the feature of that name turns on, holds a backend
