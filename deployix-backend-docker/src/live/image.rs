@@ -183,7 +183,7 @@ pub(super) async fn apply(
     step: &Step<'_>,
     context: &StepContext<'_>,
 ) -> Result<(), BackendError> {
-    let image = step.inputs.text("image")?;
+    let image = &*super::name(step, "image")?;
     let standing = found(engine.docker().inspect_image(image).await)
         .map_err(|error| engine.error("inspect image", error).as_it_was())?;
     let before = standing.as_ref().and_then(|image| image.id.clone());

@@ -18,7 +18,7 @@ pub(super) async fn apply(
     step: &Step<'_>,
     context: &StepContext<'_>,
 ) -> Result<(), BackendError> {
-    let name = step.inputs.text("name")?;
+    let name = &*super::name(step, "name")?;
     let standing = inspect(engine, name).await?;
     let labels = standing.as_ref().and_then(|network| network.labels.as_ref());
     label::check(step, context, &format!("the network {name}"), |key| labels?.get(key))?;

@@ -13,7 +13,7 @@ pub(super) async fn apply(
     step: &Step<'_>,
     context: &StepContext<'_>,
 ) -> Result<(), BackendError> {
-    let name = step.inputs.text("name")?;
+    let name = &*super::name(step, "name")?;
     let standing = found(engine.docker().inspect_volume(name).await)
         .map_err(|error| engine.error("inspect volume", error).as_it_was())?;
     let labels = standing.as_ref().map(|volume| &volume.labels);
