@@ -105,7 +105,7 @@ impl Journal {
         registry: &Registry,
         found: &mut Diagnostics,
     ) -> (Heads, Vec<Drift>) {
-        let observation = observe(registry, &self.deployment, sites).await;
+        let observation = observe(registry, &self.deployment, sites, heads).await;
         for (target, observed) in &observation.targets {
             if let Err(error) = observed {
                 let message = format!(

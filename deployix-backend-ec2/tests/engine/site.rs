@@ -135,11 +135,12 @@ impl<A: Account> Site<A> {
 
     /// What stands where something was made, or is to be.
     async fn seen(&self, deployment: &Deployment) -> Observation {
-        let mut sites = self.heads().await.sites;
+        let heads = self.heads().await;
+        let mut sites = heads.sites.clone();
         for site in deployment.infrastructure.sites() {
             sites.insert(site.target.name.clone(), site.into());
         }
-        let observation = observe(&self.registry(), &self.name, sites.into_values()).await;
+        let observation = observe(&self.registry(), &self.name, sites.into_values(), &heads).await;
         for seen in observation.targets.values() {
             assert!(seen.is_ok(), "{seen:?}");
         }

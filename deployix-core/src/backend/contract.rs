@@ -165,14 +165,32 @@ pub struct Scope<'a> {
     pub deployment: &'a Name,
     /// The target to read.
     pub site: Site<'a>,
+    /// What the history tells that stands there, to be compared with what is seen; nothing where there
+    /// is no history.
+    pub known: &'a [Known<'a>],
 }
 
 impl<'a> Scope<'a> {
     /// The resources of a deployment on one target.
     #[must_use]
     pub fn new(deployment: &'a Name, site: Site<'a>) -> Self {
-        Self { deployment, site }
+        Self { deployment, site, known: &[] }
     }
+
+    /// The same with what the history tells of it.
+    #[must_use]
+    pub fn knowing(self, known: &'a [Known<'a>]) -> Self {
+        Self { known, ..self }
+    }
+}
+
+/// A resource as the history tells that it was made.
+#[derive(Debug, Clone)]
+pub struct Known<'a> {
+    /// The resource.
+    pub resource: &'a Resource,
+    /// Its settings with every output filled in.
+    pub inputs: Inputs,
 }
 
 /// A resource as it really is.

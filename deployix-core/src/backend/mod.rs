@@ -18,8 +18,8 @@ mod unit;
 pub use artifact::{Artifact, CompileError, Remark, UserData, UserDataPart};
 pub use context::{Files, NoFiles, NoSecrets, SecretError, SecretValue, Secrets, StepContext};
 pub use contract::{
-    Action, Backend, BackendError, Capabilities, Change, ErrorKind, ErrorStatus, Observed, Outcome,
-    Permissions, Scope, Step,
+    Action, Backend, BackendError, Capabilities, Change, ErrorKind, ErrorStatus, Known, Observed,
+    Outcome, Permissions, Scope, Step,
 };
 pub use guest::{Disk, FirstBoot, Guest};
 pub use input::{FileRef, Input, Inputs, OutputRef};

@@ -8,8 +8,11 @@ use serde::Serialize;
 
 use super::lock::is_alive;
 use crate::{
-    backend::{BackendError, Inputs, Observed, OwnedSite, Owner, Registry, Resource, Scope},
-    history::{Heads, Open},
+    backend::{
+        BackendError, Inputs, Known, Observed, OutputRef, OwnedSite, Owner, Registry, Resource,
+        Scope,
+    },
+    history::{Heads, Open, Standing},
     name::{HistoryId, Name, ResourceId},
 };
 
@@ -41,25 +44,46 @@ pub struct Drift {
     pub kept_by: Option<HistoryId>,
 }
 
-/// Asks the providers of these targets what really stands, all of them at once.
+/// Asks the providers of these targets what really stands, all of them at once. Each backend is given
+/// what the history tells of its target, to see what is other.
 pub async fn observe(
     registry: &Registry,
     deployment: &Name,
     sites: impl IntoIterator<Item = OwnedSite>,
+    heads: &Heads,
 ) -> Observation {
     /// So many are asked at once.
     const AT_ONCE: usize = 16;
+    let known = &known(heads);
     let asked = sites.into_iter().map(|site| async move {
         let backend = registry.backend(&site.target.backend)?;
         if !backend.capabilities().live {
             return None;
         }
-        let observed = backend.observe(&Scope::new(deployment, site.site())).await;
+        let known = known.get(&site.target.name).map_or(&[][..], Vec::as_slice);
+        let scope = Scope::new(deployment, site.site()).knowing(known);
+        let observed = backend.observe(&scope).await;
         Some((site.target.name, observed))
     });
     let answers = stream::iter(asked).buffer_unordered(AT_ONCE);
     let targets = answers.filter_map(|answer| async { answer }).collect().await;
     Observation { targets }
+}
+
+/// What stands by the history, target by target; without what reads an output that nobody gave.
+fn known(heads: &Heads) -> BTreeMap<&Name, Vec<Known<'_>>> {
+    let value = |output: &OutputRef| {
+        heads.resources.get(&output.resource)?.outputs.get(&output.output).cloned()
+    };
+    let mut known: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for Standing { resource, target, .. } in heads.resources.values() {
+        let filled = resource.inputs().iter();
+        let filled = filled.map(|(name, input)| Ok((name.clone(), input.filled(&value)?)));
+        if let Ok(inputs) = filled.collect::<Result<_, &OutputRef>>() {
+            known.entry(target).or_default().push(Known { resource, inputs });
+        }
+    }
+    known
 }
 
 impl Observation {

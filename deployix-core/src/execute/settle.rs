@@ -44,7 +44,7 @@ pub async fn settle(
     let sites = targets.into_iter().filter_map(|target| heads.sites.get(target).cloned());
     // Collected, so that the future can be spawned: a closure over references in it could not.
     let sites: Vec<_> = sites.collect();
-    let observation = observe(registry, deployment, sites).await;
+    let observation = observe(registry, deployment, sites, &heads).await;
     let results: BTreeMap<ResourceId, (Open, StepResult)> = over
         .open
         .iter()

@@ -14,7 +14,7 @@ const WRITTEN: [Written<'static>; 2] = [("web", "1", &["db"]), ("db", "1", &[])]
 async fn compared(site: &Site) -> (Heads, Vec<String>) {
     let heads = site.heads().await;
     let sites: Vec<OwnedSite> = heads.sites.values().cloned().collect();
-    let observation = observe(&site.registry(), &name("test"), sites).await;
+    let observation = observe(&site.registry(), &name("test"), sites, &heads).await;
     let (heads, drifts) = observation.compare(&heads);
     (heads, drifts.iter().map(|d| format!("{}: {}", d.resource, d.what.join("; "))).collect())
 }
@@ -92,6 +92,7 @@ async fn data_that_the_history_lost_is_not_thrown_away() {
             network: None,
             location: None,
         })],
+        &Heads::default(),
     )
     .await;
     let (heads, _) = observation.compare(&Heads::default());
