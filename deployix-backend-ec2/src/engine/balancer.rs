@@ -7,7 +7,7 @@ use deployix_core::backend::BackendError;
 use super::{
     call::{Filter, Write},
     caller::{Caller, TaggedApart, Waiting, too_long},
-    job::{Job, Outputs, all_known, tag},
+    job::{Job, Outputs, all_known, is_made_for, tag},
     kind::{self, Kind, Once, State, made_as, own},
     network::output,
     shape::{Listener, LoadBalancer, NetworkInterface, TargetGroup},
@@ -158,7 +158,8 @@ impl Kind for LoadBalancer {
                 Write::SetSecurityGroups { load_balancer_arn: arn(), security_groups: wanted };
             job.aws.write(write).await?;
         }
-        Ok(other_subnets || other_groups)
+        let by_hand = job.mends() && stop_listening_by_hand(job, &self.load_balancer_arn).await?;
+        Ok(other_subnets || other_groups || by_hand)
     }
 
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
@@ -244,8 +245,7 @@ impl Kind for Listener {
         let balancers: Vec<LoadBalancer> = find(aws, balancers.collect()).await?;
         let mut all = Vec::new();
         for balancer in balancers {
-            let filter = Filter::new("load-balancer-arn", [balancer.load_balancer_arn]);
-            let some: Vec<Self> = find(aws, vec![filter]).await?;
+            let some = listeners_of(aws, &balancer.load_balancer_arn).await?;
             all.extend(matching(some, &filters));
         }
         Ok(all)
@@ -271,6 +271,28 @@ impl Kind for Listener {
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
         job.aws.remove(Write::DeleteListener { listener_arn: self.listener_arn.clone() }).await
     }
+}
+
+/// Everything that a load balancer listens with, whoever made it.
+pub(super) async fn listeners_of(
+    aws: &Caller<'_>,
+    load_balancer_arn: &str,
+) -> Result<Vec<Listener>, BackendError> {
+    find(aws, vec![Filter::new("load-balancer-arn", [load_balancer_arn])]).await
+}
+
+/// Removes what somebody made a load balancer of this deployment listen with; tells whether there was
+/// anything.
+async fn stop_listening_by_hand(
+    job: &Job<'_>,
+    load_balancer_arn: &str,
+) -> Result<bool, BackendError> {
+    let mut by_hand = listeners_of(&job.aws, load_balancer_arn).await?;
+    by_hand.retain(|listener| !is_made_for(job.deployment(), &listener.tags));
+    for listener in &by_hand {
+        listener.remove(job).await?;
+    }
+    Ok(!by_hand.is_empty())
 }
 
 fn leads_to(listener: &Listener, target_group_arn: &str) -> bool {

@@ -38,6 +38,8 @@ pub(super) struct Job<'a> {
     keeper: Option<&'a Keeper>,
     /// Where the target's machines fetch what does not fit into their user data.
     pub(super) staging: Option<Staging>,
+    /// Since when this is tried, which another wish for the same thing is not.
+    tried: u64,
     /// The digest of what is changed in place.
     before: Option<String>,
     /// What is made anew, as it was.
@@ -62,6 +64,7 @@ impl<'a> Job<'a> {
             owner: owner_text(step.resource.owner()),
             keeper,
             staging: super::location(&step.site).and_then(|location| location.staging),
+            tried: step.tried,
             before,
             replaced,
         }
@@ -80,6 +83,11 @@ impl<'a> Job<'a> {
     /// Whether what was made from a digest is kept: it is as wanted, or changed in place.
     pub(super) fn keeps(&self, digest: Option<&str>) -> bool {
         digest.is_some_and(|it| it == self.digest || self.before.as_deref() == Some(it))
+    }
+
+    /// Whether what stands is changed in place, or made what it should be since it is in doubt.
+    pub(super) fn mends(&self) -> bool {
+        self.before.is_some()
     }
 
     /// The tags that AWS shows beside those that were compiled.
@@ -116,12 +124,14 @@ impl<'a> Job<'a> {
     }
 
     /// A token that is the same for the same wish: of the deployment, the resource, the request
-    /// with all outputs in it, and how many before it were used up. At most 64 characters
-    /// (`RunInstances`, `ClientToken`).
+    /// with all outputs in it, since when it is tried, and how many before it were used up. At most
+    /// 64 characters (`RunInstances`, `ClientToken`). AWS keeps a token for a day and more after what
+    /// was made with it is gone (Amazon EC2 Developer Guide, "Ensuring idempotency"), so what is made
+    /// again later is another wish.
     pub(super) fn token(&self, request: &Request, used_up: usize) -> Result<String, BackendError> {
         let json =
             request.parameters().map_err(|error| BackendError::unreadable(&error.to_string()))?;
-        let wish = (self.deployment.as_str(), self.id.as_str(), json, used_up);
+        let wish = (self.deployment.as_str(), self.id.as_str(), json, self.tried, used_up);
         let digest =
             Digest::of(&wish).map_err(|error| BackendError::unreadable(&error.to_string()))?;
         Ok(digest.to_string().chars().take(64).collect())
@@ -169,6 +179,19 @@ pub(super) fn tag<'t>(tags: &'t [Tag], key: &str) -> Option<&'t str> {
 /// The history that keeps what has these tags, where they say.
 pub(super) fn history(tags: &[Tag]) -> Option<HistoryId> {
     tag(tags, HISTORY)?.parse().ok()
+}
+
+/// The resource that something was made as, by the engine itself.
+pub(super) fn resource_of(tags: &[Tag]) -> Option<(ResourceId, Option<Digest>)> {
+    // Root disks have the other tags of what they were started from, and are no resources.
+    let digest = tag(tags, DIGEST)?;
+    Some((ResourceId::new(tag(tags, RESOURCE)?).ok()?, digest.parse().ok()))
+}
+
+/// Whether the engine made something for a deployment. A tag alone, which somebody put there, does not
+/// say so.
+pub(super) fn is_made_for(deployment: &Name, tags: &[Tag]) -> bool {
+    tag(tags, DEPLOYMENT) == Some(deployment.as_str()) && resource_of(tags).is_some()
 }
 
 /// Filters for what was made as a resource of a deployment.

@@ -5,18 +5,21 @@ use std::time::Duration;
 use deployix_core::backend::{BackendError, ErrorKind};
 
 use super::{
-    call::{InterfaceAttribute, Write},
+    call::{Described, Filter, InterfaceAttribute, Write},
     job::{DIGEST, Job, MADE_AS, Outputs, all_known, by_tags, tag},
     kind::{Kind, Once, State, own, remove_all, value},
     network::{output, tags_of_ec2_requests},
     part::Whole,
-    shape::{Address, Instance, LaunchTemplate, NetworkInterface, TargetGroup, Volume},
+    shape::{
+        Address, Instance, LaunchTemplate, LaunchTemplateVersion, NetworkInterface, TargetGroup,
+        Volume,
+    },
     staged,
     target::leave,
 };
 use crate::request::{
-    AllocateAddress, CreateLaunchTemplate, CreateNetworkInterface, CreateVolume, PrivateIp,
-    PublicCidr, PublicIp, RunInstances, Tag,
+    AllocateAddress, CreateLaunchTemplate, CreateNetworkInterface, CreateVolume, LaunchTemplateRef,
+    PrivateIp, PublicCidr, PublicIp, RunInstances, Tag,
 };
 
 impl Kind for NetworkInterface {
@@ -225,6 +228,18 @@ impl Kind for LaunchTemplate {
         Outputs::new()
     }
 
+    /// Nothing is started from another version. One that somebody made the default is what others, and
+    /// people in AWS's console, would start.
+    async fn adjust(&self, job: &Job<'_>, _: &CreateLaunchTemplate) -> Result<bool, BackendError> {
+        if self.default_version_number == LaunchTemplateRef::VERSION {
+            return Ok(false);
+        }
+        let launch_template_id = self.launch_template_id.clone();
+        let default_version = LaunchTemplateRef::VERSION.to_string();
+        job.aws.write(Write::ModifyLaunchTemplate { launch_template_id, default_version }).await?;
+        Ok(true)
+    }
+
     async fn alike(
         job: &Job<'_>,
         request: &CreateLaunchTemplate,
@@ -301,6 +316,20 @@ impl Kind for Instance {
         job.aws.ask(Write::StartInstances { instance_ids: vec![self.instance_id.clone()] }).await
     }
 
+    /// Protects it again where its launch template says so, since somebody may have switched that off.
+    async fn adjust(&self, job: &Job<'_>, request: &RunInstances) -> Result<bool, BackendError> {
+        let name = &request.launch_template.launch_template_name;
+        if job.mends()
+            && is_to_be_protected(job, name).await?
+            && job.aws.is_protected(self.instance_id.clone()).await? == Some(false)
+        {
+            let (instance_id, disable_api_termination) = (self.instance_id.clone(), true);
+            let protect = Write::ModifyInstanceAttribute { instance_id, disable_api_termination };
+            job.aws.write(protect).await?;
+        }
+        Ok(false)
+    }
+
     /// It leaves the groups behind load balancers first, and ends what it is at for others.
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
         for group in own::<TargetGroup>(job, None).await? {
@@ -312,4 +341,17 @@ impl Kind for Instance {
         let instance_ids = vec![self.instance_id.clone()];
         job.aws.remove(Write::TerminateInstances { instance_ids }).await
     }
+}
+
+/// Whether what is started from a launch template is to be protected from being ended.
+async fn is_to_be_protected(job: &Job<'_>, name: &str) -> Result<bool, BackendError> {
+    let resource = job.sibling("launch-template");
+    let all: Vec<LaunchTemplate> =
+        job.aws.all(by_tags(job.deployment().as_str(), Some(&resource))).await?;
+    let Some(template) = all.into_iter().find(|it| it.launch_template_name == name) else {
+        return Ok(false);
+    };
+    let own = Filter::new(LaunchTemplateVersion::ID_FILTER, [template.launch_template_id]);
+    let versions: Vec<LaunchTemplateVersion> = job.aws.all(vec![own]).await?;
+    Ok(versions.iter().any(|it| it.disable_api_termination))
 }

@@ -29,12 +29,12 @@ const LEAVES_WITHIN: Duration = Duration::from_secs(3600 + 300);
 
 impl TargetHealth {
     /// It ends what it is at, and gets nothing new.
-    fn is_leaving(&self) -> bool {
+    pub(super) fn is_leaving(&self) -> bool {
         self.state.contains("draining")
     }
 
     /// AWS tells for a moment of what has left.
-    fn is_gone(&self) -> bool {
+    pub(super) fn is_gone(&self) -> bool {
         self.state == "unused" && self.reason.as_deref() == Some("Target.NotRegistered")
     }
 

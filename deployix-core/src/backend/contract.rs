@@ -267,6 +267,9 @@ pub struct Step<'a> {
     pub action: Action<'a>,
     /// Its settings with every output filled in.
     pub inputs: &'a Inputs,
+    /// The generation of the history since which it is tried: the same however often it is tried, by
+    /// whichever run, and another once it was done; 0 where there is no history.
+    pub tried: u64,
 }
 
 impl<'a> Step<'a> {
@@ -278,13 +281,19 @@ impl<'a> Step<'a> {
         resource: &'a Resource,
         action: Action<'a>,
     ) -> Self {
-        Self { deployment, site, resource, action, inputs: resource.inputs() }
+        Self { deployment, site, resource, action, inputs: resource.inputs(), tried: 0 }
     }
 
     /// The same with the outputs in its settings filled in.
     #[must_use]
     pub fn with_inputs(self, inputs: &'a Inputs) -> Self {
         Self { inputs, ..self }
+    }
+
+    /// The same, tried since a generation of the history.
+    #[must_use]
+    pub fn tried_since(self, tried: u64) -> Self {
+        Self { tried, ..self }
     }
 }
 

@@ -47,7 +47,10 @@ impl Drop for Run<'_> {
 #[derive(Debug)]
 pub(super) enum Acquired {
     /// It was written down that it is about to be done.
-    Intended,
+    Intended {
+        /// Since which generation that is tried.
+        tried: Option<u64>,
+    },
     /// What the step wants stands already; somebody else was faster.
     Done(BTreeMap<String, String>),
     /// Somebody else is at the resource.
@@ -156,11 +159,16 @@ impl<'a> Run<'a> {
                 return (none, moved_on(&resource, removes, now, settled, heads.generation));
             }
             let action = if removes { IntentAction::Remove } else { IntentAction::Make };
+            let tried = heads.tried.get(resource.id()).copied();
             let (resource, target) = (resource.clone(), target.clone());
             let intent = Record::Intent { run: run.clone(), action, resource, target };
-            (vec![intent], Acquired::Intended)
+            (vec![intent], Acquired::Intended { tried })
         };
-        self.history.append_with(propose).await.map(|(acquired, _)| acquired)
+        let (acquired, generation) = self.history.append_with(propose).await?;
+        Ok(match acquired {
+            Acquired::Intended { tried: None } => Acquired::Intended { tried: Some(generation) },
+            other => other,
+        })
     }
 
     /// Writes down how a step ended, and what the run claims no longer with it.

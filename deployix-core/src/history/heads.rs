@@ -24,6 +24,10 @@ pub struct Heads {
     pub resources: BTreeMap<ResourceId, Standing>,
     /// Steps that were intended and whose outcome is not known: under way, or in doubt.
     pub open: BTreeMap<ResourceId, Open>,
+    /// Since which generation it is tried to make what was not made since, however often: so whoever
+    /// tries again asks the provider for the same thing as before, and for another once that stood.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tried: BTreeMap<ResourceId, u64>,
     /// Runs that did not end yet, some of which may never do so.
     pub runs: BTreeMap<RunId, Run>,
     /// Where each functionality was last placed.
@@ -185,6 +189,9 @@ impl Heads {
                     since: entry.position,
                     failed: None,
                 };
+                if *action == IntentAction::Make {
+                    self.tried.entry(resource.id().clone()).or_insert(entry.position);
+                }
                 self.open.insert(resource.id().clone(), open);
             }
             // What somebody else took over meanwhile is no longer this run's to tell of.
@@ -220,6 +227,10 @@ impl Heads {
     }
 
     fn settle(&mut self, id: &ResourceId, result: &StepResult, entry: &Entry) {
+        // Of what failed a provider may show only later that it was done.
+        if !matches!(result, StepResult::Failed { .. }) {
+            self.tried.remove(id);
+        }
         match result {
             StepResult::Made { outputs } => {
                 if let Some(Open { resource, target, .. }) = self.open.remove(id) {

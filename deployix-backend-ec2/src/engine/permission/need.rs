@@ -246,16 +246,24 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
             .detached(Removed, ids),
         Operation::CreateLaunchTemplate => {
             let launch_template_id = TEMPLATE.to_owned();
+            let default_version = LaunchTemplateRef::VERSION.to_string();
+            let changed = Write::ModifyLaunchTemplate {
+                launch_template_id: launch_template_id.clone(),
+                default_version,
+            };
             needs
                 .ask(Always, Read::DescribeLaunchTemplates(all()))
                 .ask(Always, Read::DescribeLaunchTemplateVersions(all()))
                 .tagged(ids)
+                .ask(Changed, changed)
                 .ask(Removed, Write::DeleteLaunchTemplate { launch_template_id })
         }
         Operation::RunInstances => {
             let instance_ids = || vec![ids.instance.clone()];
-            let unprotected =
-                Write::ModifyInstanceAttribute { instance_id, disable_api_termination: false };
+            let protected = |disable_api_termination| Write::ModifyInstanceAttribute {
+                instance_id: ids.instance.clone(),
+                disable_api_termination,
+            };
             let leaves = [
                 "DescribeTargetGroups",
                 "DescribeTags",
@@ -268,8 +276,11 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
                 .tagged(ids)
                 .of_template()
                 .ask(Changed, Write::StartInstances { instance_ids: instance_ids() })
+                .ask(Changed, Read::DescribeLaunchTemplateVersions(all()))
+                .ask(Changed, Read::DescribeInstanceAttribute { instance_id })
+                .ask(Changed, protected(true))
                 .list(Removed, ElasticLoadBalancing, &leaves)
-                .ask(Removed, unprotected)
+                .ask(Removed, protected(false))
                 .ask(Removed, Write::TerminateInstances { instance_ids: instance_ids() })
         }
         Operation::CreateAutoScalingGroup => needs
@@ -298,7 +309,11 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
             .list(Always, ElasticLoadBalancing, &["DescribeLoadBalancers", "DescribeTags"])
             .ask(Always, Read::DescribeNetworkInterfaces(all()))
             .list(Made, ElasticLoadBalancing, &["AddTags"])
-            .list(Changed, ElasticLoadBalancing, &["SetSubnets", "SetSecurityGroups"])
+            .list(
+                Changed,
+                ElasticLoadBalancing,
+                &["SetSubnets", "SetSecurityGroups", "DescribeListeners", "DeleteListener"],
+            )
             .list(Removed, ElasticLoadBalancing, &["DeleteLoadBalancer"]),
         Operation::ModifyLoadBalancerAttributes => needs
             .list(

@@ -14,7 +14,7 @@ use deployix_backend_ec2::{
             SecurityGroup, SecurityGroupRule, Subnet, TargetGroup, TargetHealth, Volume, Vpc,
         },
     },
-    request::{Request, Service, Tag},
+    request::{Attribute, Request, Service, Tag},
 };
 
 use super::table::{Delay, Result, Table, Thing, put_tags, refuse};
@@ -29,29 +29,29 @@ pub(crate) struct World {
     /// What was made with a token, and what was asked for then.
     tokens: BTreeMap<String, (String, String)>,
     pub(super) vpcs: Table<Vpc>,
-    pub(super) subnets: Table<Subnet>,
+    pub(crate) subnets: Table<Subnet>,
     pub(crate) gateways: Table<InternetGateway>,
-    pub(super) tables: Table<RouteTable>,
-    pub(super) groups: Table<SecurityGroup>,
+    pub(crate) tables: Table<RouteTable>,
+    pub(crate) groups: Table<SecurityGroup>,
     pub(crate) rules: Table<SecurityGroupRule>,
     pub(crate) interfaces: Table<NetworkInterface>,
-    pub(super) addresses: Table<Address>,
+    pub(crate) addresses: Table<Address>,
     pub(crate) volumes: Table<Volume>,
     pub(crate) templates: Table<LaunchTemplate>,
     pub(super) template_data: BTreeMap<String, deployix_backend_ec2::request::CreateLaunchTemplate>,
     pub(crate) instances: Table<Instance>,
     /// What each was told at its first boot, in base64.
     pub(crate) user_data: BTreeMap<String, String>,
-    pub(super) protected: BTreeSet<String>,
+    pub(crate) protected: BTreeSet<String>,
     /// Interfaces that go with their machine.
     pub(super) fleeting: BTreeSet<String>,
     /// Root disks, and whose.
     pub(crate) roots: BTreeMap<String, String>,
-    pub(super) scaling: Table<AutoScalingGroup>,
+    pub(crate) scaling: Table<AutoScalingGroup>,
     pub(super) refreshes: BTreeMap<String, tokio::time::Instant>,
     pub(crate) balancers: Table<LoadBalancer>,
     /// Of load balancers and target groups.
-    pub(super) attributes: BTreeMap<String, Vec<deployix_backend_ec2::request::Attribute>>,
+    pub(crate) attributes: BTreeMap<String, Vec<Attribute>>,
     pub(crate) target_groups: Table<TargetGroup>,
     pub(crate) targets: BTreeMap<String, Table<TargetHealth>>,
     pub(crate) listeners: Table<Listener>,
@@ -282,13 +282,13 @@ impl World {
                 Answer::LaunchTemplate(self.templates.page(query, self.page)?)
             }
             Read::DescribeLaunchTemplateVersions(query) => {
-                let version = |it: &LaunchTemplate| LaunchTemplateVersion {
-                    launch_template_id: it.launch_template_id.clone(),
-                    user_data: self.template_data[&it.launch_template_name]
-                        .launch_template_data
-                        .user_data
-                        .known()
-                        .map(ToString::to_string),
+                let version = |it: &LaunchTemplate| {
+                    let data = &self.template_data[&it.launch_template_name].launch_template_data;
+                    LaunchTemplateVersion {
+                        launch_template_id: it.launch_template_id.clone(),
+                        user_data: data.user_data.known().map(ToString::to_string),
+                        disable_api_termination: data.disable_api_termination,
+                    }
                 };
                 let ids = query.filters.iter().filter(|it| it.name == "launch-template-id");
                 let ids: Vec<_> = ids.flat_map(|it| &it.values).collect();
@@ -304,6 +304,12 @@ impl World {
                 let instance =
                     self.instances.get(instance_id.as_str(), "InvalidInstanceID.NotFound")?;
                 Answer::State(Some(instance.it.status.clone()))
+            }
+            Read::DescribeInstanceAttribute { instance_id } => {
+                let id = instance_id.as_str();
+                self.instances.get(id, "InvalidInstanceID.NotFound")?;
+                let value = self.protected.contains(id).to_string();
+                Answer::Attributes(vec![Attribute::new(Attribute::PROTECTED, value)])
             }
             Read::DescribeAutoScalingGroups(query) => {
                 Answer::AutoScalingGroup(self.scaling.page(query, self.page)?)
