@@ -1,8 +1,9 @@
 //! How what stands differs from what the history knows of it: of parts, which have no tags of their own
 //! that could tell what they were made as.
 //!
-//! Each tells nothing where the part is not there at all, and otherwise what is other about it. A part
-//! that the history knows in another version, or not at all, is compared with nothing.
+//! Each tells nothing where the part is not there at all, whatever is known of it, and otherwise what is
+//! other about it. A part that the history knows in another version, or not at all, is compared with
+//! nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,17 +67,19 @@ pub(super) fn attachment(gateway: &InternetGateway, wanted: Option<&Request>) ->
 
 /// Where a route leads.
 pub(super) fn route(table: &RouteTable, wanted: Option<&Request>) -> Drift {
-    let mut routes = table.routes.iter();
-    let (route, should) = match wanted {
-        Some(Request::CreateRoute(it)) => {
-            let route = routes.find(|r| r.destination_cidr_block == it.destination_cidr_block)?;
-            (route, it.gateway_id.known().map(InternetGatewayId::as_str))
-        }
-        _ => (routes.find(|route| route.gateway_id != "local")?, None),
+    let mut made = table.routes.iter().filter(|route| route.gateway_id != "local").peekable();
+    made.peek()?;
+    let Some(Request::CreateRoute(wanted)) = wanted else {
+        let active = made.any(|route| route.state == "active");
+        return Some(if active { Vec::new() } else { vec!["it leads nowhere".to_owned()] });
     };
-    let to = if route.gateway_id.is_empty() { "what is gone" } else { &route.gateway_id };
-    let what = format!("the way to {} is", route.destination_cidr_block);
-    let mut drift = unlike(&what, to, should);
+    let to = wanted.destination_cidr_block;
+    let Some(route) = made.find(|route| route.destination_cidr_block == to) else {
+        return Some(vec![format!("there is no way to {to}, and other ways are there")]);
+    };
+    let is = if route.gateway_id.is_empty() { "what is gone" } else { &route.gateway_id };
+    let should = wanted.gateway_id.known().map(InternetGatewayId::as_str);
+    let mut drift = unlike(&format!("the way to {to} is"), is, should);
     if route.state != "active" && drift.is_empty() {
         drift.push("it leads nowhere".to_owned());
     }
@@ -167,7 +170,11 @@ impl Behind<'_> {
                 let own = own.find(|it| it.auto_scaling_group_name == *name);
                 let arns = it.target_group_arns.iter().filter_map(|it| it.known());
                 let is_about: BTreeSet<_> = arns.map(|TargetGroupArn(arn)| arn.as_str()).collect();
-                return (is_about.contains(arn) && own.is_some_and(scaled)).then(Vec::new);
+                if is_about.contains(arn) && own.is_some_and(scaled) {
+                    return Some(Vec::new());
+                }
+                let line = || vec![format!("the autoscaling group {name} is not behind it")];
+                return (!self.has.is_empty()).then(line);
             }
             Some(Request::RegisterTargets(it)) => &it.targets,
             _ => {
@@ -178,7 +185,7 @@ impl Behind<'_> {
         let wanted: BTreeSet<_> =
             wanted.iter().filter_map(|it| Some((it.id.known()?, it.port))).collect();
         let has: BTreeSet<_> = self.has.iter().map(|it| (&it.id, it.port)).collect();
-        if wanted.is_disjoint(&has) {
+        if has.is_empty() {
             return None;
         }
         let target = id.as_str().rsplit('/').next().unwrap_or_default();

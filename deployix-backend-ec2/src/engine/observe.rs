@@ -109,7 +109,7 @@ async fn groups(aws: &Caller<'_>, deployment: &Name, seen: &mut Seen) -> Result<
     }
     seen.add(&groups);
     for group in &groups {
-        let rules = rules.remove(&group.group_id).unwrap_or_default();
+        let mut rules = rules.remove(&group.group_id).unwrap_or_default();
         let by_hand = rules.iter().filter(|rule| is_by_hand(deployment, rule));
         let by_hand = by_hand.map(|rule| {
             let way = if rule.is_egress { "out" } else { "in" };
@@ -119,6 +119,7 @@ async fn groups(aws: &Caller<'_>, deployment: &Name, seen: &mut Seen) -> Result<
         let open = rules.iter().any(is_default_egress);
         let drift = open.then(|| "everything may go out".to_owned());
         seen.parts(&group.tags, |_, _| Some(drift.iter().cloned().collect()));
+        rules.retain(|rule| is_made_for(deployment, &rule.tags));
         seen.add(&rules);
     }
     Ok(())
