@@ -97,7 +97,7 @@ impl Journal {
         settled.map(drop).map_err(|error| unusable(&error))
     }
 
-    /// What stands, with what the providers say; a target that cannot be asked is told.
+    /// What stands, with what the providers say; targets that cannot be asked are told.
     pub(crate) async fn look(
         &self,
         heads: &Heads,
@@ -106,16 +106,7 @@ impl Journal {
         found: &mut Diagnostics,
     ) -> (Heads, Vec<Drift>) {
         let observation = observe(registry, &self.deployment, sites, heads).await;
-        for (target, observed) in &observation.targets {
-            if let Err(error) = observed {
-                let message = format!(
-                    "target `{target}` cannot be asked what stands there: {}",
-                    chain(error)
-                );
-                let remedy = "what the history tells is taken for what stands";
-                found.push(Diagnostic::warning(Code::TargetUnseen, message).remedy(remedy));
-            }
-        }
+        found.extend(observation.findings());
         let (heads, drift) = observation.compare(heads);
         self.tell_keepers(&drift, found);
         (heads, drift)

@@ -336,6 +336,7 @@ impl Seen {
             let Some(drift) = drift(&id, self.wanted.version(&id, digest)) else { continue };
             let mut observed = Observed::new(id.clone(), digest);
             observed.owner.clone_from(&owner);
+            observed.kept_by = history(tags);
             observed.drift = drift;
             self.all.insert(id.clone(), observed);
             ids.push(id);

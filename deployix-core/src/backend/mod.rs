@@ -15,7 +15,7 @@ mod registry;
 mod resource;
 mod unit;
 
-pub use artifact::{Artifact, CompileError, Remark, UserData, UserDataPart};
+pub use artifact::{Artifact, CompileError, Remark, Subject, UserData, UserDataPart};
 pub use context::{Files, NoFiles, NoSecrets, SecretError, SecretValue, Secrets, StepContext};
 pub use contract::{
     Action, Backend, BackendError, Capabilities, Change, ErrorKind, ErrorStatus, Known, Observed,

@@ -6,12 +6,13 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::lock::is_alive;
+use super::{lock::is_alive, step::whole};
 use crate::{
     backend::{
         BackendError, Inputs, Known, Observed, OutputRef, OwnedSite, Owner, Registry, Resource,
         Scope,
     },
+    diagnostic::{Code, Diagnostic, Diagnostics, named},
     history::{Heads, Open, Standing},
     name::{HistoryId, Name, ResourceId},
 };
@@ -87,6 +88,31 @@ fn known(heads: &Heads) -> BTreeMap<&Name, Vec<Known<'_>>> {
 }
 
 impl Observation {
+    /// The targets that could not be asked, with why: one finding for all of which the same is said, such
+    /// as that there are no credentials.
+    #[must_use]
+    pub fn findings(&self) -> Diagnostics {
+        let mut unseen: BTreeMap<String, (Vec<&Name>, &BackendError)> = BTreeMap::new();
+        for (target, observed) in &self.targets {
+            if let Err(error) = observed {
+                // What is behind it may tell a number of the call, which is another each time.
+                let (targets, _) = unseen.entry(error.to_string()).or_insert((Vec::new(), error));
+                targets.push(target);
+            }
+        }
+        let finding = |(targets, error): (Vec<&Name>, &BackendError)| {
+            let s = if targets.len() == 1 { "" } else { "s" };
+            let message = format!(
+                "target{s} {} cannot be asked what stands there: {}",
+                named(targets),
+                whole(error)
+            );
+            Diagnostic::warning(Code::TargetUnseen, message)
+                .remedy("what the history tells is taken for what stands")
+        };
+        unseen.into_values().map(finding).collect()
+    }
+
     /// What stands, with what was observed beside what the history tells; and how they differ.
     ///
     /// What differs is in doubt then, so a plan against it mends it; what nobody knows of is there

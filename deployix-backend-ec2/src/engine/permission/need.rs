@@ -108,6 +108,15 @@ impl Needs {
             .ask(when, Write::DetachVolume { volume_id: ids.volume.clone() })
     }
 
+    /// The first of its kind in an account has AWS make the role of the service (Elastic Load Balancing
+    /// User Guide, "Service-linked role"; Amazon EC2 Auto Scaling User Guide, "Service-linked roles"),
+    /// which whoever makes it has to be allowed.
+    fn of_service(mut self) -> Self {
+        let action = "iam:CreateServiceLinkedRole".to_owned();
+        self.0.push((When::Made, Need::Listed(action)));
+        self
+    }
+
     /// What is started from a launch template removes those that came before.
     fn of_template(self) -> Self {
         let launch_template_id = TEMPLATE.to_owned();
@@ -286,6 +295,7 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
         Operation::CreateAutoScalingGroup => needs
             .list(Always, AutoScaling, &["DescribeAutoScalingGroups"])
             .list(Made, AutoScaling, &["CreateOrUpdateTags"])
+            .of_service()
             .ask(Made, a_machine())
             .of_template()
             .list(
@@ -309,6 +319,7 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
             .list(Always, ElasticLoadBalancing, &["DescribeLoadBalancers", "DescribeTags"])
             .ask(Always, Read::DescribeNetworkInterfaces(all()))
             .list(Made, ElasticLoadBalancing, &["AddTags"])
+            .of_service()
             .list(
                 Changed,
                 ElasticLoadBalancing,
