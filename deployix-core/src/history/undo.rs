@@ -15,6 +15,7 @@ pub(super) struct Undo {
     generation: u64,
     resources: BTreeMap<ResourceId, Option<Standing>>,
     open: BTreeMap<ResourceId, Option<Open>>,
+    tried: BTreeMap<ResourceId, Option<u64>>,
     runs: BTreeMap<RunId, Option<Run>>,
     /// What was claimed no longer. A run's claims are many, and it drops them one by one.
     released: BTreeMap<RunId, BTreeSet<Owner>>,
@@ -55,8 +56,12 @@ impl Undo {
                     claims.iter().filter(|claim| claimed.is_some_and(|c| c.contains(claim)));
                 self.released.entry(run.clone()).or_default().extend(released.cloned());
             }
-            Record::Intent { resource, .. } => keep(&mut self.open, &heads.open, resource.id()),
+            Record::Intent { resource, .. } => {
+                keep(&mut self.open, &heads.open, resource.id());
+                keep(&mut self.tried, &heads.tried, resource.id());
+            }
             Record::Outcome { resource, .. } => {
+                keep(&mut self.tried, &heads.tried, resource);
                 keep(&mut self.open, &heads.open, resource);
                 keep(&mut self.resources, &heads.resources, resource);
             }
@@ -76,6 +81,7 @@ impl Undo {
         heads.generation = self.generation;
         restore(&mut heads.resources, self.resources);
         restore(&mut heads.open, self.open);
+        restore(&mut heads.tried, self.tried);
         restore(&mut heads.runs, self.runs);
         for (run, claims) in self.released {
             if let Some(run) = heads.runs.get_mut(&run) {
