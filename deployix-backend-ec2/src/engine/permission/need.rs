@@ -282,11 +282,11 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
             needs
                 .ask(Always, Read::DescribeInstances(all()))
                 .ask(Always, Read::DescribeInstanceStatus { instance_id: ids.instance.clone() })
+                .ask(Always, Read::DescribeInstanceAttribute { instance_id })
                 .tagged(ids)
                 .of_template()
                 .ask(Changed, Write::StartInstances { instance_ids: instance_ids() })
                 .ask(Changed, Read::DescribeLaunchTemplateVersions(all()))
-                .ask(Changed, Read::DescribeInstanceAttribute { instance_id })
                 .ask(Changed, protected(true))
                 .list(Removed, ElasticLoadBalancing, &leaves)
                 .ask(Removed, protected(false))

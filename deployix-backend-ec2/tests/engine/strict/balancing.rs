@@ -281,7 +281,7 @@ impl World {
     pub(crate) fn add_listener(&mut self, listener: Listener) {
         let listener_arn = self.arn("listener/net");
         let at_once = self.late.at_once();
-        self.listeners.add(&listener_arn.clone(), Listener { listener_arn, ..listener }, at_once);
+        self.listeners.add(listener_arn.clone(), Listener { listener_arn, ..listener }, at_once);
     }
 
     pub(super) fn create_listener(&mut self, it: &CreateListener) -> Result<String> {
