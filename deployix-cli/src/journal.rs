@@ -165,7 +165,7 @@ pub(crate) async fn ready(
         Err(diagnostic) => return Staged::new(None, Diagnostics::from(diagnostic)),
     };
     let Staged { value: compiled, diagnostics } = resolve(deployment, registry)
-        .then(|resolved| place(resolved, &heads.assignments, registry))
+        .then(|resolved| place(resolved.recalling(&heads.sites), &heads.assignments, registry))
         .then(|placed| connect(placed, registry))
         .then(|connected| compile(connected, registry, None));
     found.extend(diagnostics);
