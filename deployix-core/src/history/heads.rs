@@ -222,6 +222,16 @@ impl Heads {
             Record::TakeOver { history, .. } => {
                 self.took_over.insert(history.clone());
             }
+            Record::Forgotten { target, resources, functionalities, .. } => {
+                for id in resources.keys() {
+                    self.resources.remove(id);
+                    self.open.remove(id);
+                }
+                for name in functionalities {
+                    self.assignments.remove(name);
+                }
+                self.sites.remove(target);
+            }
             Record::Note { .. } => {}
         }
     }

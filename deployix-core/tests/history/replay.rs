@@ -85,6 +85,19 @@ fn record() -> impl Strategy<Value = Record> {
         }),
         history().prop_map(|history| Record::Identity { history }),
         history().prop_map(|history| Record::TakeOver { by: holder(), history }),
+        (
+            prop::collection::vec((resource(), owner()), 0..3),
+            prop::collection::btree_set("[a-c]", 0..3)
+        )
+            .prop_map(|(resources, names)| Record::Forgotten {
+                by: holder(),
+                target: name("box"),
+                resources: resources
+                    .into_iter()
+                    .map(|(it, owner)| (it.id().clone(), owner))
+                    .collect(),
+                functionalities: names.iter().map(|text| name(text)).collect(),
+            }),
         ".{0,20}".prop_map(note),
         // So large that checkpoints are due.
         Just(note("x".repeat(200 << 10))),
