@@ -151,8 +151,8 @@ async fn read(
     let heads = journal.heads().await?;
     let mut found = Diagnostics::new();
     let mut all = Vec::new();
-    for target in targets {
-        match Forgettable::of(target, &heads) {
+    for (target, one) in Forgettable::of_all(targets, &heads) {
+        match one {
             Some(one) => all.push(one),
             None => found.push(unknown(target, &heads)),
         }

@@ -17,8 +17,7 @@ use crate::{
 pub struct Forgettable {
     /// The target.
     pub target: Name,
-    /// What stands or may stand there. What only a network has on its account is not part of it
-    /// while something elsewhere needs it.
+    /// What stands or may stand there, and its network's where nothing elsewhere needs that.
     pub resources: BTreeMap<ResourceId, Resource>,
     /// Functionalities that run there.
     pub functionalities: BTreeSet<Name>,
@@ -41,34 +40,77 @@ pub enum Forgot {
     MovedOn(Name),
 }
 
+/// All that stands or may stand, each with the target it was compiled for.
+type All<'h> = BTreeMap<&'h ResourceId, (&'h Resource, &'h Name)>;
+
+fn network(resource: &Resource) -> Option<&Name> {
+    match resource.owner() {
+        Owner::Network(network) => Some(network),
+        _ => None,
+    }
+}
+
+/// The networks of what stands on a target, but for those that something elsewhere needs.
+fn networks_alone<'h>(target: &Name, all: &All<'h>) -> BTreeSet<&'h Name> {
+    let (mut here, mut elsewhere) = (BTreeSet::new(), BTreeSet::new());
+    for (resource, at) in all.values() {
+        let needed = match network(resource) {
+            // It is written down with one of the targets that it stands for.
+            Some(own) if *at == target => vec![own],
+            Some(_) => Vec::new(),
+            None => {
+                let parts = resource.after().iter().filter_map(|id| all.get(id));
+                parts.filter_map(|(part, _)| network(part)).collect()
+            }
+        };
+        if *at == target { here.extend(needed) } else { elsewhere.extend(needed) }
+    }
+    &here - &elsewhere
+}
+
 impl Forgettable {
     /// What is told of a target; nothing where the history does not know it.
     #[must_use]
     pub fn of(target: &Name, heads: &Heads) -> Option<Self> {
         let standing = heads.resources.values().map(|it| (&it.resource, &it.target));
         let open = heads.open.values().map(|open| (&open.resource, &open.target));
-        let all: BTreeMap<&ResourceId, (&Resource, &Name)> =
+        let all: All<'_> =
             open.chain(standing).map(|(resource, at)| (resource.id(), (resource, at))).collect();
-        let (mut own, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            all.into_iter().partition(|(_, (_, at))| *at == target);
-        let others: Vec<&Resource> = others.into_values().map(|(resource, _)| resource).collect();
-        let mut open = others;
-        while let Some(resource) = open.pop() {
-            for id in resource.after() {
-                let shared = |owner: &Owner| matches!(owner, Owner::Network(_));
-                if own.get(id).is_some_and(|(needed, _)| shared(needed.owner())) {
-                    open.extend(own.remove(id).map(|(needed, _)| needed));
-                }
-            }
-        }
+        let networks = networks_alone(target, &all);
+        let goes = |resource: &Resource, at: &Name| match network(resource) {
+            Some(network) => networks.contains(network),
+            None => at == target,
+        };
+        let going = all.values().filter(|(resource, at)| goes(resource, at));
+        let resources: BTreeMap<ResourceId, Resource> =
+            going.map(|(resource, _)| (resource.id().clone(), Resource::clone(resource))).collect();
+        let stays = all.values().any(|(resource, at)| *at == target && !goes(resource, at));
         let placed = heads.assignments.iter().filter(|(_, at)| at.target == *target);
         let functionalities: BTreeSet<Name> = placed.map(|(name, _)| name.clone()).collect();
-        let resources: BTreeMap<_, _> =
-            own.into_iter().map(|(id, (resource, _))| (id.clone(), resource.clone())).collect();
-        let known = heads.sites.contains_key(target)
-            || !resources.is_empty()
-            || !functionalities.is_empty();
+        let known = !resources.is_empty()
+            || !functionalities.is_empty()
+            || (heads.sites.contains_key(target) && !stays);
         known.then(|| Self { target: target.clone(), resources, functionalities })
+    }
+
+    /// What is told of several targets, one after the other, so that what they share goes with the
+    /// last of them; nothing for one that the history does not know.
+    #[must_use]
+    pub fn of_all<'n>(
+        targets: impl IntoIterator<Item = &'n Name>,
+        heads: &Heads,
+    ) -> BTreeMap<&'n Name, Option<Self>> {
+        let mut left = heads.clone();
+        let mut all = BTreeMap::new();
+        for target in targets {
+            let one = Self::of(target, &left);
+            for id in one.iter().flat_map(|one| one.resources.keys()) {
+                left.resources.remove(id);
+                left.open.remove(id);
+            }
+            all.insert(target, one);
+        }
+        all
     }
 
     fn owners(&self) -> BTreeMap<ResourceId, Owner> {
@@ -95,8 +137,9 @@ pub async fn forget(
         let nobody = RunId::none();
         let locks = Locks::new(heads, &nobody, Timestamp::now());
         let mut records = Vec::new();
+        let mut all = Forgettable::of_all(targets.iter().map(|one| &one.target), heads);
         for looked_at in &targets {
-            let now = Forgettable::of(&looked_at.target, heads);
+            let now = all.remove(&looked_at.target).flatten();
             if now.as_ref().map(Forgettable::owners) != Some(looked_at.owners()) {
                 return (Vec::new(), Some(Forgot::MovedOn(looked_at.target.clone())));
             }

@@ -79,7 +79,9 @@ impl Undo {
                 for name in functionalities {
                     keep(&mut self.assignments, &heads.assignments, name);
                 }
-                keep(&mut self.sites, &heads.sites, target);
+                for target in heads.targets_with(target, resources.keys()) {
+                    keep(&mut self.sites, &heads.sites, &target);
+                }
             }
             // Kept from the beginning, as there is little of it.
             Record::Identity { .. } | Record::TakeOver { .. } | Record::Note { .. } => {}
