@@ -85,7 +85,7 @@ fn compiled(text: &str, heads: &Heads) -> (Compiled, bool) {
     let file = SpecFile::new("deployment.toml", Format::Toml, text.to_owned());
     let read = parse_deployment(&file, None);
     let registry = registry();
-    let staged = resolve(read.value.unwrap(), &registry)
+    let staged = resolve(read.value.expect("a deployment"), &registry)
         .then(|resolved| place(resolved.recalling(&heads.sites), &heads.assignments, &registry))
         .then(|placed| connect(placed, &registry))
         .then(|connected| compile(connected, &registry, None));

@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use deployix::core::{
@@ -80,7 +80,7 @@ fn words(words: Vec<PathBuf>) -> Result<(BTreeSet<Name>, PathBuf), String> {
     Ok((targets, file.unwrap_or_else(|| "deployment.toml".into())))
 }
 
-async fn carry_out(targets: &BTreeSet<Name>, file: &PathBuf, yes: bool, session: &Session) -> Exit {
+async fn carry_out(targets: &BTreeSet<Name>, file: &Path, yes: bool, session: &Session) -> Exit {
     let registry = deployix::registry();
     let mut document = Document::default();
     let Staged { value: deployment, diagnostics } = pipeline::load(file);

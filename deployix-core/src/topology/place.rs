@@ -112,7 +112,9 @@ impl Ties {
 ///
 /// In this order: explicit placement, then a wished target, then where it ran `before`, then the
 /// wished location, then the default backend's pool; and there where the most room is. What the
-/// default backend has no machines for, it gets new ones for.
+/// default backend has no machines for, it gets new ones for. What ran on a target that cannot be
+/// used now goes nowhere else by itself, and whoever ran and may be described in what could not be
+/// read counts as failed.
 pub fn place(resolved: Resolved, before: &Assignments, registry: &Registry) -> Staged<Placed> {
     let Resolved { mut ties, nodes, edges, graph, mut failed } = resolved;
     let mut found = Diagnostics::new();
