@@ -162,7 +162,7 @@ async fn read(
     }
     // Where it was when something was done there, whatever the specs say now.
     let sites: Vec<_> = targets.iter().filter_map(|name| heads.sites.get(name).cloned()).collect();
-    let observation = observe(registry, &journal.deployment, sites).await;
+    let observation = observe(registry, &journal.deployment, sites, &heads).await;
     for (target, seen) in &observation.targets {
         let Ok(seen) = seen else { continue };
         let known = all.iter().find(|one| one.target == *target);
