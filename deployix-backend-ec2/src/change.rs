@@ -9,9 +9,11 @@ use crate::{request::Operation, resource};
 /// Auto Scaling and Elastic Load Balancing.
 fn in_place(operation: Operation) -> &'static [&'static str] {
     match operation {
+        // CreateTags. A network is never made anew under what runs in it: AWS changes no block of
+        // addresses, so that is refused when it is applied.
+        Operation::CreateVpc => &["CidrBlock", "TagSpecifications"],
         // CreateTags.
-        Operation::CreateVpc
-        | Operation::CreateSubnet
+        Operation::CreateSubnet
         | Operation::CreateInternetGateway
         | Operation::CreateRouteTable
         | Operation::CreateSecurityGroup

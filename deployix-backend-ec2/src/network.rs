@@ -49,6 +49,25 @@ pub(crate) struct Subnet {
     pub(crate) zone: Value<ZoneName>,
     /// Its addresses, where it is made here.
     cidr: Option<Ipv4Net>,
+    /// Where it is, as the last segments of ids: `10.0.0.0-20/eu-central-1a`, or that of one that
+    /// exists.
+    place: String,
+}
+
+/// Where a subnet is that is made here. AWS moves none, and no network interface out of one: so what
+/// is elsewhere has another id, is made beside what was there, and that goes after it.
+fn place(block: Ipv4Net, zone: Option<&str>) -> String {
+    let (first, size) = (block.network(), block.prefix_len());
+    format!("{first}-{size}/{}", zone.unwrap_or("any-zone"))
+}
+
+/// The id of the network interface of a machine, which tells where the interface is.
+pub(crate) fn interface(
+    deployment: &Name,
+    site: &Site<'_>,
+    machine: u32,
+) -> Result<ResourceId, CompileError> {
+    Net::of(deployment, site)?.interface(&site.target.name, machine)
 }
 
 impl<'a> Net<'a> {
@@ -109,12 +128,14 @@ impl<'a> Net<'a> {
                     chosen(site, range, zones, network.subnet_cidrs)?
                 };
                 for (at, range) in ranges.into_iter().enumerate() {
-                    let id = net.subnet_id(at)?;
+                    let place = place(range, location.zones.get(at).map(String::as_str));
+                    let id = net.id(&["subnet", &place])?;
                     let zone = location.zones.get(at).map(|zone| ZoneName(zone.clone()).into());
                     net.subnets.push(Subnet {
                         zone: zone.unwrap_or_else(|| Value::output_of(&id)),
                         id: Value::output_of(&id),
                         cidr: Some(range),
+                        place,
                     });
                 }
             }
@@ -133,10 +154,23 @@ impl<'a> Net<'a> {
             return Ok(Vec::new());
         }
         let mut ways = vec![self.id(&["default-route"])?];
-        for at in 0..self.subnets.len() {
-            ways.push(self.id(&["subnet", &at.to_string(), "routes"])?);
+        for subnet in &self.subnets {
+            ways.push(self.id(&["subnet", &subnet.place, "routes"])?);
         }
         Ok(ways)
+    }
+
+    /// The id of the network interface of a machine of a target that is in this network.
+    pub(crate) fn interface(
+        &self,
+        target: &Name,
+        machine: u32,
+    ) -> Result<ResourceId, CompileError> {
+        let Some(subnet) = self.subnet(machine) else {
+            return Err(Remark::new(["network"], "its network has no subnet").into());
+        };
+        let [kind, name] = self.scope;
+        naming::of_machine(target, machine, &format!("interface/{kind}/{name}/{}", subnet.place))
     }
 
     /// Everything it is made of; nothing, where it exists already.
@@ -173,9 +207,9 @@ impl<'a> Net<'a> {
         let (id, region) = (self.id(&["default-route"])?, self.region.as_deref());
         made.push(resource(id, self.owner.clone(), region, route, [attachment])?);
 
-        for (at, subnet) in self.subnets.iter().enumerate() {
+        for subnet in &self.subnets {
             let Some(cidr_block) = subnet.cidr else { continue };
-            let id = self.subnet_id(at)?;
+            let id = self.id(&["subnet", &subnet.place])?;
             let create = CreateSubnet {
                 vpc_id: self.vpc.clone(),
                 cidr_block,
@@ -187,7 +221,7 @@ impl<'a> Net<'a> {
                 route_table_id: Value::output_of(&table),
                 subnet_id: subnet.id.clone(),
             };
-            made.push(self.make(self.id(&["subnet", &at.to_string(), "routes"])?, associate)?);
+            made.push(self.make(self.id(&["subnet", &subnet.place, "routes"])?, associate)?);
         }
         Ok(made)
     }
@@ -202,10 +236,6 @@ impl<'a> Net<'a> {
 
     fn id(&self, rest: &[&str]) -> Result<ResourceId, CompileError> {
         naming::id(&[&self.scope, rest].concat())
-    }
-
-    fn subnet_id(&self, at: usize) -> Result<ResourceId, CompileError> {
-        self.id(&["subnet", &at.to_string()])
     }
 }
 
@@ -265,6 +295,7 @@ fn adopted(
     }
     let pairs = subnets.into_iter().zip(zones);
     let subnet = |(id, zone): (SubnetId, String)| Subnet {
+        place: id.to_string(),
         id: id.into(),
         zone: ZoneName(zone).into(),
         cidr: None,

@@ -130,7 +130,7 @@ impl Job<'_> {
         if let Some(disk) = &state_disk {
             machine = machine.with_disk(disk);
         }
-        guest::text_of(&guest.user_data(&machine)?.parts)
+        guest::text_of(&guest.user_data(&machine)?.parts, &place.units)
     }
 
     fn root_disk(&self) -> BlockDevice {

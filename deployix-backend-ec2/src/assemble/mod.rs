@@ -21,7 +21,7 @@ use crate::{
     request::{
         AllocateAddress, AssociateAddress, AttachVolume, AutoScalingTag, CreateAutoScalingGroup,
         CreateNetworkInterface, CreateVolume, InstanceInterface, InstanceMaintenancePolicy,
-        RunInstances, Value,
+        RunInstances, Value, ZoneName,
     },
     resource::resource,
     settings,
@@ -187,20 +187,26 @@ impl<'a> Job<'a> {
         let tagged = |kind: &str, id: &ResourceId| naming::tagged(kind, deployment, &name, id);
         let mut place = Place { machine: Some(machine), units, state_disk: None };
 
-        let interface = id("interface")?;
-        let groups = self.groups(&place)?;
+        let interface = self.net.interface(target, machine)?;
         let subnet =
             self.net.subnet(machine).map(|subnet| (subnet.id.clone(), subnet.zone.clone()));
         let Some((subnet_id, zone)) = subnet else {
             return Err(Remark::new(["network"], "its network has no subnet").into());
         };
+        if place.units.iter().any(|unit| self.keeps_on_disk(unit)) {
+            place.state_disk = Some(self.state_disk(&id("volume")?, &name, zone)?);
+        } else if place.has_state() {
+            self.remark_on_root_disk();
+        }
+
         let create = CreateNetworkInterface {
             subnet_id,
             description: name.clone(),
-            groups,
+            groups: self.groups(&place)?,
             tag_specifications: tagged("network-interface", &interface),
         };
-        self.make(&interface, create, [])?;
+        // A disk that cannot come along is told before anything leads elsewhere.
+        self.make(&interface, create, place.state_disk.clone())?;
 
         if self.settings.public_address {
             let address = id("address")?;
@@ -217,30 +223,6 @@ impl<'a> Job<'a> {
             // An address is reached only through a gateway that is there.
             let ways_out = self.net.ways_out()?;
             self.make(&id("address-association")?, associate, ways_out)?;
-        }
-
-        if place.units.iter().any(|unit| self.keeps_on_disk(unit)) {
-            let volume = id("volume")?;
-            let create = CreateVolume {
-                availability_zone: zone,
-                size: gib(self.settings.state_disk),
-                volume_type: self.settings.disk_type.clone(),
-                encrypted: true,
-                tag_specifications: tagged("volume", &volume),
-            };
-            let (owner, region) = (self.owner(), self.net.region.as_deref());
-            let disk = resource(volume.clone(), owner, region, create, [])?.holding_data();
-            self.artifact.resources.push(disk);
-            place.state_disk = Some(volume);
-        } else if place.has_state() {
-            let message = "the state of its services is on the disk that its machines boot from, \
-                           since its guest knows no other, and goes when a machine is replaced";
-            let remark = Remark::new(["guest"], message).remedy(
-                "leave `guest` out, or set it to `docker`: these keep state on a disk of its own",
-            );
-            if !self.artifact.remarks.contains(&remark) {
-                self.artifact.remarks.push(remark);
-            }
         }
 
         let template_id = id("launch-template")?;
@@ -275,6 +257,37 @@ impl<'a> Job<'a> {
             self.make(&id("volume-attachment")?, attach, [])?;
         }
         Ok(())
+    }
+
+    /// The disk that a machine keeps state on.
+    fn state_disk(
+        &mut self,
+        volume: &ResourceId,
+        name: &str,
+        zone: Value<ZoneName>,
+    ) -> Result<ResourceId, CompileError> {
+        let create = CreateVolume {
+            availability_zone: zone,
+            size: gib(self.settings.state_disk),
+            volume_type: self.settings.disk_type.clone(),
+            encrypted: true,
+            tag_specifications: naming::tagged("volume", self.assembly.deployment, name, volume),
+        };
+        let (owner, region) = (self.owner(), self.net.region.as_deref());
+        let disk = resource(volume.clone(), owner, region, create, [])?.holding_data();
+        self.artifact.resources.push(disk);
+        Ok(volume.clone())
+    }
+
+    fn remark_on_root_disk(&mut self) {
+        let message = "the state of its services is on the disk that its machines boot from, since \
+                       its guest knows no other, and goes when a machine is replaced";
+        let remark = Remark::new(["guest"], message).remedy(
+            "leave `guest` out, or set it to `docker`: these keep state on a disk of its own",
+        );
+        if !self.artifact.remarks.contains(&remark) {
+            self.artifact.remarks.push(remark);
+        }
     }
 
     /// Whether a machine needs a disk of its own for a unit.

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use crate::{
     extension::TargetSettings,
-    naming,
+    naming, network,
     request::{
         GroupId, InstanceId, Output, Peer as RulePeer, PrivateIp, PublicCidr, PublicIp, Value,
     },
@@ -118,8 +118,12 @@ pub(super) fn check_fixed(site: &Site<'_>) -> Result<(), CompileError> {
 pub(crate) type Address = Value<String>;
 
 /// The address of a machine in its network.
-pub(super) fn private_address(target: &Name, machine: u32) -> Result<Address, CompileError> {
-    Ok(output::<PrivateIp>(&naming::of_machine(target, machine, "interface")?))
+pub(super) fn private_address(
+    deployment: &Name,
+    site: &Site<'_>,
+    machine: u32,
+) -> Result<Address, CompileError> {
+    Ok(output::<PrivateIp>(&network::interface(deployment, site, machine)?))
 }
 
 /// Under which addresses an upstream's fqdn is reached from a machine, as far as its name does not
@@ -149,7 +153,8 @@ pub(crate) fn hosts(
         }
         Via::Private if super::found_by(unit, upstream)?.is_some() => Ok(BTreeSet::new()),
         Via::Private if is_ec2(&upstream.site) => {
-            upstream.machines.iter().map(|&machine| private_address(target, machine)).collect()
+            let address = |&machine| private_address(unit.deployment, &upstream.site, machine);
+            upstream.machines.iter().map(address).collect()
         }
         Via::Private => {
             let known = upstream.known_addresses().ok_or_else(|| no_address(upstream))?;

@@ -99,7 +99,7 @@ pub(super) fn compile(
     } else {
         record.ttl = Some(ttl);
         for &machine in unit.machines {
-            let value = peer::private_address(&unit.site.target.name, machine)?;
+            let value = peer::private_address(unit.deployment, &unit.site, machine)?;
             record.resource_records.push(ResourceRecord { value });
         }
     }

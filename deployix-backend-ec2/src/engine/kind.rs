@@ -136,6 +136,15 @@ pub(super) trait Kind: Described + Clone {
         async { Ok(None) }
     }
 
+    /// What of the deployment's own keeps AWS from making it, and what to do about that; nothing
+    /// where it is none of the deployment's own.
+    fn in_the_way(
+        _job: &Job<'_>,
+        _request: &Self::Request,
+    ) -> impl Future<Output = Result<Option<String>, BackendError>> + Send {
+        async { Ok(None) }
+    }
+
     /// Starts it.
     fn start(&self, _job: &Job<'_>) -> impl Future<Output = Result<(), BackendError>> + Send {
         async { Ok(()) }
@@ -296,6 +305,12 @@ async fn make<K: Kind>(job: &Job<'_>, request: &K::Request) -> Result<K, Backend
                 return Ok(thing);
             }
             if !wait.go_on().await {
+                if let Some(message) = K::in_the_way(job, request).await? {
+                    let operation = tagged.operation();
+                    let error = BackendError::permanent(ErrorKind::Conflict, operation, message)
+                        .caused_by(error);
+                    return Err(error.as_it_was());
+                }
                 let message = "something that is none of this deployment has its name or its \
                                addresses: remove or rename that, and deploy again";
                 let operation = tagged.operation();

@@ -139,7 +139,7 @@ async fn make(
 ) -> Result<Outputs, BackendError> {
     match request {
         Request::CreateVpc(it) => converge::<Vpc>(job, it).await,
-        Request::CreateSubnet(it) => converge::<Subnet>(job, it).await,
+        Request::CreateSubnet(it) => network::subnet(job, it).await,
         Request::CreateInternetGateway(it) => converge::<InternetGateway>(job, it).await,
         Request::AttachInternetGateway(it) => part::attach_gateway(job, it).await,
         Request::CreateRouteTable(it) => converge::<RouteTable>(job, it).await,

@@ -1,16 +1,19 @@
 //! Networks, subnets, gateways, route tables.
 
-use deployix_core::backend::BackendError;
+use deployix_core::backend::{BackendError, ErrorKind};
 
 use super::{
     call::{Filter, Write},
-    job::{Job, Outputs},
-    kind::{Kind, Once, State},
+    job::{Job, Outputs, by_tags},
+    kind::{Kind, Once, State, converge},
     shape::{InternetGateway, RouteTable, Subnet, Vpc},
     trace,
 };
-use crate::request::{
-    CreateInternetGateway, CreateRouteTable, CreateSubnet, CreateVpc, Output, Tag, ZoneName,
+use crate::{
+    cidr::overlap,
+    request::{
+        CreateInternetGateway, CreateRouteTable, CreateSubnet, CreateVpc, Output, Tag, ZoneName,
+    },
 };
 
 /// An output by the name of its type.
@@ -55,8 +58,9 @@ impl Kind for Vpc {
         self.vpc_id.to_string()
     }
 
-    fn fits(&self, _: &Job<'_>, request: &CreateVpc) -> bool {
-        self.cidr_block == request.cidr_block
+    /// Always: what runs in it would go with it. Another block is refused.
+    fn fits(&self, _: &Job<'_>, _: &CreateVpc) -> bool {
+        true
     }
 
     fn state(&self) -> State {
@@ -65,6 +69,20 @@ impl Kind for Vpc {
 
     fn outputs(&self) -> Outputs {
         Outputs::from([output(&self.vpc_id)])
+    }
+
+    async fn adjust(&self, _: &Job<'_>, request: &CreateVpc) -> Result<bool, BackendError> {
+        if self.cidr_block == request.cidr_block {
+            return Ok(false);
+        }
+        let Self { vpc_id, cidr_block, .. } = self;
+        let message = format!(
+            "{vpc_id} is {cidr_block}, which AWS does not change: set `extensions.ec2.cidr` of the \
+             network to {cidr_block} again, or `destroy` the deployment first, so that it is made \
+             anew as {}; what is in it is kept as it is",
+            request.cidr_block
+        );
+        Err(BackendError::permanent(ErrorKind::Invalid, "CreateVpc", message).as_it_was())
     }
 
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
@@ -98,11 +116,48 @@ impl Kind for Subnet {
         Outputs::from([output(&self.subnet_id), output(&self.availability_zone)])
     }
 
+    /// One of the deployment's own: two subnets never have addresses in common, so no other can be
+    /// made beside it.
+    async fn in_the_way(
+        job: &Job<'_>,
+        request: &CreateSubnet,
+    ) -> Result<Option<String>, BackendError> {
+        let all = subnets(job, request).await?;
+        let other = all.into_iter().find(|it| overlap(it.cidr_block, request.cidr_block));
+        Ok(other.map(|it| {
+            let (id, block, zone) = (it.subnet_id, it.cidr_block, it.availability_zone);
+            format!(
+                "{id} of this deployment, {block} in {zone}, has these addresses, and stays until \
+                 what is in it has moved to a new subnet beside it: set \
+                 `extensions.ec2.subnet-cidrs` of the network to blocks that none of its subnets has \
+                 yet, or `destroy` the deployment first; what is in it is kept as it is"
+            )
+        }))
+    }
+
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
         let holding = Filter::new("subnet-id", [self.subnet_id.as_str()]);
         let write = Write::DeleteSubnet { subnet_id: self.subnet_id.clone() };
         trace::remove(job, write, holding).await
     }
+}
+
+/// The deployment's own subnets of the network that one is to be in.
+async fn subnets(job: &Job<'_>, request: &CreateSubnet) -> Result<Vec<Subnet>, BackendError> {
+    let mut all: Vec<Subnet> = job.aws.all(by_tags(job.deployment().as_str(), None)).await?;
+    all.retain(|it| request.vpc_id.known() == Some(&it.vpc_id));
+    Ok(all)
+}
+
+/// Makes a subnet what it should be. Where nobody says in which zone, it is in that of the one before,
+/// so that disks come along.
+pub(super) async fn subnet(job: &Job<'_>, request: &CreateSubnet) -> Result<Outputs, BackendError> {
+    let mut request = request.clone();
+    if request.availability_zone.is_none() {
+        let before = subnets(job, &request).await?.into_iter().next();
+        request.availability_zone = before.map(|it| it.availability_zone);
+    }
+    converge::<Subnet>(job, &request).await
 }
 
 impl Kind for InternetGateway {

@@ -216,7 +216,7 @@ fn state_disk(disk: &Disk) -> Result<[WriteFile; 2], CompileError> {
     let about = [("Description", Setting::Text("the disk for state".into()))];
     let unit = UnitFile::at_boot(about, command).print();
     Ok([
-        text_file(&script, 0o755, text_of(&disk.mount)?)?,
+        text_file(&script, 0o755, text_of(&disk.mount, &[])?)?,
         text_file("/etc/systemd/system/deployix-state.service", 0o644, unit)?,
     ])
 }

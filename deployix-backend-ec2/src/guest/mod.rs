@@ -19,7 +19,7 @@ mod secret;
 mod service;
 
 use deployix_core::{
-    ResourceId,
+    Name, ResourceId,
     backend::{
         CompileError, Disk, FirstBoot, Guest, PeerAddress, Remark, Site, Unit, UserData,
         UserDataPart, Via,
@@ -30,7 +30,7 @@ pub(crate) use machine::{Machine, check, cloud_config};
 pub(crate) use secret::fetches as fetches_secrets;
 
 use crate::{
-    naming,
+    naming, network,
     request::{PrivateIp, Value},
     user_data::text::Text,
 };
@@ -96,15 +96,15 @@ fn parts_of(text: &Text) -> Vec<UserDataPart> {
     text.parts().iter().map(part).collect()
 }
 
-/// What a guest gives, as text with holes.
-pub(crate) fn text_of(parts: &[UserDataPart]) -> Result<Text, CompileError> {
+/// What a guest gives of some units, as text with holes.
+pub(crate) fn text_of(parts: &[UserDataPart], units: &[&Unit<'_>]) -> Result<Text, CompileError> {
     let mut text = Text::default();
     for part in parts {
         match part {
             UserDataPart::Text(known) => text.push(known),
             UserDataPart::Address(PeerAddress::Known(address)) => text.push(&address.to_string()),
             UserDataPart::Address(PeerAddress::Later { target, machine }) => {
-                text.push_output::<PrivateIp>(&naming::of_machine(target, *machine, "interface")?);
+                text.push_output::<PrivateIp>(&interface(units, target, *machine)?);
             }
             UserDataPart::Address(PeerAddress::LoadBalancer { name }) => {
                 let balancer = naming::of_functionality(name, &["load-balancer"])?;
@@ -116,6 +116,24 @@ pub(crate) fn text_of(parts: &[UserDataPart]) -> Result<Text, CompileError> {
         }
     }
     Ok(text)
+}
+
+/// The network interface of a machine that some units talk to.
+fn interface(units: &[&Unit<'_>], target: &Name, machine: u32) -> Result<ResourceId, CompileError> {
+    let sites = units.iter().flat_map(|unit| {
+        let peers = unit.upstreams.iter().chain(&unit.consumers).map(|peer| &peer.site);
+        peers.chain([&unit.site]).map(|site| (unit.deployment, site))
+    });
+    match sites.into_iter().find(|(_, site)| site.target.name == *target) {
+        Some((deployment, site)) => network::interface(deployment, site, machine),
+        None => {
+            let message = format!(
+                "its guest tells the address of machine {machine} of target {target}, which nothing \
+                 here talks to"
+            );
+            Err(Remark::new(["guest"], message).into())
+        }
+    }
 }
 
 /// Where everything that belongs to no package is.

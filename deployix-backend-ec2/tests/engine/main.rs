@@ -21,6 +21,7 @@ mod secrets;
 mod site;
 mod stage;
 mod strict;
+mod subnet;
 mod successor;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part")]

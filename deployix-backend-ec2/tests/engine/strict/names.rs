@@ -134,7 +134,7 @@ impl Names {
         zones.map(|set| format!("{set:?}")).collect()
     }
 
-    pub(super) fn inventory(&self) -> Vec<String> {
+    pub(crate) fn inventory(&self) -> Vec<String> {
         let mut all = Vec::new();
         for (id, zone) in &self.zones {
             for set in zone.records.values() {

@@ -92,6 +92,20 @@ impl World {
         Ok(id)
     }
 
+    /// A subnet that somebody else made in a network that is there.
+    pub(crate) fn subnet_of_others(&mut self, cidr_block: ipnet::Ipv4Net) {
+        let id = self.id("subnet");
+        let subnet = Subnet {
+            subnet_id: SubnetId::new(&id).unwrap(),
+            vpc_id: self.vpcs.all().next().unwrap().vpc_id.clone(),
+            cidr_block,
+            availability_zone: ZoneName(format!("{}a", self.region)),
+            state: "available".to_owned(),
+            tags: Vec::new(),
+        };
+        self.subnets.add(&id, subnet, self.late.at_once());
+    }
+
     pub(super) fn create_gateway(&mut self, it: &CreateInternetGateway) -> Result<String> {
         let id = self.id("igw");
         let gateway = InternetGateway {
