@@ -12,9 +12,11 @@ fn in_place(operation: Operation) -> &'static [&'static str] {
         // CreateTags. A network is never made anew under what runs in it: AWS changes no block of
         // addresses, so that is refused when it is applied.
         Operation::CreateVpc => &["CidrBlock", "TagSpecifications"],
+        // CreateTags. Where no zone was named, AWS chose one, which somebody may name now; another zone
+        // is refused when it is applied.
+        Operation::CreateSubnet => &["AvailabilityZone", "TagSpecifications"],
         // CreateTags.
-        Operation::CreateSubnet
-        | Operation::CreateInternetGateway
+        Operation::CreateInternetGateway
         | Operation::CreateRouteTable
         | Operation::CreateSecurityGroup
         | Operation::AuthorizeSecurityGroupIngress

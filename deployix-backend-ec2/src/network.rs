@@ -49,16 +49,10 @@ pub(crate) struct Subnet {
     pub(crate) zone: Value<ZoneName>,
     /// Its addresses, where it is made here.
     cidr: Option<Ipv4Net>,
-    /// Where it is, as the last segments of ids: `10.0.0.0-20/eu-central-1a`, or that of one that
-    /// exists.
+    /// Where it is, as the last segment of ids: `10.0.0.0-20`, or the id of one that exists. AWS moves
+    /// none, and no network interface out of one: so what is elsewhere has another id, is made beside
+    /// what was there, and that goes after it.
     place: String,
-}
-
-/// Where a subnet is that is made here. AWS moves none, and no network interface out of one: so what
-/// is elsewhere has another id, is made beside what was there, and that goes after it.
-fn place(block: Ipv4Net, zone: Option<&str>) -> String {
-    let (first, size) = (block.network(), block.prefix_len());
-    format!("{first}-{size}/{}", zone.unwrap_or("any-zone"))
 }
 
 /// The id of the network interface of a machine, which tells where the interface is.
@@ -68,6 +62,15 @@ pub(crate) fn interface(
     machine: u32,
 ) -> Result<ResourceId, CompileError> {
     Net::of(deployment, site)?.interface(&site.target.name, machine)
+}
+
+/// The id of a load balancer, which tells where the first of its interfaces is.
+pub(crate) fn balancer(
+    deployment: &Name,
+    site: &Site<'_>,
+    name: &Name,
+) -> Result<ResourceId, CompileError> {
+    naming::of_functionality(name, &["load-balancer", &Net::of(deployment, site)?.place(0)?])
 }
 
 impl<'a> Net<'a> {
@@ -128,7 +131,7 @@ impl<'a> Net<'a> {
                     chosen(site, range, zones, network.subnet_cidrs)?
                 };
                 for (at, range) in ranges.into_iter().enumerate() {
-                    let place = place(range, location.zones.get(at).map(String::as_str));
+                    let place = format!("{}-{}", range.network(), range.prefix_len());
                     let id = net.id(&["subnet", &place])?;
                     let zone = location.zones.get(at).map(|zone| ZoneName(zone.clone()).into());
                     net.subnets.push(Subnet {
@@ -166,11 +169,16 @@ impl<'a> Net<'a> {
         target: &Name,
         machine: u32,
     ) -> Result<ResourceId, CompileError> {
+        naming::of_machine(target, machine, &format!("interface/{}", self.place(machine)?))
+    }
+
+    /// Where a machine is, as the last segments of ids.
+    pub(crate) fn place(&self, machine: u32) -> Result<String, CompileError> {
         let Some(subnet) = self.subnet(machine) else {
             return Err(Remark::new(["network"], "its network has no subnet").into());
         };
         let [kind, name] = self.scope;
-        naming::of_machine(target, machine, &format!("interface/{kind}/{name}/{}", subnet.place))
+        Ok(format!("{kind}/{name}/{}", subnet.place))
     }
 
     /// Everything it is made of; nothing, where it exists already.

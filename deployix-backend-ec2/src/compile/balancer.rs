@@ -53,7 +53,7 @@ pub(super) fn compile(
         protocols.insert(port, protocol(unit, balancer, port)?);
     }
     let check = HealthCheck::of(&settings(&balancer.extensions)?, &protocols)?;
-    let parts = Parts { unit, balancer, net };
+    let parts = Parts { unit, balancer, net, place: net.place(0)? };
     let mut made = vec![parts.load_balancer()?, parts.attributes()?];
     // Whoever connects is led to machines that are there.
     let mut before: BTreeMap<NonZeroU16, Vec<ResourceId>> = BTreeMap::new();
@@ -86,6 +86,8 @@ struct Parts<'a, 'b> {
     unit: &'a Unit<'b>,
     balancer: &'a LoadBalancer,
     net: &'a Net<'a>,
+    /// Where it is first, as the last segments of ids.
+    place: String,
 }
 
 impl Parts<'_, '_> {
@@ -102,11 +104,21 @@ impl Parts<'_, '_> {
     }
 
     fn arn(&self) -> Result<Value<LoadBalancerArn>, CompileError> {
-        Ok(Value::output_of(&naming::of_functionality(self.unit.name, &["load-balancer"])?))
+        let rest = ["load-balancer", &self.place];
+        Ok(Value::output_of(&naming::of_functionality(self.unit.name, &rest)?))
     }
 
     fn group(&self, port: NonZeroU16) -> Result<Value<TargetGroupArn>, CompileError> {
-        Ok(Value::output_of(&naming::of_functionality(self.unit.name, &[&group_name(port)])?))
+        let rest = [&*group_name(port), &self.place];
+        Ok(Value::output_of(&naming::of_functionality(self.unit.name, &rest)?))
+    }
+
+    /// What cannot be changed about it: who can reach it, and where it is first. AWS takes no other
+    /// subnet of a zone where one is (Elastic Load Balancing User Guide for Network Load Balancers,
+    /// "Update the Availability Zones"), and it is nowhere without any.
+    fn identity(&self) -> String {
+        let (_, scheme) = self.scheme();
+        format!("{scheme}/{}", self.place)
     }
 
     /// Who can reach it, and that as a word.
@@ -119,15 +131,15 @@ impl Parts<'_, '_> {
     }
 
     fn load_balancer(&self) -> Result<Resource, CompileError> {
-        let (scheme, identity) = self.scheme();
+        let (scheme, _) = self.scheme();
         let deployment = self.unit.deployment;
         // AWS makes one that faces the internet only where there is a gateway, and holds that.
         let after = match scheme {
             BalancerScheme::Internal => Vec::new(),
             BalancerScheme::InternetFacing => self.net.ways_out()?,
         };
-        self.make(&["load-balancer"], after, |id| {
-            let name = naming::short(deployment, self.balancer.name.as_str(), identity);
+        self.make(&["load-balancer", &self.place], after, |id| {
+            let name = naming::short(deployment, self.balancer.name.as_str(), &self.identity());
             Ok(CreateLoadBalancer {
                 tags: naming::tags(deployment, &name, id),
                 name,
@@ -144,7 +156,7 @@ impl Parts<'_, '_> {
     /// Each zone's part of the load balancer passes connections to the machines of all zones.
     /// Otherwise those of a zone without machines would go nowhere.
     fn attributes(&self) -> Result<Resource, CompileError> {
-        self.make(&["load-balancer", "attributes"], Vec::new(), |_| {
+        self.make(&["load-balancer", &self.place, "attributes"], Vec::new(), |_| {
             let attributes = vec![Attribute {
                 key: "load_balancing.cross_zone.enabled".to_owned(),
                 value: "true".to_owned(),
@@ -156,7 +168,7 @@ impl Parts<'_, '_> {
 
     /// The machines that connections to one port are passed to. A group is behind one load balancer
     /// alone (Elastic Load Balancing User Guide for Network Load Balancers, "Target groups"), so
-    /// another load balancer, which its scheme makes it, has another group.
+    /// another load balancer has another group.
     fn target_group(
         &self,
         port: NonZeroU16,
@@ -164,11 +176,10 @@ impl Parts<'_, '_> {
         check: &HealthCheck,
     ) -> Result<Resource, CompileError> {
         let deployment = self.unit.deployment;
-        self.make(&[&group_name(port)], Vec::new(), |id| {
+        self.make(&[&group_name(port), &self.place], Vec::new(), |id| {
             let vpc = serde_json::to_string(&self.net.vpc)
                 .map_err(|error| Remark::new(["name"], error.to_string()))?;
-            let (_, scheme) = self.scheme();
-            let identity = format!("{protocol}/{port}/{vpc}/{scheme}");
+            let identity = format!("{protocol}/{port}/{vpc}/{}", self.identity());
             let name = naming::short(deployment, self.balancer.name.as_str(), &identity);
             let path = check.path.clone();
             Ok(CreateTargetGroup {
@@ -197,7 +208,7 @@ impl Parts<'_, '_> {
         port: NonZeroU16,
         check: &HealthCheck,
     ) -> Result<Resource, CompileError> {
-        self.make(&[&group_name(port), "attributes"], Vec::new(), |_| {
+        self.make(&[&group_name(port), &self.place, "attributes"], Vec::new(), |_| {
             let attributes = vec![Attribute {
                 key: "deregistration_delay.timeout_seconds".to_owned(),
                 value: check.deregistration_delay.to_string(),
@@ -248,7 +259,7 @@ impl Parts<'_, '_> {
         let owner =
             Owner::Edge { consumer: self.unit.name.clone(), provider: upstream.name.clone() };
         let group_name = group_name(port);
-        let rest = [group_name.as_str(), "machines", target.as_str()];
+        let rest = [group_name.as_str(), &self.place, "machines", target.as_str()];
         let id = naming::of_functionality(self.unit.name, &rest)?;
         let region = self.net.region.as_deref();
         let group = self.group(port)?;

@@ -139,7 +139,8 @@ pub(crate) fn hosts(
         Via::Loopback => one(Value::Known("127.0.0.1".to_owned())),
         Via::External => Ok(BTreeSet::new()),
         Via::Private if is_load_balancer(upstream) => {
-            one(output::<PrivateIp>(&naming::of_functionality(upstream.name, &["load-balancer"])?))
+            let balancer = network::balancer(unit.deployment, &upstream.site, upstream.name)?;
+            one(output::<PrivateIp>(&balancer))
         }
         Via::Private if is_ec2(&upstream.site) && is_autoscaling(&upstream.site) => {
             let message = format!(

@@ -14,7 +14,7 @@ use super::peer;
 use crate::{
     extension::{HostedZone, LocationSettings},
     naming,
-    network::Net,
+    network::{self, Net},
     request::{
         AliasTarget, Change, ChangeAction, ChangeBatch, ChangeResourceRecordSets, ResourceRecord,
         ResourceRecordSet, Value,
@@ -90,7 +90,7 @@ pub(super) fn compile(
         alias_target: None,
     };
     if unit.balancer.is_some() {
-        let balancer = naming::of_functionality(unit.name, &["load-balancer"])?;
+        let balancer = network::balancer(unit.deployment, &unit.site, unit.name)?;
         record.alias_target = Some(AliasTarget {
             hosted_zone_id: Value::output_of(&balancer),
             dns_name: Value::output_of(&balancer),

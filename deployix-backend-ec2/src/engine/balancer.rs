@@ -145,8 +145,14 @@ impl Kind for LoadBalancer {
         subnets.sort();
         let other_subnets = wanted != subnets;
         if other_subnets {
-            let write = Write::SetSubnets { load_balancer_arn: arn(), subnets: wanted };
-            job.aws.write(write).await?;
+            // Of one zone, one subnet leaves before another is taken.
+            let kept: Vec<_> = subnets.iter().filter(|it| wanted.contains(it)).cloned().collect();
+            let leaves = kept.len() < subnets.len() && !kept.is_empty();
+            let steps = [leaves.then_some(kept), Some(wanted)];
+            for subnets in steps.into_iter().flatten() {
+                let write = Write::SetSubnets { load_balancer_arn: arn(), subnets };
+                job.aws.write(write).await?;
+            }
         }
         let (mut wanted, mut groups) =
             (all_known(&request.security_groups)?, self.security_groups.clone());
@@ -323,8 +329,12 @@ pub(super) async fn listens(job: &Job<'_>, request: &CreateListener) -> Result<(
         }
     }
     let listeners: Vec<Listener> = own(job, None).await?;
-    let before: Vec<LoadBalancer> = own(job, Some(&job.sibling("load-balancer"))).await?;
-    for old in before.iter().map(|it| &it.load_balancer_arn).filter(|arn| *arn != balancer) {
+    let balancers: Vec<LoadBalancer> = own(job, None).await?;
+    let now = balancers.iter().find(|it| it.load_balancer_arn == *balancer);
+    let is_old = |it: &&LoadBalancer| {
+        it.load_balancer_arn != *balancer && now.is_some_and(|now| is_same_resource(now, it))
+    };
+    for old in balancers.iter().filter(is_old).map(|it| &it.load_balancer_arn) {
         if !listeners.iter().any(|it| it.load_balancer_arn == *old) {
             remove_balancer(job, old).await?;
         }
@@ -339,18 +349,25 @@ pub(super) async fn listens(job: &Job<'_>, request: &CreateListener) -> Result<(
     Ok(())
 }
 
+fn is_same_resource(one: &LoadBalancer, other: &LoadBalancer) -> bool {
+    tag(&one.tags, RESOURCE) == tag(&other.tags, RESOURCE)
+}
+
 /// Removes a listener, and what it was the last one of that others have taken the place of: its load
 /// balancer, and the target groups that it led to.
 pub(super) async fn remove_listener(job: &Job<'_>) -> Result<(), BackendError> {
     let going: Vec<Listener> = made_as(job, job.id.as_str()).await?;
     kind::remove::<Listener>(job).await?;
     let listeners: Vec<Listener> = own(job, None).await?;
-    let balancers: Vec<LoadBalancer> = own(job, Some(&job.sibling("load-balancer"))).await?;
-    let is_used = |arn: &str| listeners.iter().any(|it| it.load_balancer_arn == arn);
-    let has_successor = balancers.iter().any(|it| is_used(&it.load_balancer_arn));
-    for old in going.iter().map(|it| it.load_balancer_arn.as_str()) {
-        if has_successor && !is_used(old) {
-            remove_balancer(job, old).await?;
+    let balancers: Vec<LoadBalancer> = own(job, None).await?;
+    let is_among = |listeners: &[Listener], it: &LoadBalancer| {
+        listeners.iter().any(|listener| listener.load_balancer_arn == it.load_balancer_arn)
+    };
+    let is_old = |it: &&LoadBalancer| is_among(&going, it) && !is_among(&listeners, it);
+    for old in balancers.iter().filter(is_old) {
+        let mut others = balancers.iter().filter(|it| is_same_resource(it, old));
+        if others.any(|it| is_among(&listeners, it)) {
+            remove_balancer(job, &old.load_balancer_arn).await?;
         }
     }
     let groups: Vec<TargetGroup> = own(job, None).await?;

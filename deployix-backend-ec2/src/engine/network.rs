@@ -4,16 +4,14 @@ use deployix_core::backend::{BackendError, ErrorKind};
 
 use super::{
     call::{Filter, Write},
-    job::{Job, Outputs, by_tags},
-    kind::{Kind, Once, State, converge},
+    job::{Job, Outputs},
+    kind::{Kind, Once, State, converge, own},
     shape::{InternetGateway, RouteTable, Subnet, Vpc},
     trace,
 };
 use crate::{
     cidr::overlap,
-    request::{
-        CreateInternetGateway, CreateRouteTable, CreateSubnet, CreateVpc, Output, Tag, ZoneName,
-    },
+    request::{CreateInternetGateway, CreateRouteTable, CreateSubnet, CreateVpc, Output, Tag},
 };
 
 /// An output by the name of its type.
@@ -101,11 +99,9 @@ impl Kind for Subnet {
         self.subnet_id.to_string()
     }
 
+    /// In whatever zone: what is in it would go with it. Another zone is refused.
     fn fits(&self, _: &Job<'_>, request: &CreateSubnet) -> bool {
-        let zone = request.availability_zone.as_ref();
-        request.vpc_id.known() == Some(&self.vpc_id)
-            && self.cidr_block == request.cidr_block
-            && zone.is_none_or(|zone: &ZoneName| *zone == self.availability_zone)
+        request.vpc_id.known() == Some(&self.vpc_id) && self.cidr_block == request.cidr_block
     }
 
     fn state(&self) -> State {
@@ -114,6 +110,20 @@ impl Kind for Subnet {
 
     fn outputs(&self) -> Outputs {
         Outputs::from([output(&self.subnet_id), output(&self.availability_zone)])
+    }
+
+    async fn adjust(&self, _: &Job<'_>, request: &CreateSubnet) -> Result<bool, BackendError> {
+        let Self { subnet_id, availability_zone: is, cidr_block, .. } = self;
+        let Some(zone) = request.availability_zone.as_ref().filter(|zone| *zone != is) else {
+            return Ok(false);
+        };
+        let message = format!(
+            "{subnet_id}, {cidr_block}, is in {is}, and AWS moves none to {zone}: set \
+             `extensions.ec2.subnet-cidrs` of the network to a block that none of its subnets has yet, \
+             so that one is made beside it, or `destroy` the deployment first; what is in it is kept \
+             as it is"
+        );
+        Err(BackendError::permanent(ErrorKind::Invalid, "CreateSubnet", message).as_it_was())
     }
 
     /// One of the deployment's own: two subnets never have addresses in common, so no other can be
@@ -144,7 +154,7 @@ impl Kind for Subnet {
 
 /// The deployment's own subnets of the network that one is to be in.
 async fn subnets(job: &Job<'_>, request: &CreateSubnet) -> Result<Vec<Subnet>, BackendError> {
-    let mut all: Vec<Subnet> = job.aws.all(by_tags(job.deployment().as_str(), None)).await?;
+    let mut all: Vec<Subnet> = own(job, None).await?;
     all.retain(|it| request.vpc_id.known() == Some(&it.vpc_id));
     Ok(all)
 }
@@ -154,8 +164,9 @@ async fn subnets(job: &Job<'_>, request: &CreateSubnet) -> Result<Vec<Subnet>, B
 pub(super) async fn subnet(job: &Job<'_>, request: &CreateSubnet) -> Result<Outputs, BackendError> {
     let mut request = request.clone();
     if request.availability_zone.is_none() {
-        let before = subnets(job, &request).await?.into_iter().next();
-        request.availability_zone = before.map(|it| it.availability_zone);
+        let all = subnets(job, &request).await?;
+        let own = all.iter().find(|it| it.cidr_block == request.cidr_block);
+        request.availability_zone = own.or(all.first()).map(|it| it.availability_zone.clone());
     }
     converge::<Subnet>(job, &request).await
 }

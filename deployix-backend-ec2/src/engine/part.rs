@@ -13,18 +13,19 @@ use super::{
     caller::{Caller, Waiting, too_long},
     error::{is_late, is_there_already},
     job::{Job, Outputs, by_tags, known, tag},
-    kind::{Kind, check},
+    kind::{Kind, check, is_standing, made_as},
     rule::{is_default_egress, revoke},
     shape::{
-        Address, InternetGateway, LoadBalancer, RouteTable, SecurityGroup, Subnet, TargetGroup,
+        Address, Instance, InternetGateway, LoadBalancer, RouteTable, SecurityGroup, Subnet,
+        TargetGroup,
     },
 };
 use crate::{
     naming::{part, part_key},
     request::{
-        AssociateAddress, AssociateRouteTable, AttachInternetGateway, CreateRoute,
+        AssociateAddress, AssociateRouteTable, AttachInternetGateway, CreateRoute, InterfaceId,
         ModifyLoadBalancerAttributes, ModifyTargetGroupAttributes, Request,
-        RevokeSecurityGroupEgress, Service, SubnetId,
+        RevokeSecurityGroupEgress, Service, SubnetId, Value,
     },
 };
 
@@ -264,15 +265,49 @@ pub(super) async fn associate_address(
     job: &Job<'_>,
     request: &AssociateAddress,
 ) -> Result<Outputs, BackendError> {
+    let address: Address = whole(job, known(&request.allocation_id)?.as_str()).await?;
+    // It stays with the machine that it leads to, and comes along once that one goes.
+    if let Some(interface) = &address.network_interface_id
+        && made_as::<Instance>(job, &job.sibling("instance"))
+            .await?
+            .iter()
+            .any(|it| is_standing(it) && it.network_interfaces.contains(interface))
+    {
+        return done(job, &address).await;
+    }
+    associated(job, request).await?;
+    done(job, &address).await
+}
+
+/// Lets an address lead to another interface.
+async fn associated(job: &Job<'_>, request: &AssociateAddress) -> Result<(), BackendError> {
     let (id, interface) = (known(&request.allocation_id)?, known(&request.network_interface_id)?);
     let mut attempts = Attempts::new();
     loop {
         let address: Address = whole(job, id.as_str()).await?;
         if address.network_interface_id.as_ref() == Some(interface) {
-            return done(job, &address).await;
+            return Ok(());
         }
         attempt(job, request.clone(), &mut attempts).await?;
     }
+}
+
+/// Lets the address that led to a machine that is gone lead to the interface of the next one.
+pub(super) async fn bring_address(
+    job: &Job<'_>,
+    interface: &Value<InterfaceId>,
+) -> Result<(), BackendError> {
+    for address in made_as::<Address>(job, &job.sibling("address")).await? {
+        if address.network_interface_id.is_some() {
+            let request = AssociateAddress {
+                allocation_id: address.allocation_id.into(),
+                network_interface_id: interface.clone(),
+                allow_reassociation: true,
+            };
+            associated(job, &request).await?;
+        }
+    }
+    Ok(())
 }
 
 impl Whole for Address {

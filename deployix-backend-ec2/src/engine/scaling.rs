@@ -9,7 +9,7 @@ use super::{
     caller::{Waiting, too_long},
     job::{Job, Outputs, all_known},
     kind::{Kind, Once, State},
-    shape::AutoScalingGroup,
+    shape::{AutoScalingGroup, NetworkInterface},
 };
 use crate::request::{AutoScalingTag, CreateAutoScalingGroup, Service, Tag};
 
@@ -104,8 +104,29 @@ impl Kind for AutoScalingGroup {
     }
 }
 
-/// Replaces the machines that were started from another template, a few at a time, and waits until
-/// that is done.
+/// Whether a group has a machine that was started from another template, or is in a subnet that is
+/// none of the group's any more: AWS leaves machines where they are.
+async fn is_behind(
+    job: &Job<'_>,
+    request: &CreateAutoScalingGroup,
+    group: &AutoScalingGroup,
+) -> Result<bool, BackendError> {
+    let mut machines = group.instances.iter();
+    if machines.any(|machine| machine.launch_template != request.launch_template) {
+        return Ok(true);
+    }
+    if group.instances.is_empty() {
+        return Ok(false);
+    }
+    let subnets = all_known(&request.vpc_zone_identifier)?;
+    let machines = group.instances.iter().map(|machine| machine.instance_id.as_str());
+    let of_machines = Filter::new("attachment.instance-id", machines);
+    let interfaces: Vec<NetworkInterface> = job.aws.all(vec![of_machines]).await?;
+    Ok(interfaces.iter().any(|interface| !subnets.contains(&interface.subnet_id)))
+}
+
+/// Replaces the machines of a group where some are not as they are wanted, a few at a time, and waits
+/// until that is done.
 async fn refresh(job: &Job<'_>, request: &CreateAutoScalingGroup) -> Result<bool, BackendError> {
     let name = &request.auto_scaling_group_name;
     let mut wait = Waiting::new(Duration::from_secs(3600));
@@ -113,8 +134,8 @@ async fn refresh(job: &Job<'_>, request: &CreateAutoScalingGroup) -> Result<bool
     loop {
         let filter = Filter::new(AutoScalingGroup::ID_FILTER, [name.as_str()]);
         let groups = job.aws.all::<AutoScalingGroup>(vec![filter]).await?;
-        let mut machines = groups.iter().flat_map(|group| &group.instances);
-        if !machines.any(|machine| machine.launch_template != request.launch_template) {
+        let Some(group) = groups.first() else { return Ok(begun) };
+        if !is_behind(job, request, group).await? {
             return Ok(begun);
         }
         match job.aws.refresh(name.clone()).await?.as_deref() {

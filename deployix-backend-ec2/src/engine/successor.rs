@@ -14,7 +14,8 @@ use super::{
     disk::attached,
     error::is_hopeless,
     job::{DIGEST, Job, Outputs, tag},
-    kind::{Kind, converge, is_standing, made_as, one_at_most, own},
+    kind::{Kind, converge, is_standing, made_as, one_at_most, own, remove},
+    part::bring_address,
     shape::{Instance, LaunchTemplate, TargetGroup, Volume},
     target::{enter, healthy, targets},
 };
@@ -29,13 +30,23 @@ use crate::{
 pub(super) async fn run(job: &Job<'_>, request: &RunInstances) -> Result<Outputs, BackendError> {
     let Some(replaced) = job.replaced else { return converge::<Instance>(job, request).await };
     let before: Vec<Instance> = made_as(job, job.id.as_str()).await?;
-    let fits = |it: &Instance| is_standing(it) && it.fits(job, request);
+    let stands = before.iter().any(|it| is_standing(it) && it.fits(job, request));
     let mut seats = Vec::new();
-    if !before.is_empty() && !before.iter().any(fits) {
+    if !before.is_empty() && !stands {
         job.aws.would_make(request.clone().into()).await?;
         seats = seats_of(job, &before).await?;
     }
-    match converge::<Instance>(job, request).await {
+    let takes_its_place = async {
+        if !stands {
+            remove::<Instance>(job).await?;
+            let interfaces = request.network_interfaces.iter();
+            for interface in interfaces.filter_map(|it| it.network_interface_id.as_ref()) {
+                bring_address(job, interface).await?;
+            }
+        }
+        converge::<Instance>(job, request).await
+    };
+    match takes_its_place.await {
         Err(error) if is_hopeless(&error) => {
             Err(put_back(job, request, replaced, &seats, error).await)
         }

@@ -21,7 +21,7 @@ mod service;
 use deployix_core::{
     Name, ResourceId,
     backend::{
-        CompileError, Disk, FirstBoot, Guest, PeerAddress, Remark, Site, Unit, UserData,
+        CompileError, Disk, FirstBoot, Guest, Peer, PeerAddress, Remark, Site, Unit, UserData,
         UserDataPart, Via,
     },
 };
@@ -30,7 +30,7 @@ pub(crate) use machine::{Machine, check, cloud_config};
 pub(crate) use secret::fetches as fetches_secrets;
 
 use crate::{
-    naming, network,
+    network,
     request::{PrivateIp, Value},
     user_data::text::Text,
 };
@@ -107,8 +107,7 @@ pub(crate) fn text_of(parts: &[UserDataPart], units: &[&Unit<'_>]) -> Result<Tex
                 text.push_output::<PrivateIp>(&interface(units, target, *machine)?);
             }
             UserDataPart::Address(PeerAddress::LoadBalancer { name }) => {
-                let balancer = naming::of_functionality(name, &["load-balancer"])?;
-                text.push_output::<PrivateIp>(&balancer);
+                text.push_output::<PrivateIp>(&balancer(units, name)?);
             }
             UserDataPart::Output(output) => {
                 text.append(&Text::from(vec![Value::Output(output.clone())]));
@@ -120,20 +119,32 @@ pub(crate) fn text_of(parts: &[UserDataPart], units: &[&Unit<'_>]) -> Result<Tex
 
 /// The network interface of a machine that some units talk to.
 fn interface(units: &[&Unit<'_>], target: &Name, machine: u32) -> Result<ResourceId, CompileError> {
-    let sites = units.iter().flat_map(|unit| {
-        let peers = unit.upstreams.iter().chain(&unit.consumers).map(|peer| &peer.site);
-        peers.chain([&unit.site]).map(|site| (unit.deployment, site))
-    });
-    match sites.into_iter().find(|(_, site)| site.target.name == *target) {
-        Some((deployment, site)) => network::interface(deployment, site, machine),
-        None => {
-            let message = format!(
-                "its guest tells the address of machine {machine} of target {target}, which nothing \
-                 here talks to"
-            );
-            Err(Remark::new(["guest"], message).into())
-        }
-    }
+    let (deployment, peer) = peer(units, |peer| peer.site.target.name == *target)
+        .ok_or_else(|| stranger(&format!("machine {machine} of target {target}")))?;
+    network::interface(deployment, &peer.site, machine)
+}
+
+/// A load balancer that some units talk to.
+fn balancer(units: &[&Unit<'_>], name: &Name) -> Result<ResourceId, CompileError> {
+    let (deployment, peer) = peer(units, |peer| peer.name == name)
+        .ok_or_else(|| stranger(&format!("load balancer {name}")))?;
+    network::balancer(deployment, &peer.site, name)
+}
+
+/// The other end of one of some units' connections, and the deployment.
+fn peer<'u, 'd>(
+    units: &[&'u Unit<'d>],
+    is: impl Fn(&Peer<'_>) -> bool,
+) -> Option<(&'u Name, &'u Peer<'d>)> {
+    units.iter().find_map(|unit| {
+        let mut peers = unit.upstreams.iter().chain(&unit.consumers);
+        Some((unit.deployment, peers.find(|peer| is(peer))?))
+    })
+}
+
+fn stranger(what: &str) -> CompileError {
+    let message = format!("its guest tells the address of {what}, which nothing here talks to");
+    Remark::new(["guest"], message).into()
 }
 
 /// Where everything that belongs to no package is.

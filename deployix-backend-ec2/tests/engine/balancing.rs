@@ -128,7 +128,7 @@ async fn a_machine_that_takes_anothers_place_serves_before_the_deploy_is_done() 
     });
     let plan = site.plan(of_type("m5.large")).await;
     let told = ends(&site.carry_out(&plan).await);
-    assert!(told.contains("target-group-8080/machines/machines"), "{told}");
+    assert!(told.contains("target-group-8080/network/n/10.0.0.0-20/machines/machines"), "{told}");
     assert!(told.contains("Target.FailedHealthChecks"), "{told}");
 }
 

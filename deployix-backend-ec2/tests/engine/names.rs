@@ -92,7 +92,7 @@ async fn a_machine_starts_after_all_servers_know_the_names_that_it_uses() {
     let record = format!("ec2/functionality/db/record/{ZONE}/db.example.com");
     assert!(after("ec2/target/one/machine/0/instance").contains(&record));
     assert!(!after("ec2/target/two/machine/0/instance").contains(&record));
-    assert_eq!(after(&record), ["ec2/target/two/machine/0/interface"]);
+    assert_eq!(after(&record), ["ec2/target/two/machine/0/interface/network/n/10.0.0.0-20"]);
 }
 
 #[tokio::test(start_paused = true)]

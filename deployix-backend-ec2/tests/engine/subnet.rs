@@ -9,7 +9,6 @@ use deployix_core::{
     plan::{Plan, PlannedAction},
     spec::{Deployment, FunctionalitySpec, ServiceSpec},
 };
-use futures_util::future::join_all;
 use tokio::time::{Duration, sleep};
 
 use crate::{
@@ -122,12 +121,8 @@ async fn machines_follow_their_subnet_to_another_block() {
     let site = deployed(two(&[], None), 90).await;
     site.aws.take_writes();
     let plan = site.plan(two(&[], OTHER)).await;
-    assert_eq!(
-        actions(&plan, "/subnet/10.0.64.0-20/any-zone"),
-        [Create, Create],
-        "with its routes"
-    );
-    assert_eq!(actions(&plan, "/subnet/10.0.0.0-20/any-zone"), [Remove, Remove]);
+    assert_eq!(actions(&plan, "/subnet/10.0.64.0-20"), [Create, Create], "with its routes");
+    assert_eq!(actions(&plan, "/subnet/10.0.0.0-20"), [Remove, Remove]);
     assert_eq!(actions(&plan, "/interface/"), [Create, Create, Remove, Remove]);
     assert_eq!(actions(&plan, "/instance"), [Replace, Replace]);
     let mut machines = plan.steps.iter().filter(|step| step.id().as_str().ends_with("/instance"));
@@ -157,7 +152,7 @@ async fn a_zone_that_is_added_moves_nobody() {
     let before = running(&site);
     let both = || two(&["eu-central-1a", "eu-central-1b"], None);
     let plan = site.plan(both()).await;
-    assert_eq!(actions(&plan, "/subnet/10.0.16.0-20/eu-central-1b"), [PlannedAction::Create; 2]);
+    assert_eq!(actions(&plan, "/subnet/10.0.16.0-20"), [PlannedAction::Create; 2]);
     assert_eq!(actions(&plan, "/instance"), []);
     site.deploy(both()).await;
     assert_eq!(running(&site), before);
@@ -165,17 +160,29 @@ async fn a_zone_that_is_added_moves_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_zone_that_aws_chose_may_be_named() {
+    let site = deployed(two(&[], None), 103).await;
+    let before = running(&site);
+    site.deploy(two(&["eu-central-1a"], None)).await;
+    assert_eq!(running(&site), before);
+    site.deploy(two(&[], None)).await;
+    assert_eq!(running(&site), before);
+    stands_as_if_fresh(&site, || two(&[], None)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_subnet_that_cannot_be_made_beside_the_one_before_is_refused_and_nothing_changes() {
     let before = || two(&["eu-central-1a"], None);
     let site = deployed(before(), 94).await;
     let stands = site.aws.inventory();
-    for wanted in
-        [|| two(&["eu-central-1b"], None), || two(&["eu-central-1a"], Some("10.0.0.0/18"))]
+    let moves = "10.0.0.0/20, is in eu-central-1a, and AWS moves none to eu-central-1b";
+    let overlaps = "of this deployment, 10.0.0.0/20 in eu-central-1a, has these addresses";
+    for (zone, block, why) in
+        [("eu-central-1b", None, moves), ("eu-central-1a", Some("10.0.0.0/18"), overlaps)]
     {
-        let plan = site.plan(wanted()).await;
-        let report = site.carry_out(&plan).await;
-        let told = ends(&report);
-        assert!(told.contains("of this deployment, 10.0.0.0/20 in eu-central-1a"), "{told}");
+        let plan = site.plan(two(&[zone], block)).await;
+        let told = ends(&site.carry_out(&plan).await);
+        assert!(told.contains(why), "{told}");
         assert!(told.contains("set `extensions.ec2.subnet-cidrs`"), "{told}");
         assert!(!told.contains("none of this deployment"), "{told}");
         assert_eq!(beyond(&site.aws.inventory(), &stands), [""; 0]);
@@ -295,52 +302,94 @@ async fn a_machine_that_may_not_move_keeps_what_leads_to_it() {
     stands_as_if_fresh(&site, || of("m5.large", OTHER)).await;
 }
 
-/// Dies at every call that writes on the way from one deployment to another, and then goes on or back.
-async fn dies_everywhere(from: impl Fn() -> Deployment, to: impl Fn() -> Deployment, step: usize) {
-    let whole = deployed(from(), 101).await;
-    let begun = whole.aws.write_calls();
-    whole.deploy(to()).await;
-    let all = whole.aws.write_calls() - begun;
-    let (there, back) = (whole.aws.inventory(), deployed(from(), 101).await.aws.inventory());
-    assert!(all > 20, "{all}");
-    let deaths = (0..all).step_by(step).flat_map(|at| {
-        [Death::Before, Death::After]
-            .into_iter()
-            .flat_map(move |death| [(at, death, true), (at, death, false)])
-    });
-    let runs = deaths.map(|(at, death, on)| {
-        let (from, to, there, back) = (&from, &to, &there, &back);
-        async move {
-            let site = deployed(from(), 101).await;
-            site.aws.mood(|mood| mood.dies_at = Some((begun + at, death)));
-            let plan = site.plan(to()).await;
-            site.carry_out_and_die(&plan).await;
-            // Whoever goes back looks once what AWS made is shown.
-            sleep(Duration::from_secs(10)).await;
-            site.settle().await;
-            let (wanted, stands) = if on { (to(), there) } else { (from(), back) };
-            site.deploy(wanted).await;
-            let beyond = beyond(&site.aws.inventory(), stands);
-            assert_eq!(beyond, [""; 0], "cut off at {at}, {death:?}, going on: {on}");
-            let heads = site.heads().await;
-            assert!(heads.open.is_empty() && heads.runs.is_empty(), "cut off at {at}, {death:?}");
-            let (plan, drifts) = site.plan_refreshed(if on { to() } else { from() }).await;
-            assert_eq!((plan.steps.len(), drifts), (0, Vec::new()), "cut off at {at}, {death:?}");
-        }
-    });
-    join_all(runs).await;
+/// Somebody dies at some call that writes on the way from one deployment to another, and somebody
+/// else goes on, or back.
+struct Way<F, T> {
+    from: F,
+    to: T,
+    /// How many calls write before the way begins, and on it.
+    begins: u64,
+    takes: u64,
+    /// What stands at its end.
+    there: Vec<String>,
+    /// What stands at its beginning.
+    here: Vec<String>,
+}
+
+impl<F: Fn() -> Deployment, T: Fn() -> Deployment> Way<F, T> {
+    async fn new(from: F, to: T) -> Self {
+        let whole = deployed(from(), 101).await;
+        let (begins, here) = (whole.aws.write_calls(), whole.aws.inventory());
+        whole.deploy(to()).await;
+        let (takes, there) = (whole.aws.write_calls() - begins, whole.aws.inventory());
+        Self { from, to, begins, takes, there, here }
+    }
+
+    /// A site where somebody died, before the call or after it.
+    async fn died(&self, at: u64, death: Death) -> Site {
+        let site = deployed((self.from)(), 101).await;
+        site.aws.mood(|mood| mood.dies_at = Some((self.begins + at, death)));
+        let plan = site.plan((self.to)()).await;
+        site.carry_out_and_die(&plan).await;
+        // Whoever comes next looks once what AWS made is shown.
+        sleep(Duration::from_secs(10)).await;
+        site.settle().await;
+        site
+    }
+
+    async fn goes_on(&self, at: u64, death: Death) {
+        let site = self.died(at, death).await;
+        site.deploy((self.to)()).await;
+        Self::ends(&site, (self.to)(), &self.there, &format!("cut off at {at}, {death:?}")).await;
+    }
+
+    async fn goes_back(&self, at: u64, death: Death) {
+        let site = self.died(at, death).await;
+        site.deploy((self.from)()).await;
+        // What the history does not know to be left over is found by looking.
+        let (plan, _) = site.plan_refreshed((self.from)()).await;
+        let report = site.carry_out(&plan).await;
+        assert!(report.is_good(), "{}", ends(&report));
+        let told = format!("cut off at {at}, {death:?}, and back");
+        Self::ends(&site, (self.from)(), &self.here, &told).await;
+    }
+
+    async fn ends(site: &Site, deployment: Deployment, stands: &[String], told: &str) {
+        assert_eq!(beyond(&site.aws.inventory(), stands), [""; 0], "{told}");
+        let heads = site.heads().await;
+        assert!(heads.open.is_empty() && heads.runs.is_empty(), "{told}");
+        let (plan, drifts) = site.plan_refreshed(deployment).await;
+        assert_eq!((plan.steps.len(), drifts), (0, Vec::new()), "{told}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_move_that_is_cut_off_at_any_call_that_writes_is_ended_or_taken_back() {
-    dies_everywhere(|| two(&[], None), || two(&["eu-central-1b"], OTHER), 1).await;
+    let way = Way::new(|| two(&[], None), || two(&["eu-central-1b"], OTHER)).await;
+    assert!(way.takes > 20, "{}", way.takes);
+    for at in 0..way.takes {
+        way.goes_on(at, Death::Before).await;
+        way.goes_on(at, Death::After).await;
+        way.goes_back(at, if at % 2 == 0 { Death::Before } else { Death::After }).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_move_of_everything_that_is_cut_off_is_ended_or_taken_back() {
     let there = || everything().network_settings("n", &blocks(OTHER));
+    let way = Way::new(everything, there).await;
+    assert!(way.takes > 40, "{}", way.takes);
+    for at in (0..way.takes).step_by(4) {
+        way.goes_on(at, Death::Before).await;
+        way.goes_on(at + 2, Death::After).await;
+        way.goes_back(at, Death::After).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_follows_its_subnet() {
+    let there = || everything().network_settings("n", &blocks(OTHER));
     let site = deployed(everything(), 102).await;
     site.deploy(there()).await;
     stands_as_if_fresh(&site, there).await;
-    dies_everywhere(everything, there, 3).await;
 }

@@ -233,6 +233,7 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
             .ask(Removed, Write::ReleaseAddress { allocation_id: ids.address.clone() }),
         Operation::AssociateAddress => needs
             .ask(Always, Read::DescribeAddresses(all()))
+            .ask(Made, Read::DescribeInstances(all()))
             .noted(ids)
             .ask(Removed, Write::DisassociateAddress { association_id }),
         Operation::CreateVolume => {
@@ -288,6 +289,8 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
                 .ask(Changed, Write::StartInstances { instance_ids: instance_ids() })
                 .ask(Changed, Read::DescribeLaunchTemplateVersions(all()))
                 .ask(Changed, protected(true))
+                .ask(Changed, Read::DescribeAddresses(all()))
+                .ask(Changed, dry(ids.associate_address()))
                 .list(Removed, ElasticLoadBalancing, &leaves)
                 .ask(Removed, protected(false))
                 .ask(Removed, Write::TerminateInstances { instance_ids: instance_ids() })
@@ -297,6 +300,7 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
             .list(Made, AutoScaling, &["CreateOrUpdateTags"])
             .of_service()
             .ask(Made, a_machine())
+            .ask(Made, Read::DescribeNetworkInterfaces(all()))
             .of_template()
             .list(
                 Changed,

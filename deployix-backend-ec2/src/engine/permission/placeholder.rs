@@ -5,8 +5,9 @@ use deployix_core::backend::BackendError;
 use crate::{
     engine::call::Write,
     request::{
-        AddressId, GroupId, IdError, InstanceId, InterfaceId, InternetGatewayId, Output, PrivateIp,
-        PublicCidr, PublicIp, RouteTableId, SubnetId, UserDataText, VolumeId, VpcId, ZoneName,
+        AddressId, AssociateAddress, GroupId, IdError, InstanceId, InterfaceId, InternetGatewayId,
+        Output, PrivateIp, PublicCidr, PublicIp, RouteTableId, SubnetId, UserDataText, VolumeId,
+        VpcId, ZoneName,
     },
 };
 
@@ -73,6 +74,14 @@ impl Ids {
     pub(super) fn detach_gateway(&self) -> Write {
         let (internet_gateway_id, vpc_id) = (self.gateway.clone(), self.vpc.clone());
         Write::DetachInternetGateway { internet_gateway_id, vpc_id }
+    }
+
+    pub(super) fn associate_address(&self) -> AssociateAddress {
+        AssociateAddress {
+            allocation_id: self.address.clone().into(),
+            network_interface_id: self.interface.clone().into(),
+            allow_reassociation: true,
+        }
     }
 
     pub(super) fn revoke_ingress(&self) -> Write {

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use deployix_backend_ec2::{
     engine::{
-        call::{Answer, Query, Write},
+        call::{Answer, CallError, Query, Write},
         shape::{Listener, LoadBalancer, TargetGroup, TargetHealth},
     },
     request::{
         Action, Attribute, BalancerScheme, CreateListener, CreateLoadBalancer, CreateTargetGroup,
         InstanceId, ModifyLoadBalancerAttributes, ModifyTargetGroupAttributes, RegisterTargets,
-        Tag,
+        SubnetId, Tag,
     },
 };
 
@@ -201,6 +201,40 @@ impl World {
         };
         self.attributes.insert(arn.clone(), vec![off]);
         Ok(arn)
+    }
+
+    /// In a zone where it is, it takes no other subnet (Elastic Load Balancing User Guide for Network
+    /// Load Balancers, "Update the Availability Zones").
+    fn set_subnets(&mut self, arn: &str, subnets: &[SubnetId]) -> Result<()> {
+        let balancer = self.balancers.get(arn, "LoadBalancerNotFound")?.it.clone();
+        let zone = |world: &mut Self, subnet: &SubnetId| {
+            let subnet = world.subnets.get(subnet.as_str(), "SubnetNotFound")?;
+            Ok::<_, CallError>(subnet.it.availability_zone.clone())
+        };
+        let description = format!("ELB {}", arn.split_once("loadbalancer/").unwrap().1);
+        for subnet in subnets.iter().filter(|it| !balancer.subnets.contains(it)) {
+            let own = zone(self, subnet)?;
+            for other in &balancer.subnets {
+                if zone(self, other)? == own {
+                    let message = format!("{own} is already associated with the load balancer");
+                    return refuse("InvalidConfigurationRequest", message);
+                }
+            }
+            let groups = balancer.security_groups.clone();
+            let id = self.new_interface(subnet, &description, groups, Vec::new())?;
+            self.interfaces.entry(&id).unwrap().instead().it.status = "in-use".to_owned();
+        }
+        let left: Vec<_> = self
+            .interfaces
+            .all()
+            .filter(|it| it.description == description && !subnets.contains(&it.subnet_id))
+            .map(|it| it.network_interface_id.clone())
+            .collect();
+        for id in left {
+            self.interfaces.remove(id.as_str());
+        }
+        self.balancers.entry(arn).unwrap().it.subnets = subnets.to_vec();
+        Ok(())
     }
 
     pub(super) fn modify_attributes(
@@ -418,8 +452,7 @@ impl World {
                 }
             }
             Write::SetSubnets { load_balancer_arn, subnets } => {
-                let entry = self.balancers.get(load_balancer_arn, "LoadBalancerNotFound")?;
-                entry.it.subnets.clone_from(subnets);
+                self.set_subnets(load_balancer_arn, subnets)?;
             }
             Write::SetSecurityGroups { load_balancer_arn, security_groups } => {
                 let entry = self.balancers.get(load_balancer_arn, "LoadBalancerNotFound")?;

@@ -140,7 +140,8 @@ impl World {
         Ok(())
     }
 
-    /// Every group has the machines that it should have, from its template once a refresh ended.
+    /// Every group has the machines that it should have; once a refresh ended, from its template and
+    /// in its subnets.
     pub(super) fn scale(&mut self) {
         let now = Instant::now();
         let ended: Vec<_> = self.refreshes.iter().filter(|(_, at)| **at <= now).collect();
@@ -148,10 +149,8 @@ impl World {
         for name in ended {
             self.refreshes.remove(&name);
             let Some(entry) = self.scaling.entry(&name) else { continue };
-            let wanted = entry.it.launch_template.clone();
-            let old = entry.it.instances.iter().filter(|it| it.launch_template != wanted);
-            let old: Vec<_> = old.map(|it| it.instance_id.clone()).collect();
-            entry.it.instances.retain(|it| !old.contains(&it.instance_id));
+            let old = std::mem::take(&mut entry.it.instances);
+            let old: Vec<_> = old.into_iter().map(|it| it.instance_id).collect();
             old.iter().for_each(|id| self.end_machine(id));
         }
         let groups: Vec<_> = self.scaling.all().filter(|it| it.status.is_none()).cloned().collect();

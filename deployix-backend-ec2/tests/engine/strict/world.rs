@@ -113,6 +113,7 @@ things! {
     NetworkInterface {
         "network-interface-id": it => vec![it.network_interface_id.to_string()];
         "vpc-id": it => vec![it.vpc_id.to_string()];
+        "attachment.instance-id": it => it.instance_id.iter().map(ToString::to_string).collect();
         "subnet-id": it => vec![it.subnet_id.to_string()];
         "group-id": it => it.groups.iter().map(ToString::to_string).collect();
         "description": it => vec![it.description.clone()];
