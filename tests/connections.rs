@@ -164,7 +164,7 @@ db = "there"
 left = "here"
 right = "here"
 "#;
-    let address = "<<PrivateIpAddress of ec2/functionality/load-balancer-db/load-balancer>>";
+    let address = "<<PrivateIpAddress of ec2/functionality/load-balancer-db/load-balancer/network/net/10.0.0.0-20>>";
     for (guest, line) in [
         ("docker", format!("[\"db.example.com:{address}\"]")),
         ("nixos", format!("balancer-load-balancer-db = \"{address}\";")),

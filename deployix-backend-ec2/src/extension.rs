@@ -111,14 +111,16 @@ pub struct TargetSettings {
     /// Whether they have public addresses, without which they reach no package mirror unless the
     /// network has another way out; they have where nothing is said. A public address opens no port.
     pub public_address: bool,
-    /// The device that the image has its root file system on; `/dev/xvda` where nothing is said.
+    /// The device that the image has its root file system on, which is not `/dev/sdf`, that of the
+    /// disk for state; `/dev/xvda` where nothing is said.
     pub root_device: String,
     /// The size of the root disk; that of the image where nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root_disk: Option<Bytes>,
     /// The size of the disk that the `state` of services is kept on; 20 GiB where nothing is said.
     pub state_disk: Bytes,
-    /// The type of both disks; `gp3` where nothing is said.
+    /// The type of both disks: `gp3`, `gp2` or `standard`, which has up to 1024 GiB; `gp3` where
+    /// nothing is said.
     pub disk_type: String,
     /// More tags for the machines.
     pub tags: BTreeMap<String, String>,
@@ -175,7 +177,8 @@ pub struct LoadBalancerSettings {
     /// How often to check: 5 to 300 seconds; 10 where nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check_interval: Option<Span>,
-    /// How long a check may take: 2 to 120 seconds; as AWS chooses where nothing is said.
+    /// How long a check may take: 2 to 120 seconds, and no longer than the interval; as AWS chooses
+    /// where nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check_timeout: Option<Span>,
     /// How many good checks in a row make a machine healthy: 2 to 10; 2 where nothing is said.

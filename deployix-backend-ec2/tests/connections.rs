@@ -42,7 +42,7 @@ fn in_one_network_exactly_the_endpoint_is_opened_between_the_two_groups() {
     assert!(permission.get("IpRanges").is_none());
     assert!(
         file(&compiled, "one", "user-data/one-0").contains(
-            "<<PrivateIpAddress of ec2/target/two/machine/0/interface>> db.example.com\n"
+            "<<PrivateIpAddress of ec2/target/two/machine/0/interface/network/n/10.0.0.0-20>> db.example.com\n"
         )
     );
 }
@@ -163,7 +163,7 @@ fn a_port_is_open_to_the_world_only_where_a_load_balancer_says_so() {
     closed.infrastructure.load_balancers.get_mut(&name("hydra")).unwrap().open_to.clear();
     let resources = resources(closed);
     assert_eq!(
-        requests(&resources, "CreateLoadBalancer")["ec2/functionality/load-balancer-hydra/load-balancer"]
+        requests(&resources, "CreateLoadBalancer")["ec2/functionality/load-balancer-hydra/load-balancer/network/ec2-singapore/10.0.0.0-20"]
             ["Scheme"],
         "internal"
     );
@@ -184,10 +184,12 @@ fn a_private_range_does_not_make_a_load_balancer_face_the_internet() {
         })
         .unwrap();
     let resources = resources(deployment);
+    const PLACE: &str = "network/ec2-singapore/10.0.0.0-20";
     let id = "ec2/functionality/load-balancer-hydra";
-    let made = &requests(&resources, "CreateLoadBalancer")[&format!("{id}/load-balancer")];
+    let made = &requests(&resources, "CreateLoadBalancer")[&format!("{id}/load-balancer/{PLACE}")];
     assert_eq!(made["Scheme"], "internal");
-    let group = &requests(&resources, "CreateTargetGroup")[&format!("{id}/target-group-3000")];
+    let group =
+        &requests(&resources, "CreateTargetGroup")[&format!("{id}/target-group-3000/{PLACE}")];
     assert_eq!(group["HealthCheckProtocol"], "HTTP");
     assert_eq!(group["HealthCheckPath"], "/healthz");
 }

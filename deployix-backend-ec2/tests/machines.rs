@@ -33,7 +33,7 @@ fn a_machine_can_be_replaced_without_its_address_or_state() {
     let run = &requests(&resources, "RunInstances")[&format!("{id}/instance")];
     assert_eq!(
         run["NetworkInterfaces"][0]["NetworkInterfaceId"]["$output"]["resource"],
-        format!("{id}/interface")
+        format!("{id}/interface/network/ec2-singapore/10.0.0.0-20")
     );
     assert_eq!(run["LaunchTemplate"]["Version"], "1");
     assert!(requests(&resources, "CreateVolume").contains_key(&format!("{id}/volume")));
@@ -102,7 +102,7 @@ fn a_machine_that_runs_docker_finds_its_upstreams_load_balancer() {
     assert!(!found.has_errors(), "{found}");
     let told = file(&compiled, "one", "user-data/one-0");
     let balancer = "db.example.com:<<PrivateIpAddress of \
-                    ec2/functionality/load-balancer-db/load-balancer>>";
+                    ec2/functionality/load-balancer-db/load-balancer/network/n/10.0.0.0-20>>";
     assert!(told.contains(balancer), "{told}");
 }
 
@@ -159,7 +159,7 @@ fn targets_of_one_network_give_equal_resources_for_it() {
         .located("n", &location);
     let resources = resources(deployment);
     assert_eq!(requests(&resources, "CreateVpc").len(), 1);
-    let subnet = &requests(&resources, "CreateSubnet")["ec2/network/n/subnet/0"];
+    let subnet = &requests(&resources, "CreateSubnet")["ec2/network/n/subnet/10.0.0.0-20"];
     assert!(subnet.get("AvailabilityZone").is_none());
     for resource in resources.values() {
         assert_eq!(resource.inputs().get("region"), Some(&Input::from("eu-central-1")));
@@ -177,7 +177,7 @@ fn an_autoscaling_group_takes_part_in_its_load_balancer() {
     assert_eq!(group["MinSize"], 2);
     assert_eq!(group["MaxSize"], 5);
     assert_eq!(group["HealthCheckType"], "ELB");
-    let attach = &requests(&resources, "AttachLoadBalancerTargetGroups")["ec2/functionality/load-balancer-web/target-group-8080/machines/fleet"];
+    let attach = &requests(&resources, "AttachLoadBalancerTargetGroups")["ec2/functionality/load-balancer-web/target-group-8080/network/n/10.0.0.0-20/machines/fleet"];
     assert_eq!(attach["AutoScalingGroupName"], group["AutoScalingGroupName"]);
     assert!(requests(&resources, "RunInstances").is_empty());
 }
@@ -197,7 +197,7 @@ fn upstreams_on_an_autoscaling_group_need_a_load_balancer() {
     let (compiled, found) = compiled(make().balancer("db", "db.example.com", (15432, 5432), &[]));
     assert!(!found.has_errors(), "{found}");
     assert!(file(&compiled, "one", "user-data/one-0").contains(
-        "<<PrivateIpAddress of ec2/functionality/load-balancer-db/load-balancer>> db.example.com\n"
+        "<<PrivateIpAddress of ec2/functionality/load-balancer-db/load-balancer/network/n/10.0.0.0-20>> db.example.com\n"
     ));
 }
 
@@ -313,12 +313,12 @@ fn subnets_have_the_blocks_that_somebody_chose_and_all_that_is_wrong_with_them_i
     };
     let resources = resources(with(serde_json::json!(["10.15.70.0/24", "10.15.0.0/20"])));
     let subnets = requests(&resources, "CreateSubnet");
-    let made = |at: usize| {
-        let subnet = &subnets[&format!("ec2/network/n/subnet/{at}")];
+    let made = |place: &str| {
+        let subnet = &subnets[&format!("ec2/network/n/subnet/{place}")];
         (subnet["CidrBlock"].clone(), subnet["AvailabilityZone"].clone())
     };
-    assert_eq!(made(0), ("10.15.70.0/24".into(), "eu-west-1a".into()));
-    assert_eq!(made(1), ("10.15.0.0/20".into(), "eu-west-1b".into()));
+    assert_eq!(made("10.15.70.0-24"), ("10.15.70.0/24".into(), "eu-west-1a".into()));
+    assert_eq!(made("10.15.0.0-20"), ("10.15.0.0/20".into(), "eu-west-1b".into()));
 
     let wrong = ["10.15.0.0/24", "10.15.0.128/25", "10.16.0.0/24", "10.15.1.0/30", "10.15.2.1/24"];
     let (_, found) = compiled(with(serde_json::json!(wrong)));

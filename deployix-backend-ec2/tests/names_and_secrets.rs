@@ -58,7 +58,9 @@ fn names_with_records_are_in_no_file_of_hosts_but_those_of_load_balancers() {
         ..LocationSettings::default()
     };
     location.extensions.insert(&settings).unwrap();
-    assert!(text(outside, 0).contains("/machine/0/interface>> db.example.com\n"));
+    assert!(
+        text(outside, 0).contains("/machine/0/interface/network/n/10.0.0.0-20>> db.example.com\n")
+    );
 }
 
 #[test]

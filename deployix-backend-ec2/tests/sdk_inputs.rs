@@ -144,7 +144,8 @@ fn every_request_is_an_input_that_says_the_same() {
 #[test]
 fn a_request_with_an_output_in_it_is_no_input_yet() {
     let resources = resources(support::hydra());
-    let subnet = resources.values().find(|resource| resource.id().as_str().ends_with("/subnet/0"));
+    let subnet =
+        resources.values().find(|resource| resource.id().as_str().contains("/subnet/10.0.0.0-20"));
     let error = input(&request(subnet.unwrap())).unwrap_err();
     assert!(matches!(error, InputError::Unknown(_)), "{error}");
     assert!(error.to_string().contains("ec2/network/ec2-singapore/vpc"), "{error}");

@@ -5,6 +5,7 @@ mod image;
 mod launch;
 mod report;
 mod secret;
+mod setting;
 mod tag;
 
 use deployix_core::{
@@ -112,22 +113,7 @@ impl<'a> Job<'a> {
 
     fn check(&self) -> Result<(), CompileError> {
         let mut reasons = tag::check(&self.settings.tags);
-        let gib = 1 << 30;
-        let disks = [
-            ("root-disk", self.settings.root_disk),
-            ("state-disk", Some(self.settings.state_disk)),
-        ];
-        for (key, size) in disks {
-            let whole =
-                |size: u64| size.is_multiple_of(gib) && (gib..=16_384 * gib).contains(&size);
-            if let Some(size) = size.filter(|size| !whole(size.0)) {
-                let message = format!("a disk has whole GiB, 1 to 16384 of them, and not {size}");
-                reasons.push(
-                    Remark::new(["extensions", "ec2", key], message)
-                        .remedy("write a size such as \"20GiB\""),
-                );
-            }
-        }
+        reasons.extend(setting::check(&self.settings));
         if reasons.is_empty() { Ok(()) } else { Err(CompileError { reasons }) }
     }
 

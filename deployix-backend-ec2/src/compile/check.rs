@@ -73,12 +73,32 @@ impl HealthCheck {
             ),
             deregistration_delay: wrong.within("deregistration-delay", delay, 0..=3600),
         };
+        let check = check.in_time(&mut wrong);
         check.check_port(ports, &mut wrong);
         if let Some(path) = check.path.as_deref().filter(|path| !is_path(path)) {
             let message = format!("{path:?} is no path of at most 1024 printable characters");
             wrong.add("health-check-path", message, "write a path such as \"/healthz\"");
         }
         if wrong.0.is_empty() { Ok(check) } else { Err(CompileError { reasons: wrong.0 }) }
+    }
+
+    /// A check ends before the next one begins: AWS takes no timeout beyond the interval. Its own, of 10
+    /// seconds over TCP and 6 over HTTP, is not asked for where it is.
+    fn in_time(mut self, wrong: &mut Findings) -> Self {
+        let Self { interval, timeout, .. } = self;
+        match timeout {
+            Some(timeout) if timeout > interval => wrong.add(
+                "health-check-timeout",
+                format!("a check may take {timeout} s, and the next one begins after {interval} s"),
+                "write at most `health-check-interval`, which is 10 s where nothing is said",
+            ),
+            Some(_) => {}
+            None => {
+                let chosen = if self.path.is_some() { 6 } else { 10 };
+                self.timeout = (interval < chosen).then_some(interval);
+            }
+        }
+        self
     }
 
     /// Machines are checked over TCP, at a port that their load balancer may reach.
@@ -154,6 +174,28 @@ mod tests {
             "health-check-path",
         ]) {
             assert!(line.contains(key), "{line}");
+        }
+    }
+
+    #[test]
+    fn no_check_takes_longer_than_it_is_until_the_next() {
+        let of = |interval: Option<u64>, timeout: Option<u64>, path: Option<&str>| {
+            let wishes = LoadBalancerSettings {
+                health_check_interval: interval.map(Span::seconds),
+                health_check_timeout: timeout.map(Span::seconds),
+                health_check_path: path.map(str::to_owned),
+                ..LoadBalancerSettings::default()
+            };
+            let ports = [(NonZeroU16::new(80).unwrap(), Protocol::Tcp)];
+            HealthCheck::of(&wishes, &ports.into()).map(|check| check.timeout)
+        };
+        assert_eq!(of(Some(20), Some(20), None).unwrap(), Some(20));
+        assert_eq!(of(None, None, None).unwrap(), None);
+        assert_eq!(of(Some(5), None, None).unwrap(), Some(5), "AWS's own takes longer");
+        assert_eq!(of(Some(7), None, Some("/")).unwrap(), None);
+        for (interval, timeout) in [(None, 11), (Some(20), 21)] {
+            let told = format!("{:?}", of(interval, Some(timeout), None).unwrap_err());
+            assert!(told.contains("health-check-timeout"), "{told}");
         }
     }
 

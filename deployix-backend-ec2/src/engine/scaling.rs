@@ -70,7 +70,10 @@ impl Kind for AutoScalingGroup {
 
     fn settings(&self) -> String {
         let Self { min_size, max_size, launch_template, .. } = self;
-        format!("{min_size} to {max_size} of {}", launch_template.launch_template_name)
+        let mut subnets: Vec<_> = self.subnets.iter().map(ToString::to_string).collect();
+        subnets.sort();
+        let (of, within) = (&launch_template.launch_template_name, subnets.join(" "));
+        format!("{min_size} to {max_size} of {of} in {within}")
     }
 
     async fn adjust(

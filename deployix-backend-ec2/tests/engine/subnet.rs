@@ -338,19 +338,22 @@ impl<F: Fn() -> Deployment, T: Fn() -> Deployment> Way<F, T> {
     }
 
     async fn goes_on(&self, at: u64, death: Death) {
-        let site = self.died(at, death).await;
-        site.deploy((self.to)()).await;
-        Self::ends(&site, (self.to)(), &self.there, &format!("cut off at {at}, {death:?}")).await;
+        let (site, told) = (self.died(at, death).await, format!("cut off at {at}, {death:?}"));
+        let report = site.carry_out(&site.plan((self.to)()).await).await;
+        assert!(report.is_good(), "{told}: {}", ends(&report));
+        Self::ends(&site, (self.to)(), &self.there, &told).await;
     }
 
     async fn goes_back(&self, at: u64, death: Death) {
         let site = self.died(at, death).await;
-        site.deploy((self.from)()).await;
+        let told = format!("cut off at {at}, {death:?}, and back");
+        let plan = site.plan((self.from)()).await;
+        let report = site.carry_out(&plan).await;
+        assert!(report.is_good(), "{told}: {}", ends(&report));
         // What the history does not know to be left over is found by looking.
         let (plan, _) = site.plan_refreshed((self.from)()).await;
         let report = site.carry_out(&plan).await;
-        assert!(report.is_good(), "{}", ends(&report));
-        let told = format!("cut off at {at}, {death:?}, and back");
+        assert!(report.is_good(), "{told}: {}", ends(&report));
         Self::ends(&site, (self.from)(), &self.here, &told).await;
     }
 

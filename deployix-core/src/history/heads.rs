@@ -56,6 +56,10 @@ pub struct Standing {
     pub outputs: BTreeMap<String, String>,
     /// The generation since which it stands so.
     pub since: u64,
+    /// The generation since which it gives just that to others: what reads it and was made before
+    /// knows something else.
+    #[serde(default)]
+    pub outputs_since: u64,
 }
 
 /// A step that was intended and whose outcome is not known.
@@ -97,7 +101,7 @@ impl Standing {
     /// A resource that gives nothing to others.
     #[must_use]
     pub fn new(resource: Resource, target: Name, since: u64) -> Self {
-        Self { resource, target, outputs: BTreeMap::new(), since }
+        Self { resource, target, outputs: BTreeMap::new(), since, outputs_since: since }
     }
 }
 
@@ -266,7 +270,9 @@ impl Heads {
             StepResult::Made { outputs } => {
                 if let Some(Open { resource, target, .. }) = self.open.remove(id) {
                     let (outputs, since) = (outputs.clone(), entry.position);
-                    let standing = Standing { resource, target, outputs, since };
+                    let same = self.resources.get(id).filter(|before| before.outputs == outputs);
+                    let outputs_since = same.map_or(since, |before| before.outputs_since);
+                    let standing = Standing { resource, target, outputs, since, outputs_since };
                     self.resources.insert(id.clone(), standing);
                 }
             }

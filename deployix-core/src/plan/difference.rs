@@ -348,7 +348,11 @@ fn draft<'a>(
     };
     let (action, gap) = match from.map(change) {
         None => (PlannedAction::Create, None),
-        Some(Change::Keep) if doubt.is_none() => return None,
+        Some(Change::Keep) if doubt.is_none() => {
+            let changes = from.map_or_else(Vec::new, |from| stale(from, to, heads));
+            let target = At::Site(target);
+            return (!changes.is_empty()).then(|| follower(to, target, from, changes));
+        }
         // What is in doubt is made what it should be, whatever stands.
         Some(Change::Keep | Change::Update) => (PlannedAction::Update, None),
         Some(Change::Replace) => (PlannedAction::Replace, None),
@@ -380,33 +384,50 @@ fn follow_replacements<'w>(
         if find(changed, id).is_some() {
             continue;
         }
-        let mut changes = Vec::new();
-        for (field, input) in resource.inputs() {
-            let mut reads = false;
-            input.visit_outputs(&mut |output| reads |= replaced.contains(&output.resource));
-            if reads {
-                let value = Some(input.clone());
-                let field = field.clone().into_owned();
-                changes.push(FieldChange { field, from: value.clone(), to: value });
-            }
-        }
+        let changes = reads(resource, |id| replaced.contains(id));
         if !changes.is_empty() {
-            followers.push(Draft {
-                resource,
-                target: At::Site(target),
-                action: PlannedAction::Update,
-                from: heads.resources.get(id),
-                gap: None,
-                doubt: None,
-                changes,
-                after: resource.shared_after(),
-            });
+            let (target, from) = (At::Site(target), heads.resources.get(id));
+            followers.push(follower(resource, target, from, changes));
         }
     }
     let followed = followers.len();
     changed.extend(followers);
     changed.sort_by_key(|draft| draft.resource.id());
     followed
+}
+
+/// What a resource reads that is other since it was made: whoever changed that died before this
+/// followed.
+fn stale(from: &Standing, to: &Resource, heads: &Heads) -> Vec<FieldChange> {
+    let is_later = |it: &Standing| it.outputs_since > from.since;
+    reads(to, |id| heads.resources.get(id).is_some_and(is_later))
+}
+
+/// The settings that read outputs of some resources: they stay as they are, and what they tell does
+/// not.
+fn reads(resource: &Resource, is_one: impl Fn(&ResourceId) -> bool) -> Vec<FieldChange> {
+    let mut changes = Vec::new();
+    for (field, input) in resource.inputs() {
+        let mut reads = false;
+        input.visit_outputs(&mut |output| reads |= is_one(&output.resource));
+        if reads {
+            let value = Some(input.clone());
+            let field = field.clone().into_owned();
+            changes.push(FieldChange { field, from: value.clone(), to: value });
+        }
+    }
+    changes
+}
+
+/// What is changed in place since what it reads is other.
+fn follower<'a>(
+    resource: &'a Resource,
+    target: At<'a>,
+    from: Option<&'a Standing>,
+    changes: Vec<FieldChange>,
+) -> Draft<'a> {
+    let (action, after) = (PlannedAction::Update, resource.shared_after());
+    Draft { resource, target, action, from, gap: None, doubt: None, changes, after }
 }
 
 /// The draft about a resource, of drafts in the order of their ids.
