@@ -358,6 +358,8 @@ impl<F: Fn() -> Deployment, T: Fn() -> Deployment> Way<F, T> {
     }
 
     async fn ends(site: &Site, deployment: Deployment, stands: &[String], told: &str) {
+        // Machines of groups leave their load balancer by themselves.
+        sleep(Duration::from_secs(600)).await;
         assert_eq!(beyond(&site.aws.inventory(), stands), [""; 0], "{told}");
         let heads = site.heads().await;
         assert!(heads.open.is_empty() && heads.runs.is_empty(), "{told}");
