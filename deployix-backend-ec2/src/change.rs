@@ -100,7 +100,13 @@ pub(crate) fn change(from: &Resource, to: &Resource) -> Change {
     if different.all(|key| in_place.contains(&key.as_ref())) {
         Change::Update
     } else if operation == Operation::RunInstances {
-        Change::Recreate { why: "its address stays, and is one machine's at a time" }
+        let interfaces = |it: &Resource| it.inputs().get("NetworkInterfaces").cloned();
+        let why = if interfaces(from) == interfaces(to) {
+            "its address stays, and is one machine's at a time"
+        } else {
+            "it moves to another subnet, and takes its disk and public address along"
+        };
+        Change::Recreate { why }
     } else {
         Change::Replace
     }
@@ -152,6 +158,35 @@ mod tests {
             |name: &str| resource(&[(OPERATION, "RunInstances"), ("LaunchTemplate", name)]);
         let change = change(&machine("a"), &machine("b"));
         assert!(matches!(change, Change::Recreate { .. }), "{change:?}");
+    }
+
+    #[test]
+    fn a_machine_that_moves_is_told_from_one_that_stays() {
+        let machine = |template: &str, interface: &str| {
+            let inputs = [
+                (OPERATION, "RunInstances"),
+                ("LaunchTemplate", template),
+                ("NetworkInterfaces", interface),
+            ];
+            resource(&inputs)
+        };
+        let why = |to: Resource| match change(&machine("a", "x"), &to) {
+            Change::Recreate { why } => why,
+            other => panic!("{other:?}"),
+        };
+        assert!(why(machine("b", "x")).contains("its address stays"));
+        assert!(why(machine("a", "y")).contains("another subnet"));
+    }
+
+    #[test]
+    fn what_holds_machines_is_never_made_anew_under_them() {
+        let network = |block: &str| resource(&[(OPERATION, "CreateVpc"), ("CidrBlock", block)]);
+        assert_eq!(change(&network("10.0.0.0/16"), &network("10.30.0.0/16")), Change::Update);
+        let subnet = |zone: &str| {
+            let inputs = [(OPERATION, "CreateSubnet"), ("AvailabilityZone", zone)];
+            resource(&inputs)
+        };
+        assert_eq!(change(&subnet("a"), &subnet("b")), Change::Update);
     }
 
     #[test]

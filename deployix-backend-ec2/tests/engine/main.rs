@@ -27,6 +27,7 @@ mod successor;
 #[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 mod upcast;
+mod way;
 mod wide;
 
 /// Who plays AWS here.

@@ -9,7 +9,6 @@ use deployix_core::{
     plan::{Plan, PlannedAction},
     spec::{Deployment, FunctionalitySpec, ServiceSpec},
 };
-use tokio::time::{Duration, sleep};
 
 use crate::{
     faults::everything,
@@ -18,6 +17,7 @@ use crate::{
     site::{Site, beyond, ends},
     strict::Death,
     support::{With, deployment},
+    way::Way,
 };
 
 const REGION: &str = "eu-central-1";
@@ -126,7 +126,8 @@ async fn machines_follow_their_subnet_to_another_block() {
     assert_eq!(actions(&plan, "/interface/"), [Create, Create, Remove, Remove]);
     assert_eq!(actions(&plan, "/instance"), [Replace, Replace]);
     let mut machines = plan.steps.iter().filter(|step| step.id().as_str().ends_with("/instance"));
-    assert!(machines.all(|step| step.gap.is_some()), "the gap is told");
+    let gap = "it moves to another subnet, and takes its disk and public address along";
+    assert!(machines.all(|step| step.gap.as_deref() == Some(gap)), "the gap is told");
     let report = site.carry_out(&plan).await;
     assert!(report.is_good(), "{}", ends(&report));
     all_in_one_subnet(&site, "10.0.64.0/20", "eu-central-1a");
@@ -300,72 +301,6 @@ async fn a_machine_that_may_not_move_keeps_what_leads_to_it() {
     site.aws.mood(|mood| mood.refuses.clear());
     site.deploy(of("m5.large", OTHER)).await;
     stands_as_if_fresh(&site, || of("m5.large", OTHER)).await;
-}
-
-/// Somebody dies at some call that writes on the way from one deployment to another, and somebody
-/// else goes on, or back.
-struct Way<F, T> {
-    from: F,
-    to: T,
-    /// How many calls write before the way begins, and on it.
-    begins: u64,
-    takes: u64,
-    /// What stands at its end.
-    there: Vec<String>,
-    /// What stands at its beginning.
-    here: Vec<String>,
-}
-
-impl<F: Fn() -> Deployment, T: Fn() -> Deployment> Way<F, T> {
-    async fn new(from: F, to: T) -> Self {
-        let whole = deployed(from(), 101).await;
-        let (begins, here) = (whole.aws.write_calls(), whole.aws.inventory());
-        whole.deploy(to()).await;
-        let (takes, there) = (whole.aws.write_calls() - begins, whole.aws.inventory());
-        Self { from, to, begins, takes, there, here }
-    }
-
-    /// A site where somebody died, before the call or after it.
-    async fn died(&self, at: u64, death: Death) -> Site {
-        let site = deployed((self.from)(), 101).await;
-        site.aws.mood(|mood| mood.dies_at = Some((self.begins + at, death)));
-        let plan = site.plan((self.to)()).await;
-        site.carry_out_and_die(&plan).await;
-        // Whoever comes next looks once what AWS made is shown.
-        sleep(Duration::from_secs(10)).await;
-        site.settle().await;
-        site
-    }
-
-    async fn goes_on(&self, at: u64, death: Death) {
-        let (site, told) = (self.died(at, death).await, format!("cut off at {at}, {death:?}"));
-        let report = site.carry_out(&site.plan((self.to)()).await).await;
-        assert!(report.is_good(), "{told}: {}", ends(&report));
-        Self::ends(&site, (self.to)(), &self.there, &told).await;
-    }
-
-    async fn goes_back(&self, at: u64, death: Death) {
-        let site = self.died(at, death).await;
-        let told = format!("cut off at {at}, {death:?}, and back");
-        let plan = site.plan((self.from)()).await;
-        let report = site.carry_out(&plan).await;
-        assert!(report.is_good(), "{told}: {}", ends(&report));
-        // What the history does not know to be left over is found by looking.
-        let (plan, _) = site.plan_refreshed((self.from)()).await;
-        let report = site.carry_out(&plan).await;
-        assert!(report.is_good(), "{told}: {}", ends(&report));
-        Self::ends(&site, (self.from)(), &self.here, &told).await;
-    }
-
-    async fn ends(site: &Site, deployment: Deployment, stands: &[String], told: &str) {
-        // Machines of groups leave their load balancer by themselves.
-        sleep(Duration::from_secs(600)).await;
-        assert_eq!(beyond(&site.aws.inventory(), stands), [""; 0], "{told}");
-        let heads = site.heads().await;
-        assert!(heads.open.is_empty() && heads.runs.is_empty(), "{told}");
-        let (plan, drifts) = site.plan_refreshed(deployment).await;
-        assert_eq!((plan.steps.len(), drifts), (0, Vec::new()), "{told}");
-    }
 }
 
 #[tokio::test(start_paused = true)]

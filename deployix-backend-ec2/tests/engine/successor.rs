@@ -12,7 +12,9 @@ use deployix_core::{
 
 use crate::{
     site::{Site, beyond, ends},
+    strict::Death,
     support::{With, deployment},
+    way::Way,
 };
 
 const REGION: &str = "eu-central-1";
@@ -176,6 +178,17 @@ async fn a_machine_that_may_not_be_ended_takes_its_places_again() {
     });
     assert_eq!(ends.unwrap_err().code, "OperationNotPermitted", "it is protected again");
     goes_on(&site, &of_type("m5.large")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_whose_maker_dies_gets_its_disk_and_its_places_from_whoever_goes_on() {
+    let (before, after) = (of_type("m3.medium"), of_type("m5.large"));
+    let way = Way::new(|| shop(&before), || shop(&after)).await;
+    assert!(way.takes > 8, "{}", way.takes);
+    for at in 0..way.takes {
+        way.goes_on(at, Death::Before).await;
+        way.goes_on(at, Death::After).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
