@@ -77,11 +77,13 @@ impl HostedZone {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct NetworkSettings {
-    /// Its addresses, a block between /16 and /28; `10.0.0.0/16` where nothing is said.
+    /// Its addresses, a block between /16 and /28; `10.0.0.0/16` where nothing is said. They stay as they
+    /// are once it is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cidr: Option<Ipv4Net>,
     /// The blocks of its subnets, one for each of the location's zones, in their order: between /16
-    /// and /28, within `cidr`. Where nothing is said it is divided into sixteen of one size.
+    /// and /28, within `cidr`. Where nothing is said it is divided into sixteen of one size. Machines
+    /// move to another block that is none of the subnets' yet.
     pub subnet_cidrs: Vec<Ipv4Net>,
     /// A network that exists, to take instead of making one; then `subnets` has to be there too.
     #[serde(skip_serializing_if = "Option::is_none")]

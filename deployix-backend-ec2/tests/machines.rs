@@ -297,6 +297,32 @@ fn what_aws_would_refuse_is_refused_with_a_remedy() {
 }
 
 #[test]
+fn all_that_aws_would_refuse_of_a_target_is_told_at_once_with_its_place() {
+    let wrong = TargetSettings {
+        disk_type: "io2".to_owned(),
+        root_device: "/dev/sdf".to_owned(),
+        key_name: Some(String::new()),
+        instance_profile: Some("role/web".to_owned()),
+        ..settings()
+    };
+    let web = deployment(vec![functionality("web", 80, &[])]).machine("one", Some("n"));
+    let (_, found) = compiled(web.target_settings("one", &wrong));
+    let told = found.to_string();
+    for words in [
+        "\"io2\" needs a number of IOPS, for which there is no setting",
+        "/dev/sdf is that of the disk for state",
+        "\"\" is no name of a key pair",
+        "\"role/web\" is no name of an instance profile",
+        "extensions.ec2.disk-type",
+        "extensions.ec2.root-device",
+        "extensions.ec2.key-name",
+        "extensions.ec2.instance-profile",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+}
+
+#[test]
 fn subnets_have_the_blocks_that_somebody_chose_and_all_that_is_wrong_with_them_is_told() {
     let location = LocationSettings {
         region: Some("eu-west-1".to_owned()),

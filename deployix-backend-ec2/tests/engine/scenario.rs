@@ -1,6 +1,6 @@
 //! What has to come true in every account, whoever plays AWS there.
 
-use deployix_backend_ec2::extension::{LocationSettings, TargetSettings};
+use deployix_backend_ec2::extension::{LocationSettings, NetworkSettings, TargetSettings};
 use deployix_core::{plan::PlannedAction, spec::Deployment};
 
 use crate::{
@@ -101,6 +101,33 @@ pub(crate) async fn a_functionality_that_goes_takes_its_rules_and_groups_along<A
     assert!(left.iter().any(|line| line.contains("instance running")), "{left:#?}");
     other.deploy(alone()).await;
     assert_eq!(left, other.aws.things().await, "as if it had never been there");
+}
+
+/// Two machines that talk to each other, in one subnet.
+pub(crate) fn two(zones: &[&str], block: Option<&str>) -> Deployment {
+    let location =
+        LocationSettings { zones: zones.iter().map(|&it| it.to_owned()).collect(), ..location() };
+    let subnet_cidrs = block.map(|it| it.parse().unwrap()).into_iter().collect();
+    pair()
+        .machine("one", Some("n"))
+        .machine("two", Some("n"))
+        .placed("web", "one")
+        .placed("db", "two")
+        .located("n", &location)
+        .network_settings("n", &NetworkSettings { subnet_cidrs, ..NetworkSettings::default() })
+}
+
+pub(crate) async fn machines_follow_their_subnet<A: Account>(site: &Site<A>, fresh: &Site<A>) {
+    let (zone, block) = (["eu-central-1a"], Some("10.0.64.0/20"));
+    site.deploy(two(&zone, None)).await;
+    let before = site.aws.things().await;
+    site.deploy(two(&zone, block)).await;
+    let after = site.aws.things().await;
+    assert_ne!(before, after);
+    fresh.deploy(two(&zone, block)).await;
+    assert_eq!(after, fresh.aws.things().await, "as if it had never been elsewhere");
+    let (plan, drifts) = site.plan_refreshed(two(&zone, block)).await;
+    assert_eq!((plan.steps.len(), drifts), (0, Vec::new()));
 }
 
 pub(crate) fn two_networks() -> Deployment {

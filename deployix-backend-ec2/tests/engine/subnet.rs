@@ -13,7 +13,7 @@ use deployix_core::{
 use crate::{
     faults::everything,
     names::zone,
-    scenario::pair,
+    scenario::{self, three, two},
     site::{Site, beyond, ends},
     strict::Death,
     support::{With, deployment},
@@ -34,17 +34,6 @@ fn location(zones: &[&str]) -> LocationSettings {
 fn blocks(block: Option<&str>) -> NetworkSettings {
     let subnet_cidrs = block.map(|it| it.parse().unwrap()).into_iter().collect();
     NetworkSettings { subnet_cidrs, ..NetworkSettings::default() }
-}
-
-/// Two machines that talk to each other, in one subnet.
-fn two(zones: &[&str], block: Option<&str>) -> Deployment {
-    pair()
-        .machine("one", Some("n"))
-        .machine("two", Some("n"))
-        .placed("web", "one")
-        .placed("db", "two")
-        .located("n", &location(zones))
-        .network_settings("n", &blocks(block))
 }
 
 /// A machine that keeps state, in one subnet.
@@ -139,6 +128,12 @@ async fn machines_follow_their_subnet_to_another_block() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn machines_follow_their_subnet() {
+    let site = || Site::new(&two(&[], None), 91);
+    scenario::machines_follow_their_subnet(&site(), &site()).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn machines_follow_their_subnet_to_another_zone_and_block() {
     let site = deployed(two(&["eu-central-1a"], None), 92).await;
     let there = || two(&["eu-central-1b"], OTHER);
@@ -208,7 +203,7 @@ async fn a_network_does_not_get_other_addresses_under_what_runs_in_it() {
     let of = |cidr: &str, port: u16| {
         let network =
             NetworkSettings { cidr: Some(cidr.parse().unwrap()), ..NetworkSettings::default() };
-        crate::scenario::three(port).network_settings("n", &network)
+        three(port).network_settings("n", &network)
     };
     let site = deployed(of("10.0.0.0/16", 8080), 96).await;
     let stands = site.aws.inventory();

@@ -29,6 +29,12 @@ async fn a_functionality_that_goes_takes_its_rules_and_groups_along() {
 }
 
 #[tokio::test]
+async fn machines_follow_their_subnet() {
+    let (site, fresh) = (site().await, site().await);
+    scenario::machines_follow_their_subnet(&site, &fresh).await;
+}
+
+#[tokio::test]
 async fn a_pool_and_two_networks_that_talk_over_ipsec_come_and_go() {
     scenario::a_pool_and_two_networks_that_talk_over_ipsec_come_and_go(&site().await).await;
 }
