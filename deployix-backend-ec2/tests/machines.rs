@@ -313,10 +313,10 @@ fn all_that_aws_would_refuse_of_a_target_is_told_at_once_with_its_place() {
         "/dev/sdf is that of the disk for state",
         "\"\" is no name of a key pair",
         "\"role/web\" is no name of an instance profile",
-        "extensions.ec2.disk-type",
-        "extensions.ec2.root-device",
-        "extensions.ec2.key-name",
-        "extensions.ec2.instance-profile",
+        "set `disk-type` to",
+        "set `root-device` to",
+        "set `key-name` to",
+        "set `instance-profile` to",
     ] {
         assert!(told.contains(words), "{words}: {told}");
     }

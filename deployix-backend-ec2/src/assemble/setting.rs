@@ -45,7 +45,7 @@ impl Findings {
             }
             _ => format!("AWS has no disks of type {:?}", shown(disk)),
         };
-        self.add("disk-type", message, "write \"gp3\", \"gp2\" or \"standard\"");
+        self.add("disk-type", message, "set `disk-type` to \"gp3\", \"gp2\" or \"standard\"");
     }
 
     fn sizes(&mut self, settings: &TargetSettings) {
@@ -73,7 +73,7 @@ impl Findings {
         } else {
             format!("{:?} is no device", shown(root))
         };
-        let remedy = "write the root device of the image, such as \"/dev/sda1\"";
+        let remedy = "set `root-device` to that of the image, such as \"/dev/sda1\"";
         self.add("root-device", message, remedy);
     }
 
@@ -84,7 +84,11 @@ impl Findings {
                  no space at either end",
                 shown(key)
             );
-            self.add("key-name", message, "write one that `aws ec2 describe-key-pairs` shows");
+            self.add(
+                "key-name",
+                message,
+                "set `key-name` to one that `aws ec2 describe-key-pairs` shows",
+            );
         }
         if let Some(name) = settings.instance_profile.as_deref().filter(|name| !is_profile(name)) {
             let message = format!(
@@ -95,7 +99,7 @@ impl Findings {
             self.add(
                 "instance-profile",
                 message,
-                "write the name alone, without ARN or path, as `aws iam list-instance-profiles` \
+                "set `instance-profile` to the name alone, without ARN or path, as `aws iam list-instance-profiles` \
                  shows it",
             );
         }
