@@ -77,11 +77,6 @@ fn transport(protocol: Protocol) -> String {
     protocol.as_str().to_ascii_uppercase()
 }
 
-/// A target group is called after the port of its machines.
-fn group_name(port: NonZeroU16) -> String {
-    format!("target-group-{port}")
-}
-
 struct Parts<'a, 'b> {
     unit: &'a Unit<'b>,
     balancer: &'a LoadBalancer,
@@ -109,8 +104,13 @@ impl Parts<'_, '_> {
     }
 
     fn group(&self, port: NonZeroU16) -> Result<Value<TargetGroupArn>, CompileError> {
-        let rest = [&*group_name(port), &self.place];
+        let rest = [&*self.group_name(port)];
         Ok(Value::output_of(&naming::of_functionality(self.unit.name, &rest)?))
+    }
+
+    /// A target group is called after the port of its machines, and where its load balancer is.
+    fn group_name(&self, port: NonZeroU16) -> String {
+        format!("target-group-{port}/{}", self.place)
     }
 
     /// What cannot be changed about it: who can reach it, and where it is first. AWS takes no other
@@ -176,7 +176,7 @@ impl Parts<'_, '_> {
         check: &HealthCheck,
     ) -> Result<Resource, CompileError> {
         let deployment = self.unit.deployment;
-        self.make(&[&group_name(port), &self.place], Vec::new(), |id| {
+        self.make(&[&self.group_name(port)], Vec::new(), |id| {
             let vpc = serde_json::to_string(&self.net.vpc)
                 .map_err(|error| Remark::new(["name"], error.to_string()))?;
             let identity = format!("{protocol}/{port}/{vpc}/{}", self.identity());
@@ -208,7 +208,7 @@ impl Parts<'_, '_> {
         port: NonZeroU16,
         check: &HealthCheck,
     ) -> Result<Resource, CompileError> {
-        self.make(&[&group_name(port), &self.place, "attributes"], Vec::new(), |_| {
+        self.make(&[&self.group_name(port), "attributes"], Vec::new(), |_| {
             let attributes = vec![Attribute {
                 key: "deregistration_delay.timeout_seconds".to_owned(),
                 value: check.deregistration_delay.to_string(),
@@ -258,8 +258,8 @@ impl Parts<'_, '_> {
         }
         let owner =
             Owner::Edge { consumer: self.unit.name.clone(), provider: upstream.name.clone() };
-        let group_name = group_name(port);
-        let rest = [group_name.as_str(), &self.place, "machines", target.as_str()];
+        let group_name = self.group_name(port);
+        let rest = [group_name.as_str(), "machines", target.as_str()];
         let id = naming::of_functionality(self.unit.name, &rest)?;
         let region = self.net.region.as_deref();
         let group = self.group(port)?;

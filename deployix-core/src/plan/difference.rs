@@ -348,11 +348,7 @@ fn draft<'a>(
     };
     let (action, gap) = match from.map(change) {
         None => (PlannedAction::Create, None),
-        Some(Change::Keep) if doubt.is_none() => {
-            let changes = from.map_or_else(Vec::new, |from| stale(from, to, heads));
-            let target = At::Site(target);
-            return (!changes.is_empty()).then(|| follower(to, target, from, changes));
-        }
+        Some(Change::Keep) if doubt.is_none() => return None,
         // What is in doubt is made what it should be, whatever stands.
         Some(Change::Keep | Change::Update) => (PlannedAction::Update, None),
         Some(Change::Replace) => (PlannedAction::Replace, None),
@@ -364,8 +360,9 @@ fn draft<'a>(
     Some(Draft { resource: to, target, action, from, gap, doubt, changes, after })
 }
 
-/// What reads an output of something that is made anew, or may be, has to be changed as well; tells
-/// how many of these would have stayed as they are.
+/// What reads an output of something that is made anew, or may be, has to be changed as well, and so
+/// has what was made from other outputs than stand, since a run ended before it came to it; tells how
+/// many of these would have stayed as they are.
 fn follow_replacements<'w>(
     compiled: &'w Compiled,
     heads: &'w Heads,
@@ -376,7 +373,8 @@ fn follow_replacements<'w>(
         .filter(|draft| draft.action == PlannedAction::Replace || draft.doubt.is_some())
         .map(|draft| draft.resource.id())
         .collect();
-    if replaced.is_empty() {
+    let any_gives_others = heads.resources.values().any(|it| it.outputs_since.is_some());
+    if replaced.is_empty() && !any_gives_others {
         return 0;
     }
     let mut followers = Vec::new();
@@ -384,10 +382,29 @@ fn follow_replacements<'w>(
         if find(changed, id).is_some() {
             continue;
         }
-        let changes = reads(resource, |id| replaced.contains(id));
+        let since = heads.resources.get(id).map_or(u64::MAX, |standing| standing.since);
+        let is_other = |id: &ResourceId| replaced.contains(id) || gives_others(heads, id, since);
+        let mut changes = Vec::new();
+        for (field, input) in resource.inputs() {
+            let mut reads = false;
+            input.visit_outputs(&mut |output| reads |= is_other(&output.resource));
+            if reads {
+                let value = Some(input.clone());
+                let field = field.clone().into_owned();
+                changes.push(FieldChange { field, from: value.clone(), to: value });
+            }
+        }
         if !changes.is_empty() {
-            let (target, from) = (At::Site(target), heads.resources.get(id));
-            followers.push(follower(resource, target, from, changes));
+            followers.push(Draft {
+                resource,
+                target: At::Site(target),
+                action: PlannedAction::Update,
+                from: heads.resources.get(id),
+                gap: None,
+                doubt: None,
+                changes,
+                after: resource.shared_after(),
+            });
         }
     }
     let followed = followers.len();
@@ -396,38 +413,10 @@ fn follow_replacements<'w>(
     followed
 }
 
-/// What a resource reads that is other since it was made: whoever changed that died before this
-/// followed.
-fn stale(from: &Standing, to: &Resource, heads: &Heads) -> Vec<FieldChange> {
-    let is_later = |it: &Standing| it.outputs_since > from.since;
-    reads(to, |id| heads.resources.get(id).is_some_and(is_later))
-}
-
-/// The settings that read outputs of some resources: they stay as they are, and what they tell does
-/// not.
-fn reads(resource: &Resource, is_one: impl Fn(&ResourceId) -> bool) -> Vec<FieldChange> {
-    let mut changes = Vec::new();
-    for (field, input) in resource.inputs() {
-        let mut reads = false;
-        input.visit_outputs(&mut |output| reads |= is_one(&output.resource));
-        if reads {
-            let value = Some(input.clone());
-            let field = field.clone().into_owned();
-            changes.push(FieldChange { field, from: value.clone(), to: value });
-        }
-    }
-    changes
-}
-
-/// What is changed in place since what it reads is other.
-fn follower<'a>(
-    resource: &'a Resource,
-    target: At<'a>,
-    from: Option<&'a Standing>,
-    changes: Vec<FieldChange>,
-) -> Draft<'a> {
-    let (action, after) = (PlannedAction::Update, resource.shared_after());
-    Draft { resource, target, action, from, gap: None, doubt: None, changes, after }
+/// Whether a resource gives other outputs than before, and came to do so after a generation.
+fn gives_others(heads: &Heads, id: &ResourceId, since: u64) -> bool {
+    let other_since = heads.resources.get(id).and_then(|standing| standing.outputs_since);
+    other_since.is_some_and(|other| other > since)
 }
 
 /// The draft about a resource, of drafts in the order of their ids.
