@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     extension::HostedZone,
-    naming::PART,
+    naming::{self, PART},
     request::{GroupId, LaunchTemplateRef, ObjectKey, Output, Request, Tag, UserDataText},
     staging::Staging,
 };
