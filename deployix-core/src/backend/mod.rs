@@ -24,6 +24,6 @@ pub use guest::{Disk, FirstBoot, Guest};
 pub use input::{FileRef, Input, Inputs, OutputRef};
 pub use memory::MemoryBackend;
 pub use registry::Registry;
-pub use resource::{Owner, Resource};
+pub use resource::{Owner, Resource, Turn};
 pub(crate) use unit::endpoints_of;
 pub use unit::{Assembly, EndpointRef, OwnedSite, Peer, PeerAddress, Site, Unit, Via};

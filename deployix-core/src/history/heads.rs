@@ -46,6 +46,10 @@ pub struct Standing {
     pub outputs: BTreeMap<String, String>,
     /// The generation since which it stands so.
     pub since: u64,
+    /// The generation in which it last came to give others than before, where it ever did: what reads
+    /// them and stands since before that was not made with these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs_since: Option<u64>,
 }
 
 /// A step that was intended and whose outcome is not known.
@@ -87,7 +91,7 @@ impl Standing {
     /// A resource that gives nothing to others.
     #[must_use]
     pub fn new(resource: Resource, target: Name, since: u64) -> Self {
-        Self { resource, target, outputs: BTreeMap::new(), since }
+        Self { resource, target, outputs: BTreeMap::new(), since, outputs_since: None }
     }
 }
 
@@ -196,7 +200,11 @@ impl Heads {
             StepResult::Made { outputs } => {
                 if let Some(Open { resource, target, .. }) = self.open.remove(id) {
                     let (outputs, since) = (outputs.clone(), entry.position);
-                    let standing = Standing { resource, target, outputs, since };
+                    let outputs_since = match self.resources.get(id) {
+                        Some(before) if before.outputs == outputs => before.outputs_since,
+                        before => before.map(|_| since),
+                    };
+                    let standing = Standing { resource, target, outputs, since, outputs_since };
                     self.resources.insert(id.clone(), standing);
                 }
             }

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Compiled, held::Holding};
+use super::{Compiled, held::Holding, turn};
 use crate::{
     backend::{Change, Input, Inputs, OwnedSite, Owner, Registry, Resource, Site},
     diagnostic::{Code, Diagnostic, Diagnostics, Staged},
@@ -234,7 +234,8 @@ pub fn plan(compiled: &Compiled, heads: &Heads, registry: &Registry, only: &Only
     }
     keep_needed(&mut gone, wanted, heads, &changed);
     let assignments = assignments(compiled, heads, only, &holding.waiting);
-    let removals = removals(&gone, heads, &changed);
+    let mut removals = removals(&gone, heads, &changed);
+    turn::take(&mut changed, &mut removals);
     let sites: Vec<Site<'_>> = compiled.connected().sites().collect();
     let target = |draft: &Draft<'_>| match draft.target {
         At::Site(at) => sites.get(at as usize).map(|site| OwnedSite::from(*site)),
@@ -360,8 +361,9 @@ fn draft<'a>(
     Some(Draft { resource: to, target, action, from, gap, doubt, changes, after })
 }
 
-/// What reads an output of something that is made anew, or may be, has to be changed as well; tells
-/// how many of these would have stayed as they are.
+/// What reads an output of something that is made anew, or may be, has to be changed as well, and so
+/// has what was made from other outputs than stand, since a run ended before it came to it; tells how
+/// many of these would have stayed as they are.
 fn follow_replacements<'w>(
     compiled: &'w Compiled,
     heads: &'w Heads,
@@ -372,7 +374,12 @@ fn follow_replacements<'w>(
         .filter(|draft| draft.action == PlannedAction::Replace || draft.doubt.is_some())
         .map(|draft| draft.resource.id())
         .collect();
-    if replaced.is_empty() {
+    let other_since: BTreeMap<&ResourceId, u64> = heads
+        .resources
+        .iter()
+        .filter_map(|(id, standing)| Some((id, standing.outputs_since?)))
+        .collect();
+    if replaced.is_empty() && other_since.is_empty() {
         return 0;
     }
     let mut followers = Vec::new();
@@ -380,10 +387,14 @@ fn follow_replacements<'w>(
         if find(changed, id).is_some() {
             continue;
         }
+        let since = heads.resources.get(id).map_or(u64::MAX, |standing| standing.since);
+        let is_other = |id: &ResourceId| {
+            replaced.contains(id) || other_since.get(id).is_some_and(|other| *other > since)
+        };
         let mut changes = Vec::new();
         for (field, input) in resource.inputs() {
             let mut reads = false;
-            input.visit_outputs(&mut |output| reads |= replaced.contains(&output.resource));
+            input.visit_outputs(&mut |output| reads |= is_other(&output.resource));
             if reads {
                 let value = Some(input.clone());
                 let field = field.clone().into_owned();

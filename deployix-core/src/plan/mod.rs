@@ -8,6 +8,7 @@ mod difference;
 mod held;
 mod saved;
 mod stale;
+mod turn;
 
 pub use anew::compile_anew;
 pub use compile::{Compiled, compile};
