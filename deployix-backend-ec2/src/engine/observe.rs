@@ -13,7 +13,7 @@ use super::{
     caller::Caller,
     job::{DIGEST, MADE_AS, OWNER, by_tags, owner, tag},
     kind::{Kind, State, value},
-    record,
+    record, registration,
     rule::{is_by_hand, is_default_egress, says},
     shape::{
         Address, AutoScalingGroup, Instance, InternetGateway, LaunchTemplate,
@@ -50,7 +50,8 @@ pub(super) async fn observe(
     let mut seen = Seen::default();
     let mine = || by_tags(deployment.as_str(), None);
     seen.add(&Vpc::find(aws, mine()).await?);
-    seen.add(&NetworkInterface::find(aws, mine()).await?);
+    let interfaces = NetworkInterface::find(aws, mine()).await?;
+    seen.add(&interfaces);
     let machines = Instance::find(aws, mine()).await?;
     seen.add(&machines);
 
@@ -89,7 +90,7 @@ pub(super) async fn observe(
     }
     groups(aws, deployment, &mut seen).await?;
     templates(aws, deployment, &mut seen).await?;
-    balancers(aws, deployment, &mut seen).await?;
+    balancers(aws, deployment, &interfaces, &mut seen).await?;
     if elsewhere.parameters {
         seen.add(&Parameter::find(aws, mine()).await?);
     }
@@ -175,6 +176,7 @@ async fn templates(
 async fn balancers(
     aws: &Caller<'_>,
     deployment: &Name,
+    interfaces: &[NetworkInterface],
     seen: &mut Seen,
 ) -> Result<(), BackendError> {
     let mine = || by_tags(deployment.as_str(), None);
@@ -201,9 +203,10 @@ async fn balancers(
     for group in &groups {
         let arn = &group.target_group_arn;
         let scaled = scaling.iter().any(|it| it.target_group_arns.contains(arn));
-        let there = scaled || !target::targets(aws, arn).await?.is_empty();
         let is_machines = |id: &ResourceId| id.as_str().contains("/machines/");
-        seen.some_parts(&group.tags, is_machines, there.then(Vec::new));
+        seen.some_parts(&group.tags, is_machines, scaled.then(Vec::new));
+        let targets = target::targets(aws, arn).await?;
+        registration::observe(group, &targets, interfaces, seen);
         seen.some_parts(&group.tags, |id| !is_machines(id), Some(Vec::new()));
     }
     Ok(())
@@ -313,8 +316,19 @@ impl Seen {
         are: impl Fn(&ResourceId) -> bool,
         there: Option<Vec<String>>,
     ) -> Vec<ResourceId> {
+        self.parts_of(tags, tags, are, there)
+    }
+
+    /// Some of the parts that tags tell of, on account of whoever has other tags.
+    pub(super) fn parts_of(
+        &mut self,
+        tags: &[Tag],
+        whose: &[Tag],
+        are: impl Fn(&ResourceId) -> bool,
+        there: Option<Vec<String>>,
+    ) -> Vec<ResourceId> {
         let Some(drift) = there else { return Vec::new() };
-        let owner = tag(tags, OWNER).and_then(owner);
+        let owner = tag(whose, OWNER).and_then(owner);
         let mut ids = Vec::new();
         for part in tags.iter().filter(|tag| tag.key.starts_with(PART)) {
             let Some((digest, id)) = part.value.split_once(' ') else { continue };

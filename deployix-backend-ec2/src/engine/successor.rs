@@ -144,7 +144,7 @@ async fn serves(job: &Job<'_>, machine: &InstanceId, seats: &[Seat]) -> Result<(
         job.aws.write(protect).await?;
     }
     for Seat { group, port } in seats {
-        enter(job, &group.target_group_arn, &[(machine.clone(), *port)]).await?;
+        enter(job, &group.target_group_arn, machine, *port).await?;
     }
     for Seat { group, .. } in seats {
         healthy(job, group, |target| target.id == *machine).await?;

@@ -292,7 +292,6 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
             )
             .list(Made, ElasticLoadBalancing, &["AddTags"])
             .list(Removed, AutoScaling, &["DetachLoadBalancerTargetGroups"])
-            .ask(Removed, Read::DescribeInstances(all()))
             .list(Removed, ElasticLoadBalancing, &["DeregisterTargets", "RemoveTags"]),
         Operation::CreateLoadBalancer => needs
             .list(Always, ElasticLoadBalancing, &["DescribeLoadBalancers", "DescribeTags"])
@@ -345,11 +344,10 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
                 ElasticLoadBalancing,
                 &["DescribeTargetGroups", "DescribeTags", "DescribeTargetHealth"],
             )
-            .list(Made, ElasticLoadBalancing, &["AddTags"])
-            .list(Changed, ElasticLoadBalancing, &["DeregisterTargets"])
-            .list(Removed, AutoScaling, &["DescribeAutoScalingGroups"])
+            .ask(Always, Read::DescribeNetworkInterfaces(all()))
+            .noted(ids)
             .ask(Removed, Read::DescribeInstances(all()))
-            .list(Removed, ElasticLoadBalancing, &["DeregisterTargets", "RemoveTags"]),
+            .list(Removed, ElasticLoadBalancing, &["DeregisterTargets"]),
         // Records go by the same operation.
         Operation::ChangeResourceRecordSets => needs
             .list(Always, Route53, &["ListResourceRecordSets", "GetChange"])
