@@ -21,6 +21,10 @@ pub(super) const OWNER: &str = "deployix:owner";
 /// What its settings were when it was made, as AWS told them: what is other since is drift.
 pub(super) const MADE_AS: &str = "deployix:made-as";
 
+/// Written on a machine before it leaves the groups that it serves in, for another to take its place: a
+/// run that ended then left it as it was but for that.
+pub(super) const LEAVES: &str = "deployix:leaves";
+
 /// What a step gives to others.
 pub(super) type Outputs = BTreeMap<String, String>;
 

@@ -6,7 +6,7 @@ use deployix_core::backend::{BackendError, ErrorKind};
 
 use super::{
     call::{InterfaceAttribute, Write},
-    job::{DIGEST, Job, MADE_AS, Outputs, all_known, by_tags, tag},
+    job::{DIGEST, Job, LEAVES, MADE_AS, Outputs, all_known, by_tags, tag},
     kind::{Kind, Once, State, remove_made_as, value},
     network::{output, tags_of_ec2_requests},
     part::Whole,
@@ -301,8 +301,20 @@ impl Kind for Instance {
         job.aws.ask(Write::StartInstances { instance_ids: vec![self.instance_id.clone()] }).await
     }
 
+    async fn adjust(&self, job: &Job<'_>, _: &RunInstances) -> Result<bool, BackendError> {
+        if tag(&self.tags, LEAVES).is_none() {
+            return Ok(false);
+        }
+        self.stays(job).await?;
+        Ok(true)
+    }
+
     /// It leaves the groups behind load balancers first, and ends what it is at for others.
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        if job.replaced.is_some() {
+            let leaves = Tag::new(LEAVES, "for another");
+            job.tag(Self::SERVICE, self.instance_id.as_str(), &self.tags, [leaves]).await?;
+        }
         let of_deployment = by_tags(job.deployment().as_str(), None);
         for group in TargetGroup::find(&job.aws, of_deployment).await? {
             leave(job, &group.target_group_arn, |target| target.id == self.instance_id).await?;
@@ -312,5 +324,13 @@ impl Kind for Instance {
         job.aws.remove(write).await?;
         let instance_ids = vec![self.instance_id.clone()];
         job.aws.remove(Write::TerminateInstances { instance_ids }).await
+    }
+}
+
+impl Instance {
+    /// It was about to leave, and does not.
+    pub(super) async fn stays(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        let resources = vec![self.instance_id.to_string()];
+        job.aws.write(Write::DeleteTags { resources, tag_keys: vec![LEAVES.to_owned()] }).await
     }
 }

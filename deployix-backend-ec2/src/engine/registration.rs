@@ -80,7 +80,8 @@ pub(super) async fn remove(job: &Job<'_>) -> Result<(), BackendError> {
     Ok(())
 }
 
-/// Tells which machines take part in a target group, as far as their interfaces say that they should.
+/// Tells which machines take part in a target group, as far as their interfaces say that they should,
+/// and which of these nobody is led to: a run that registered one may have ended before it was healthy.
 pub(super) fn observe(
     group: &TargetGroup,
     targets: &[TargetHealth],
@@ -90,10 +91,11 @@ pub(super) fn observe(
     let Some(of) = tag(&group.tags, RESOURCE) else { return };
     for interface in interfaces {
         let is_own = |it: &&TargetHealth| interface.instance_id.as_ref() == Some(&it.id);
-        let there = targets.iter().filter(is_own).any(TargetHealth::is_in);
+        let target = targets.iter().filter(is_own).find(|it| it.is_in());
+        let there = target.map(|it| it.ill().into_iter().collect());
         let is_in_group = |id: &deployix_core::ResourceId| {
             registered(id, "interface").is_some_and(|(group, _)| group == of)
         };
-        seen.parts_of(&interface.tags, &group.tags, is_in_group, there.then(Vec::new));
+        seen.parts_of(&interface.tags, &group.tags, is_in_group, there);
     }
 }

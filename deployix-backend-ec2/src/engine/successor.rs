@@ -101,7 +101,8 @@ async fn again(
     old.network_interfaces.clone_from(&request.network_interfaces);
     let job = job.back_to(replaced);
     if let Some(machine) = before(&job).await? {
-        serves(&job, &machine, seats).await?;
+        serves(&job, &machine.instance_id, seats).await?;
+        machine.stays(&job).await?;
         return Ok(None);
     }
     let templates = by_tags(job.deployment().as_str(), Some(&job.sibling("launch-template")));
@@ -114,16 +115,16 @@ async fn again(
     }
     converge::<Instance>(&job, &old).await?;
     let Some(machine) = before(&job).await? else { return Ok(None) };
-    serves(&job, &machine, seats).await?;
-    Ok(Some(machine))
+    serves(&job, &machine.instance_id, seats).await?;
+    Ok(Some(machine.instance_id))
 }
 
 /// The machine that a step made, where it stands.
-async fn before(job: &Job<'_>) -> Result<Option<InstanceId>, BackendError> {
+async fn before(job: &Job<'_>) -> Result<Option<Instance>, BackendError> {
     let all: Vec<Instance> = made_as(job, job.id.as_str()).await?;
     let is_before =
         |it: &&Instance| is_standing(*it) && tag(&it.tags, DIGEST) == Some(&*job.digest);
-    Ok(all.iter().find(is_before).map(|it| it.instance_id.clone()))
+    Ok(all.iter().find(is_before).cloned())
 }
 
 /// Gives a machine its disk and its places, and waits until it is healthy there.

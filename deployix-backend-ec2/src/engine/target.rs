@@ -35,6 +35,14 @@ impl TargetHealth {
         self.state.contains("draining")
     }
 
+    /// Why nobody is led to it, though its group is in use.
+    pub(super) fn ill(&self) -> Option<String> {
+        let Self { state, reason, .. } = self;
+        let is_well = state == "healthy" || self.is_unasked();
+        let reason = reason.as_deref().unwrap_or("AWS does not say why");
+        (!is_well).then(|| format!("it is {state}: {reason}"))
+    }
+
     /// AWS tells for a moment of what has left.
     fn is_gone(&self) -> bool {
         self.state == "unused" && self.reason.as_deref() == Some("Target.NotRegistered")

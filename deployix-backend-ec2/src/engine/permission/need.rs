@@ -86,9 +86,7 @@ impl Needs {
 
     /// What is a part of something else is noted in a tag of that.
     fn noted(self, ids: &Ids) -> Self {
-        let tag_keys = vec![DEPLOYMENT.to_owned()];
-        let resources = vec![ids.vpc.to_string()];
-        self.tagged(ids).ask(When::Removed, Write::DeleteTags { resources, tag_keys })
+        self.tagged(ids).ask(When::Removed, untag(ids))
     }
 
     /// Interfaces that load balancers leave behind may hold it.
@@ -268,6 +266,7 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
                 .tagged(ids)
                 .of_template()
                 .ask(Changed, Write::StartInstances { instance_ids: instance_ids() })
+                .ask(Changed, untag(ids))
                 .list(Removed, ElasticLoadBalancing, &leaves)
                 .ask(Removed, unprotected)
                 .ask(Removed, Write::TerminateInstances { instance_ids: instance_ids() })
@@ -357,6 +356,11 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
             .list(Made, Ssm, &["AddTagsToResource"])
             .list(Removed, Ssm, &["DeleteParameter"]),
     }
+}
+
+fn untag(ids: &Ids) -> Write {
+    let (resources, tag_keys) = (vec![ids.vpc.to_string()], vec![DEPLOYMENT.to_owned()]);
+    Write::DeleteTags { resources, tag_keys }
 }
 
 /// A machine from a launch template that is nobody's: whoever gives one to an autoscaling group has to be

@@ -76,6 +76,8 @@ struct Account {
     write_calls: u64,
     tally: BTreeMap<&'static str, u64>,
     writes: Vec<String>,
+    /// What is counted in a region after every call, and the fewest so far.
+    watched: Option<(&'static str, fn(&World) -> usize, usize)>,
     /// What whoever called had to be allowed.
     actions: BTreeSet<String>,
 }
@@ -170,6 +172,16 @@ impl Strict {
         std::mem::take(&mut self.lock().actions)
     }
 
+    /// Counts something in a region after every call from now on.
+    pub(crate) fn watch(&self, region: &'static str, count: fn(&World) -> usize) {
+        self.lock().watched = Some((region, count, usize::MAX));
+    }
+
+    /// The fewest that were counted since then.
+    pub(crate) fn fewest(&self) -> usize {
+        self.lock().watched.unwrap().2
+    }
+
     /// Waits until whoever calls was cut off.
     pub(crate) async fn died(&self) {
         self.died.notified().await;
@@ -228,7 +240,7 @@ impl Strict {
             return Err(CallError::refused("UnknownRegion", region));
         }
         let mut account = self.lock();
-        let Account { regions, names, random, mood, writes, heard, .. } = &mut *account;
+        let Account { regions, names, random, mood, writes, heard, watched, .. } = &mut *account;
         let world = regions.entry(region.to_owned()).or_default();
         region.clone_into(&mut world.region);
         let late = Duration::from_millis(next(random) % (mood.late + 1));
@@ -239,6 +251,12 @@ impl Strict {
             Service::Route53 => names.call(call),
             _ => world.call(call),
         };
+        if let Some((at, count, fewest)) = watched
+            && *at == region
+        {
+            world.tick();
+            *fewest = count(world).min(*fewest);
+        }
         if let Some(heard) = heard {
             heard.push(format!("{call:?} {call:#?} {answer:?}"));
         }

@@ -105,7 +105,7 @@ impl<T: Thing> Table<T> {
         self.0.get_mut(id)
     }
 
-    pub(super) fn remove(&mut self, id: &str) -> Option<T> {
+    pub(crate) fn remove(&mut self, id: &str) -> Option<T> {
         self.0.remove(id).map(|entry| entry.it)
     }
 
