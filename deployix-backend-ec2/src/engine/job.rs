@@ -21,9 +21,9 @@ pub(super) const OWNER: &str = "deployix:owner";
 /// What its settings were when it was made, as AWS told them: what is other since is drift.
 pub(super) const MADE_AS: &str = "deployix:made-as";
 
-/// Written on a machine before it leaves the groups that it serves in, for another to take its place: a
-/// run that ended then left it as it was but for that.
-pub(super) const LEAVES: &str = "deployix:leaves";
+/// Written on a machine before it leaves its places to another, and on that one until it has them and all
+/// of the one before is gone: who finds it finds a step that did not end.
+pub(super) const UNDER_WAY: &str = "deployix:under-way";
 
 /// What a step gives to others.
 pub(super) type Outputs = BTreeMap<String, String>;
@@ -70,6 +70,11 @@ impl<'a> Job<'a> {
     pub(super) fn back_to(&self, replaced: &Resource) -> Self {
         let digest = replaced.digest().to_string();
         Self { digest, before: None, replaced: None, ..self.clone() }
+    }
+
+    /// Whether something stood before.
+    pub(super) fn is_change(&self) -> bool {
+        self.before.is_some() || self.replaced.is_some()
     }
 
     pub(super) fn deployment(&self) -> &'a Name {

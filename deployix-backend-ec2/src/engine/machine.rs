@@ -6,8 +6,8 @@ use deployix_core::backend::{BackendError, ErrorKind};
 
 use super::{
     call::{InterfaceAttribute, Write},
-    job::{DIGEST, Job, LEAVES, MADE_AS, Outputs, all_known, by_tags, tag},
-    kind::{Kind, Once, State, remove_made_as, value},
+    job::{DIGEST, Job, MADE_AS, Outputs, UNDER_WAY, all_known, by_tags, tag},
+    kind::{Kind, Once, State, is_standing, made_as, remove_made_as, value},
     network::{output, tags_of_ec2_requests},
     part::Whole,
     shape::{Address, Instance, LaunchTemplate, NetworkInterface, TargetGroup, Volume},
@@ -301,19 +301,10 @@ impl Kind for Instance {
         job.aws.ask(Write::StartInstances { instance_ids: vec![self.instance_id.clone()] }).await
     }
 
-    async fn adjust(&self, job: &Job<'_>, _: &RunInstances) -> Result<bool, BackendError> {
-        if tag(&self.tags, LEAVES).is_none() {
-            return Ok(false);
-        }
-        self.stays(job).await?;
-        Ok(true)
-    }
-
     /// It leaves the groups behind load balancers first, and ends what it is at for others.
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
         if job.replaced.is_some() {
-            let leaves = Tag::new(LEAVES, "for another");
-            job.tag(Self::SERVICE, self.instance_id.as_str(), &self.tags, [leaves]).await?;
+            job.tag(Self::SERVICE, &self.id(), &self.tags, [under_way()]).await?;
         }
         let of_deployment = by_tags(job.deployment().as_str(), None);
         for group in TargetGroup::find(&job.aws, of_deployment).await? {
@@ -327,10 +318,30 @@ impl Kind for Instance {
     }
 }
 
+/// The tag of a machine whose change is under way.
+pub(super) fn under_way() -> Tag {
+    Tag::new(UNDER_WAY, "until all of it is done")
+}
+
 impl Instance {
-    /// It was about to leave, and does not.
-    pub(super) async fn stays(&self, job: &Job<'_>) -> Result<(), BackendError> {
-        let resources = vec![self.instance_id.to_string()];
-        job.aws.write(Write::DeleteTags { resources, tag_keys: vec![LEAVES.to_owned()] }).await
+    pub(super) fn is_under_way(&self) -> bool {
+        is_standing(self) && tag(&self.tags, UNDER_WAY).is_some()
     }
+
+    /// Its change is done, or given up.
+    pub(super) async fn rests(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        let (resources, tag_keys) = (vec![self.id()], vec![UNDER_WAY.to_owned()]);
+        job.aws.write(Write::DeleteTags { resources, tag_keys }).await
+    }
+}
+
+/// All of a machine's change is done.
+pub(super) async fn ended(job: &Job<'_>) -> Result<(), BackendError> {
+    if job.is_change() {
+        let machines: Vec<Instance> = made_as(job, job.id.as_str()).await?;
+        for machine in machines.iter().filter(|machine| machine.is_under_way()) {
+            machine.rests(job).await?;
+        }
+    }
+    Ok(())
 }

@@ -163,6 +163,7 @@ async fn make(
         Request::RunInstances(it) => {
             let outputs = successor::run(job, it).await?;
             machine::remove_old_templates(job, &it.launch_template.launch_template_name).await?;
+            machine::ended(job).await?;
             Ok(outputs)
         }
         Request::CreateAutoScalingGroup(it) => {

@@ -11,8 +11,8 @@ use super::{
     balancer,
     call::{Described, Filter, Read},
     caller::Caller,
-    job::{DIGEST, LEAVES, MADE_AS, OWNER, by_tags, owner, tag},
-    kind::{Kind, State, is_standing, value},
+    job::{DIGEST, MADE_AS, OWNER, by_tags, owner, tag},
+    kind::{Kind, State, value},
     record, registration,
     rule::{is_by_hand, is_default_egress, says},
     shape::{
@@ -54,9 +54,8 @@ pub(super) async fn observe(
     seen.add(&interfaces);
     let machines = Instance::find(aws, mine()).await?;
     seen.add(&machines);
-    let leaves = |it: &&Instance| is_standing(*it) && tag(&it.tags, LEAVES).is_some();
-    for machine in machines.iter().filter(leaves) {
-        seen.drift(&machine.tags, ["it was about to leave its place to another".to_owned()]);
+    for machine in machines.iter().filter(|machine| machine.is_under_way()) {
+        seen.drift(&machine.tags, ["its last change did not end".to_owned()]);
     }
 
     let gateways = InternetGateway::find(aws, mine()).await?;

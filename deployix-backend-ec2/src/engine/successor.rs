@@ -15,6 +15,7 @@ use super::{
     error::is_hopeless,
     job::{DIGEST, Job, Outputs, by_tags, tag},
     kind::{Kind, converge, is_standing, made_as, one_at_most},
+    machine::under_way,
     shape::{Instance, LaunchTemplate, TargetGroup, Volume},
     target::{enter, healthy, targets},
 };
@@ -35,7 +36,9 @@ pub(super) async fn run(job: &Job<'_>, request: &RunInstances) -> Result<Outputs
         job.aws.would_make(request.clone().into()).await?;
         seats = seats_of(job, &before).await?;
     }
-    match converge::<Instance>(job, request).await {
+    let mut marked = request.clone();
+    Instance::add_tags(&mut marked, &[under_way()]);
+    match converge::<Instance>(job, &marked).await {
         Err(error) if is_hopeless(&error) => {
             Err(put_back(job, request, replaced, &seats, error).await)
         }
@@ -102,7 +105,7 @@ async fn again(
     let job = job.back_to(replaced);
     if let Some(machine) = before(&job).await? {
         serves(&job, &machine.instance_id, seats).await?;
-        machine.stays(&job).await?;
+        machine.rests(&job).await?;
         return Ok(None);
     }
     let templates = by_tags(job.deployment().as_str(), Some(&job.sibling("launch-template")));
