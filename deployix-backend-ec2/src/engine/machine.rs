@@ -14,9 +14,12 @@ use super::{
     staged,
     target::leave,
 };
-use crate::request::{
-    AllocateAddress, CreateLaunchTemplate, CreateNetworkInterface, CreateVolume, PrivateIp,
-    PublicCidr, PublicIp, RunInstances, Tag,
+use crate::{
+    request::{
+        AllocateAddress, CreateLaunchTemplate, CreateNetworkInterface, CreateVolume, PrivateIp,
+        PublicCidr, PublicIp, RunInstances, Tag,
+    },
+    resource::TEMPLATE_ID,
 };
 
 impl Kind for NetworkInterface {
@@ -222,7 +225,7 @@ impl Kind for LaunchTemplate {
     }
 
     fn outputs(&self) -> Outputs {
-        Outputs::new()
+        Outputs::from([(TEMPLATE_ID.to_owned(), self.id())])
     }
 
     async fn alike(

@@ -1,6 +1,6 @@
 //! The machines of a pool are changed one after the other, so that the others serve meanwhile.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use deployix_backend_ec2::{
     extension::{LocationSettings, TargetSettings},
@@ -231,6 +231,8 @@ async fn a_change_that_is_cut_off_at_any_call_that_writes_goes_on_or_back_in_tur
                 site.aws.mood(|mood| mood.dies_at = Some((at, death)));
                 let plan = site.plan(after()).await;
                 site.carry_out_and_die(&plan).await;
+                // Nobody can settle by what AWS does not show yet.
+                tokio::time::sleep(Duration::from_secs(5)).await;
                 site.settle().await;
                 site.deploy(pool(3, next)).await;
                 let told = format!("cut off at {at}, {death:?}, then {next}");

@@ -235,7 +235,7 @@ pub fn plan(compiled: &Compiled, heads: &Heads, registry: &Registry, only: &Only
     keep_needed(&mut gone, wanted, heads, &changed);
     let assignments = assignments(compiled, heads, only, &holding.waiting);
     let mut removals = removals(&gone, heads, &changed);
-    turn::take(&mut changed, &mut removals);
+    turn::take(&mut changed, &mut removals, heads);
     let sites: Vec<Site<'_>> = compiled.connected().sites().collect();
     let target = |draft: &Draft<'_>| match draft.target {
         At::Site(at) => sites.get(at as usize).map(|site| OwnedSite::from(*site)),
@@ -374,12 +374,8 @@ fn follow_replacements<'w>(
         .filter(|draft| draft.action == PlannedAction::Replace || draft.doubt.is_some())
         .map(|draft| draft.resource.id())
         .collect();
-    let other_since: BTreeMap<&ResourceId, u64> = heads
-        .resources
-        .iter()
-        .filter_map(|(id, standing)| Some((id, standing.outputs_since?)))
-        .collect();
-    if replaced.is_empty() && other_since.is_empty() {
+    let any_gives_others = heads.resources.values().any(|it| it.outputs_since.is_some());
+    if replaced.is_empty() && !any_gives_others {
         return 0;
     }
     let mut followers = Vec::new();
@@ -388,9 +384,7 @@ fn follow_replacements<'w>(
             continue;
         }
         let since = heads.resources.get(id).map_or(u64::MAX, |standing| standing.since);
-        let is_other = |id: &ResourceId| {
-            replaced.contains(id) || other_since.get(id).is_some_and(|other| *other > since)
-        };
+        let is_other = |id: &ResourceId| replaced.contains(id) || gives_others(heads, id, since);
         let mut changes = Vec::new();
         for (field, input) in resource.inputs() {
             let mut reads = false;
@@ -418,6 +412,12 @@ fn follow_replacements<'w>(
     changed.extend(followers);
     changed.sort_by_key(|draft| draft.resource.id());
     followed
+}
+
+/// Whether a resource gives other outputs than before, and came to do so after a generation.
+pub(super) fn gives_others(heads: &Heads, id: &ResourceId, since: u64) -> bool {
+    let other_since = heads.resources.get(id).and_then(|standing| standing.outputs_since);
+    other_since.is_some_and(|other| other > since)
 }
 
 /// The draft about a resource, of drafts in the order of their ids.

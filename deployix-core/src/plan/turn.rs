@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::difference::Draft;
+use super::difference::{Draft, gives_others};
 use crate::{
     backend::{Resource, Turn},
+    history::{Heads, Standing},
     name::{Name, ResourceId},
 };
 
@@ -17,23 +18,25 @@ struct Place {
     drafts: Vec<usize>,
     /// Whether something stands of it, which a change may take out of service.
     stands: bool,
-    /// Whether it is not known what stands, so that it may be out of service as it is.
-    in_doubt: bool,
+    /// Whether it may be out of service as it is: it is not known what stands, or a run ended before
+    /// some of it came to know the rest.
+    is_out: bool,
 }
 
 /// Has what stands in a turn and changes wait for all that changes at the places before, and what goes
 /// wait for all that is made of its turn, as it may serve as long.
 ///
-/// Places in doubt come first, since they may be out of service anyway; the others by number. What is
-/// new waits for nobody, and nobody that stands waits for a place that is new as a whole.
-pub(super) fn take(changed: &mut [Draft<'_>], removals: &mut [Draft<'_>]) {
+/// Places that may be out of service come first, so that no other is out beside them; the others by
+/// number. What is new waits for nobody, and nobody that stands waits for a place that is new as a whole.
+pub(super) fn take(changed: &mut [Draft<'_>], removals: &mut [Draft<'_>], heads: &Heads) {
     let mut groups: BTreeMap<Group<'_>, BTreeMap<u32, Place>> = BTreeMap::new();
     for (at, draft) in changed.iter().enumerate() {
         let Some((group, number)) = turn(draft.resource) else { continue };
         let place = groups.entry(group).or_default().entry(number).or_default();
         place.drafts.push(at);
-        place.stands |= draft.from.is_some();
-        place.in_doubt |= draft.from.is_some() && draft.doubt.is_some();
+        let Some(from) = draft.from else { continue };
+        place.stands = true;
+        place.is_out |= draft.doubt.is_some() || is_behind(from, heads);
     }
     let ids = |place: &Place| -> Vec<ResourceId> {
         place.drafts.iter().map(|at| changed[*at].resource.id().clone()).collect()
@@ -41,7 +44,7 @@ pub(super) fn take(changed: &mut [Draft<'_>], removals: &mut [Draft<'_>]) {
     let mut waits = Vec::new();
     for places in groups.values() {
         let mut order: Vec<&Place> = places.values().filter(|place| place.stands).collect();
-        order.sort_by_key(|place| !place.in_doubt);
+        order.sort_by_key(|place| !place.is_out);
         for pair in order.windows(2) {
             let before = ids(pair[0]);
             let standing = pair[1].drafts.iter().filter(|at| changed[**at].from.is_some());
@@ -55,6 +58,17 @@ pub(super) fn take(changed: &mut [Draft<'_>], removals: &mut [Draft<'_>]) {
     for (at, before) in waits {
         wait(&mut changed[at], before);
     }
+}
+
+/// Whether something was made from other outputs than stand.
+fn is_behind(standing: &Standing, heads: &Heads) -> bool {
+    let mut behind = false;
+    for input in standing.resource.inputs().values() {
+        input.visit_outputs(&mut |output| {
+            behind |= gives_others(heads, &output.resource, standing.since);
+        });
+    }
+    behind
 }
 
 fn turn(resource: &Resource) -> Option<(Group<'_>, u32)> {
@@ -75,8 +89,7 @@ fn wait(draft: &mut Draft<'_>, others: impl IntoIterator<Item = ResourceId>) {
 mod tests {
     use super::*;
     use crate::{
-        backend::{Inputs, Owner},
-        history::Standing,
+        backend::{Input, Inputs, Owner},
         plan::{PlannedAction, difference::At},
     };
 
@@ -84,17 +97,15 @@ mod tests {
         Name::new(text).unwrap()
     }
 
-    /// A machine of a pool, or a part of one.
-    fn resource(group: &str, place: u32, what: &str, after: &[&str]) -> Resource {
-        let id = |text: &str| ResourceId::new(format!("m/{text}")).unwrap();
-        let owner = Owner::Target(name(group));
-        let own = id(&format!("{group}/{place}/{what}"));
-        let after = after.iter().map(|after| id(&format!("{group}/{place}/{after}")));
-        Resource::new(own, owner, Inputs::new(), after).in_turn(name(group), place)
-    }
-
+    /// A machine of a pool, and a part that reads its output.
     fn pair(group: &str, place: u32) -> [Resource; 2] {
-        [resource(group, place, "machine", &[]), resource(group, place, "part", &["machine"])]
+        let id = |what: &str| ResourceId::new(format!("m/{group}/{place}/{what}")).unwrap();
+        let reads = Inputs::from([("machine", Input::output(id("machine"), "id"))]);
+        let make = |what: &str, inputs: Inputs| {
+            let made = Resource::new(id(what), Owner::Target(name(group)), inputs, []);
+            made.in_turn(name(group), place)
+        };
+        [make("machine", Inputs::new()), make("part", reads)]
     }
 
     fn stands(resources: &[Resource]) -> Vec<Option<Standing>> {
@@ -135,7 +146,7 @@ mod tests {
         let all = [pair("a", 0), pair("a", 2), pair("b", 1)].concat();
         let from = stands(&all);
         let mut changed = drafts(&all, &from);
-        take(&mut changed, &mut []);
+        take(&mut changed, &mut [], &Heads::default());
         let wanted = [
             "a/0/machine: ",
             "a/0/part: a/0/machine",
@@ -155,7 +166,7 @@ mod tests {
         // A new part of what stands.
         from[3] = None;
         let mut changed = drafts(&all, &from);
-        take(&mut changed, &mut []);
+        take(&mut changed, &mut [], &Heads::default());
         let wanted = [
             "a/0/machine: ",
             "a/0/part: a/0/machine",
@@ -173,7 +184,7 @@ mod tests {
         let from = stands(&all);
         let mut changed = drafts(&all, &from);
         changed[3].doubt = Some("it did not get healthy".to_owned());
-        take(&mut changed, &mut []);
+        take(&mut changed, &mut [], &Heads::default());
         let wanted = [
             "a/0/machine: a/1/machine a/1/part",
             "a/0/part: a/0/machine a/1/machine a/1/part",
@@ -184,13 +195,29 @@ mod tests {
     }
 
     #[test]
+    fn what_a_run_left_before_it_knew_the_rest_comes_first() {
+        let all = [pair("a", 0), pair("a", 1)].concat();
+        let from = stands(&all);
+        let mut heads = Heads::default();
+        for standing in from.iter().flatten() {
+            heads.resources.insert(standing.resource.id().clone(), standing.clone());
+        }
+        heads.resources.get_mut(all[2].id()).unwrap().outputs_since = Some(2);
+        let mut changed = drafts(&all, &from);
+        take(&mut changed, &mut [], &heads);
+        let [first, _, second, _] = lines(&changed).try_into().unwrap();
+        assert_eq!(first, "a/0/machine: a/1/machine a/1/part");
+        assert_eq!(second, "a/1/machine: ");
+    }
+
+    #[test]
     fn what_goes_serves_until_the_others_are_changed() {
         let all = [pair("a", 0), pair("a", 1)].concat();
         let (going, from) = (pair("a", 2), stands(&all));
         let mut changed = drafts(&all, &from);
         let mut removals =
             going.iter().map(|it| draft(it, None, PlannedAction::Remove)).collect::<Vec<_>>();
-        take(&mut changed, &mut removals);
+        take(&mut changed, &mut removals, &Heads::default());
         let machine = &lines(&removals)[0];
         assert_eq!(machine, "a/2/machine: a/0/machine a/0/part a/1/machine a/1/part");
     }
