@@ -35,12 +35,13 @@ impl TargetHealth {
         self.state.contains("draining")
     }
 
-    /// Why nobody is led to it, though its group is in use.
+    /// Why nobody is led to it, where that is its own: one that is not in use is not checked, or its machine
+    /// tells why.
     pub(super) fn ill(&self) -> Option<String> {
         let Self { state, reason, .. } = self;
-        let is_well = state == "healthy" || self.is_unasked();
         let reason = reason.as_deref().unwrap_or("AWS does not say why");
-        (!is_well).then(|| format!("it is {state}: {reason}"))
+        let is_ill = state != "healthy" && state != "unused";
+        is_ill.then(|| format!("it is {state}: {reason}"))
     }
 
     /// AWS tells for a moment of what has left.

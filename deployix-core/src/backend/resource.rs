@@ -41,7 +41,8 @@ struct Content {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Turn {
-    /// Those whose turns follow each other: the target's name, as far as this backend goes.
+    /// Those whose turns follow each other, such as the machines of the target of that name. Groups of two
+    /// backends are never the same.
     pub group: Name,
     /// Whose turn it is, from 0. Several resources may share a place, in the order of what they come
     /// after: a machine, its disk, its parts in load balancers.
