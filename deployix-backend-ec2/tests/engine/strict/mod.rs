@@ -76,10 +76,18 @@ struct Account {
     write_calls: u64,
     tally: BTreeMap<&'static str, u64>,
     writes: Vec<String>,
-    /// What is counted in a region after every call, and the fewest so far.
-    watched: Option<(&'static str, fn(&World) -> usize, usize)>,
+    watched: Option<Watched>,
     /// What whoever called had to be allowed.
     actions: BTreeSet<String>,
+}
+
+/// What is counted in a region after every call.
+#[derive(Debug)]
+struct Watched {
+    region: &'static str,
+    count: fn(&World) -> usize,
+    /// The fewest so far.
+    fewest: usize,
 }
 
 /// The account.
@@ -174,12 +182,12 @@ impl Strict {
 
     /// Counts something in a region after every call from now on.
     pub(crate) fn watch(&self, region: &'static str, count: fn(&World) -> usize) {
-        self.lock().watched = Some((region, count, usize::MAX));
+        self.lock().watched = Some(Watched { region, count, fewest: usize::MAX });
     }
 
     /// The fewest that were counted since then.
     pub(crate) fn fewest(&self) -> usize {
-        self.lock().watched.unwrap().2
+        self.lock().watched.as_ref().unwrap().fewest
     }
 
     /// Waits until whoever calls was cut off.
@@ -251,11 +259,11 @@ impl Strict {
             Service::Route53 => names.call(call),
             _ => world.call(call),
         };
-        if let Some((at, count, fewest)) = watched
-            && *at == region
+        if let Some(watched) = watched
+            && watched.region == region
         {
             world.tick();
-            *fewest = count(world).min(*fewest);
+            watched.fewest = (watched.count)(world).min(watched.fewest);
         }
         if let Some(heard) = heard {
             heard.push(format!("{call:?} {call:#?} {answer:?}"));
