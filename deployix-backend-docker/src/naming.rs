@@ -106,6 +106,21 @@ pub(crate) fn resource(target: &Name, kind: &str, name: &str) -> Result<Resource
         .map_err(|error| Remark::new(["name"], error.to_string()).into())
 }
 
+/// What the engine calls the image, network or volume of a resource, by its id alone.
+#[cfg(feature = "live")]
+pub(crate) fn by_id(deployment: &Name, target: &Name, id: &ResourceId) -> Option<String> {
+    let rest = id.as_str().strip_prefix(&format!("{BACKEND}/{target}/"))?;
+    match rest.split_once('/')? {
+        ("network" | "volume", name) => Some(on_engine(deployment, target, name)),
+        ("image", name) => {
+            let (folder, version) = name.rsplit_once('.')?;
+            let folder = folder.trim_start_matches('_');
+            Some(format!("deployix-{deployment}/{target}/{folder}:{version}"))
+        }
+        _ => None,
+    }
+}
+
 /// The labels of everything that belongs to a functionality.
 pub(crate) fn labels(unit: &Unit<'_>, member: Option<&Name>) -> Vec<(String, String)> {
     let mut labels = vec![
@@ -128,6 +143,24 @@ mod tests {
         let names = ["/a/b", "/a.b", "/a_b", "/a b"].map(volume);
         let distinct: std::collections::BTreeSet<_> = names.iter().collect();
         assert_eq!(distinct.len(), names.len(), "{names:?}");
+    }
+
+    #[cfg(feature = "live")]
+    #[test]
+    fn an_id_tells_what_the_engine_calls_it() {
+        let (shop, target) = (Name::new("shop").unwrap(), Name::new("box").unwrap());
+        let version = Digest::of_bytes(b"");
+        for folder in ["web", "web/worker", NETWORK_IMAGE] {
+            let image = image(&shop, &target, folder, version);
+            let id = crate::compile::image_id(&target, folder, &image).unwrap();
+            assert_eq!(by_id(&shop, &target, &id), Some(image));
+        }
+        for kind in ["network", "volume"] {
+            let id = resource(&target, kind, "web_var.lib").unwrap();
+            assert_eq!(by_id(&shop, &target, &id), Some(on_engine(&shop, &target, "web_var.lib")));
+        }
+        let elsewhere = resource(&shop, "network", "web").unwrap();
+        assert_eq!(by_id(&shop, &target, &elsewhere), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use deployix_core::{
     Name, ResourceId,
-    backend::{CompileError, Owner, Remark, Resource, Site},
+    backend::{CompileError, Owner, Remark, Resource, Site, Subject},
 };
 use ipnet::Ipv4Net;
 
@@ -285,39 +285,44 @@ fn check_location(site: &Site<'_>) -> Result<(), CompileError> {
         None => format!("its network {name} says no location"),
     };
     Err(Remark::new(["location"], format!("it is in {own}, and {elsewhere}"))
+        .about(Subject::Target(site.target.name.clone()))
         .remedy(format!("a VPC is in one region: set the location of network {name} alone"))
         .into())
 }
 
-fn check_zones(site: &Site<'_>, location: &LocationSettings) -> Result<(), CompileError> {
-    let name = site.location.map(|(name, _)| name.as_str()).unwrap_or_default();
+fn check_zones(site: &Site<'_>, settings: &LocationSettings) -> Result<(), CompileError> {
+    let Some((name, _)) = site.location else { return Ok(()) };
     let mut reasons = Vec::new();
-    let mut wrong = |message: String, remedy: &str| {
-        reasons.push(Remark::new(["location"], message).remedy(remedy));
+    let mut wrong = |key: &str, message: String, remedy: &str| {
+        let remark = Remark::new(["extensions", crate::ID, key], message).remedy(remedy);
+        reasons.push(remark.about(Subject::Location(name.clone())));
     };
-    match &location.region {
+    match &settings.region {
         Some(region) if !is_region(region) => wrong(
-            format!("location {name} has region {region:?}, which no region of AWS is named like"),
+            "region",
+            format!("no region of AWS is named like {region:?}"),
             "write a region such as \"ap-southeast-1\"",
         ),
         Some(region) => {
             // A zone is named after its region, and a letter; Local Zones have more between.
-            for zone in location.zones.iter().filter(|zone| !zone.starts_with(region.as_str())) {
+            for zone in settings.zones.iter().filter(|zone| !zone.starts_with(region.as_str())) {
                 wrong(
-                    format!("location {name} has zone {zone:?}, which is not in region {region}"),
+                    "zones",
+                    format!("zone {zone:?} is not in region {region}"),
                     "write zones of the location's own region, such as \"ap-southeast-1a\"",
                 );
             }
         }
-        None if !location.zones.is_empty() => wrong(
-            format!("location {name} has zones and no region"),
+        None if !settings.zones.is_empty() => wrong(
+            "zones",
+            "it has zones and no region".to_owned(),
             "add `extensions.ec2.region` to the location",
         ),
         None => {}
     }
-    for (at, zone) in location.zones.iter().enumerate() {
-        if location.zones[..at].contains(zone) {
-            wrong(format!("location {name} has zone {zone:?} twice"), "name each zone once");
+    for (at, zone) in settings.zones.iter().enumerate() {
+        if settings.zones[..at].contains(zone) {
+            wrong("zones", format!("zone {zone:?} is there twice"), "name each zone once");
         }
     }
     if reasons.is_empty() { Ok(()) } else { Err(CompileError { reasons }) }
@@ -334,9 +339,13 @@ fn is_region(text: &str) -> bool {
         && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// Something about a network, told of it alone, whoever is in it.
 fn at_network(site: &Site<'_>, key: &str, message: impl Into<String>) -> Remark {
-    let name = site.network.map(|(name, _)| name.as_str()).unwrap_or_default();
-    Remark::new(["network"], format!("network {name}, extensions.ec2.{key}: {}", message.into()))
+    let remark = Remark::new(["extensions", crate::ID, key], message);
+    match site.network {
+        Some((name, _)) => remark.about(Subject::Network(name.clone())),
+        None => remark,
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use deployix::core::{BackendId, Name};
+use deployix::core::{BackendId, HistoryId, Name};
 
 /// Describes what runs apart from where it runs, and compiles it for every place.
 #[derive(Debug, Parser)]
@@ -112,6 +112,10 @@ pub(crate) struct Plan {
     /// Exits with 3 where there is something to change.
     #[arg(long)]
     pub(crate) exit_code: bool,
+    /// Plans as if what this history kept, which is lost, were the deployment's own history's; see
+    /// `deploy --take-over`.
+    #[arg(long, value_name = "ID")]
+    pub(crate) take_over: Option<HistoryId>,
 }
 
 #[derive(Debug, Args)]
@@ -132,6 +136,11 @@ pub(crate) struct Deploy {
     /// Does not ask whether to go on.
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Takes over what this history kept, which is lost: from now on the deployment's own history
+    /// keeps it. What was made carries the id of the history that keeps it and stays as it is for any
+    /// other; refusals tell that id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) take_over: Option<HistoryId>,
 }
 
 #[derive(Debug, Args)]

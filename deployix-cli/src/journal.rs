@@ -2,6 +2,7 @@
 //! read a deployment's history.
 
 use std::{
+    collections::BTreeMap,
     error::Error,
     future::Future,
     path::{Path, PathBuf},
@@ -9,7 +10,7 @@ use std::{
 };
 
 use deployix::core::{
-    Name,
+    HistoryId, Name,
     backend::{NoSecrets, OwnedSite, Registry, Secrets},
     diagnostic::{Code, Diagnostic, Diagnostics, Staged},
     execute::{Drift, observe, settle},
@@ -30,12 +31,14 @@ pub(crate) struct Journal {
 }
 
 /// How closely to look before planning.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Looks {
     /// Finds out how steps ended whose runs died, and writes that down.
     pub(crate) settle: bool,
     /// Asks the providers what really stands.
     pub(crate) refresh: bool,
+    /// What a history kept that is lost is this one's.
+    pub(crate) take_over: Option<HistoryId>,
 }
 
 /// All that a plan is made from.
@@ -94,7 +97,7 @@ impl Journal {
         settled.map(drop).map_err(|error| unusable(&error))
     }
 
-    /// What stands, with what the providers say; a target that cannot be asked is told.
+    /// What stands, with what the providers say; targets that cannot be asked are told.
     pub(crate) async fn look(
         &self,
         heads: &Heads,
@@ -102,18 +105,32 @@ impl Journal {
         registry: &Registry,
         found: &mut Diagnostics,
     ) -> (Heads, Vec<Drift>) {
-        let observation = observe(registry, &self.deployment, sites).await;
-        for (target, observed) in &observation.targets {
-            if let Err(error) = observed {
-                let message = format!(
-                    "target `{target}` cannot be asked what stands there: {}",
-                    chain(error)
-                );
-                let remedy = "what the history tells is taken for what stands";
-                found.push(Diagnostic::warning(Code::TargetUnseen, message).remedy(remedy));
-            }
+        let observation = observe(registry, &self.deployment, sites, heads).await;
+        found.extend(observation.findings());
+        let (heads, drift) = observation.compare(heads);
+        self.tell_keepers(&drift, found);
+        (heads, drift)
+    }
+
+    /// Tells of other histories that keep something of the deployment, and what to do about each.
+    fn tell_keepers(&self, drift: &[Drift], found: &mut Diagnostics) {
+        let mut keepers: BTreeMap<&HistoryId, usize> = BTreeMap::new();
+        for by in drift.iter().filter_map(|drift| drift.kept_by.as_ref()) {
+            *keepers.entry(by).or_default() += 1;
         }
-        observation.compare(heads)
+        for (by, count) in keepers {
+            let message = format!(
+                "another history, {}, keeps {} of `{}`: a step that is about one is refused",
+                by.short(),
+                crate::command::counted(count, "resource", "resources"),
+                self.deployment
+            );
+            let remedy = format!(
+                "use that history, choose another name for the deployment, or, if it is lost, give \
+                 `--take-over {by}`"
+            );
+            found.push(Diagnostic::warning(Code::KeptByAnother, message).remedy(remedy));
+        }
     }
 
     /// Where the values of secrets are.
@@ -141,7 +158,7 @@ pub(crate) async fn ready(
             journal.settle(registry).await?;
         }
         let heads = journal.heads().await?.described_by(&deployment.infrastructure);
-        Ok::<_, Diagnostic>((journal, heads))
+        Ok::<_, Diagnostic>((journal, heads.taking_over(looks.take_over)))
     };
     let (journal, heads) = match read.await {
         Ok(read) => read,

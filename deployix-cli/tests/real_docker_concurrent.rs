@@ -202,6 +202,35 @@ fn damages(entries: &[PathBuf]) -> Vec<Damage> {
 }
 
 #[test]
+fn a_second_history_of_the_same_name_changes_nothing_until_it_takes_over() {
+    let home = Home::new("keepers");
+    deployment(&home, 3, &[("f1", "1"), ("f2", "1")]);
+    home.run("deploy --yes").done();
+    let world = home.world();
+    let (document, _) = home.json("history");
+    let keeper = document["entries"][0]["records"][0]["identity"]["history"].clone();
+    let keeper = keeper.as_str().unwrap();
+
+    // A fresh checkout, in which somebody wants less, and something else.
+    fs::rename(home.path("history"), home.path("elsewhere")).unwrap();
+    deployment(&home, 3, &[("f1", "2")]);
+    let told = home.run("plan --refresh").done().told();
+    assert!(told.contains(&format!("another history, {}, keeps", &keeper[..12])), "{told}");
+    assert!(told.contains(&format!("`--take-over {keeper}`")), "{told}");
+    let told = home.run("deploy --yes").failed().told();
+    assert!(told.contains("is kept by another history"), "{told}");
+    home.run("destroy --yes --volumes").done();
+    assert_eq!(home.world().incarnations(), world.incarnations());
+
+    home.run(&format!("deploy --yes --take-over {keeper}")).done();
+    let after = home.world();
+    assert!(after.of("f1").count() > 0 && after.of("f2").count() == 0, "{after:?}");
+    home.run("plan --refresh --exit-code").done();
+    home.run("destroy --yes --volumes").done();
+    assert!(home.world().is_empty(), "{:?}", home.world());
+}
+
+#[test]
 fn a_damaged_history_is_told_by_its_entry_and_nothing_is_written_over() {
     let home = Home::new("damaged");
     deployment(&home, 3, &[("f1", "1"), ("f2", "1")]);

@@ -144,7 +144,8 @@ async fn deploy(folder: &Path) {
     for site in compiled.connected().sites() {
         sites.insert(site.target.name.clone(), site.into());
     }
-    let (heads, _) = observe(&registry, &name, sites.into_values()).await.compare(&heads);
+    let seen = observe(&registry, &name, sites.into_values(), &heads).await;
+    let (heads, _) = seen.compare(&heads);
     let plan = plan(&compiled, &heads, &registry, &Only::All);
     let mut options = ApplyOptions::new();
     options.secrets = Arc::new(SecretsFolder::new(folder.join("secrets")));

@@ -80,6 +80,8 @@ pub enum Code {
     HistoryUnusable,
     /// A target cannot be asked what stands there.
     TargetUnseen,
+    /// Something of the deployment is kept by another history than its own.
+    KeptByAnother,
     /// A saved plan is not carried out.
     PlanRefused,
     /// A provider does not let whoever asks do what a plan needs.
@@ -127,6 +129,7 @@ impl Code {
             Self::FileNotWritten => "file-not-written",
             Self::HistoryUnusable => "history-unusable",
             Self::TargetUnseen => "target-unseen",
+            Self::KeptByAnother => "kept-by-another",
             Self::PlanRefused => "plan-refused",
             Self::PermissionDenied => "permission-denied",
             Self::PermissionUnknown => "permission-unknown",
@@ -312,6 +315,22 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+/// Names as a finding lists them: `` `a`, `b` and `c` ``; of many the first few, and how many more.
+pub(crate) fn named<N: fmt::Display>(names: impl IntoIterator<Item = N>) -> String {
+    /// So many are listed; more are counted.
+    const LISTED: usize = 6;
+    let mut names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    let last = match names.len() {
+        0 | 1 => return names.pop().unwrap_or_default(),
+        many if many > LISTED => {
+            names.truncate(LISTED - 1);
+            format!("{} more", many - names.len())
+        }
+        _ => names.pop().unwrap_or_default(),
+    };
+    format!("{} and {last}", names.join(", "))
+}
+
 /// Findings, all of them at once.
 ///
 /// They print one a line, in the order of their places.
@@ -474,6 +493,15 @@ mod tests {
         for (text, range) in [("", 5..9), ("ü", 1..1), ("a\n", 2..2), ("a\nb", 0..3)] {
             assert!(Place::of(&file, text, range).length >= 1);
         }
+    }
+
+    #[test]
+    fn names_are_listed_up_to_a_few() {
+        let listed = |count: usize| named((0..count).map(|at| format!("n{at}")));
+        assert_eq!((listed(0), listed(1)), (String::new(), "`n0`".to_owned()));
+        assert_eq!(listed(2), "`n0` and `n1`");
+        assert_eq!(listed(6), "`n0`, `n1`, `n2`, `n3`, `n4` and `n5`");
+        assert_eq!(listed(100), "`n0`, `n1`, `n2`, `n3`, `n4` and 95 more");
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod topology;
 
 pub use digest::Digest;
 pub use name::{
-    AbsolutePath, BackendId, Fqdn, LookupKey, Name, Namespace, RelativePath, ResourceId, SecretName,
+    AbsolutePath, BackendId, Fqdn, HistoryId, LookupKey, Name, Namespace, RelativePath, ResourceId,
+    SecretName,
 };
 pub use ordered::OrderedMap;

@@ -161,6 +161,13 @@ newtype! {
 }
 
 newtype! {
+    /// The id of a deployment's history, which its copies share and no other has.
+    ///
+    /// Invariant: 32 lower-case hexadecimal digits.
+    HistoryId, "a history's id", check_history_id
+}
+
+newtype! {
     /// The path of a file below a folder that its user chooses, with `/` between the parts.
     ///
     /// Invariant: not empty, no part empty, `.` or `..`, no backslash, no control character; so it
@@ -173,6 +180,14 @@ newtype! {
     ///
     /// Invariant: starts with `/`, no part empty, `.` or `..`, no control character, not `/` alone.
     AbsolutePath, "an absolute path", check_absolute_path
+}
+
+impl HistoryId {
+    /// The first 12 digits: enough for people to tell one from another.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        &self.0[..12]
+    }
 }
 
 /// A backend's id keeps the rules of a name.
@@ -314,6 +329,14 @@ fn check_name(text: &str) -> Result<(), &'static str> {
     }
     if text.starts_with('-') || text.ends_with('-') {
         return Err("it starts or ends with a hyphen");
+    }
+    Ok(())
+}
+
+fn check_history_id(text: &str) -> Result<(), &'static str> {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if text.len() != 32 || !text.bytes().all(is_digit) {
+        return Err("it has not 32 lower-case hexadecimal digits");
     }
     Ok(())
 }

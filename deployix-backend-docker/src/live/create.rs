@@ -95,7 +95,7 @@ impl Roll<'_> {
     }
 
     fn labels(&self, container: &str, part: Part) -> BTreeMap<String, String> {
-        let mut labels = label::of(self.step);
+        let mut labels = label::of(self.step, self.context);
         labels.insert(label::CONTAINER.to_owned(), container.to_owned());
         labels.insert(label::PART.to_owned(), part.as_str().to_owned());
         labels
@@ -162,6 +162,8 @@ impl Roll<'_> {
             );
             return Err(BackendError::permanent(ErrorKind::Conflict, "create container", message));
         }
+        let what = format!("the container {on_engine}");
+        label::check(self.step, self.context, &what, |key| labels.get(key))?;
         stand::remove_one(self.engine, on_engine).await
     }
 

@@ -183,17 +183,18 @@ pub(super) async fn apply(
     step: &Step<'_>,
     context: &StepContext<'_>,
 ) -> Result<(), BackendError> {
-    let image = step.inputs.text("image")?;
+    let image = &*super::name(step, "image")?;
+    let standing = found(engine.docker().inspect_image(image).await)
+        .map_err(|error| engine.error("inspect image", error).as_it_was())?;
+    let before = standing.as_ref().and_then(|image| image.id.clone());
+    let labels = standing.and_then(|image| image.config?.labels).unwrap_or_default();
+    label::check(step, context, &format!("the image {image}"), |key| labels.get(key))?;
     if matches!(step.action, Action::Remove) {
         remove(engine, image).await?;
         engine.builds.ended(step);
         engine.builds.sweep(engine).await;
         return Ok(());
     }
-    let standing = found(engine.docker().inspect_image(image).await)
-        .map_err(|error| engine.error("inspect image", error).as_it_was())?;
-    let before = standing.as_ref().and_then(|image| image.id.clone());
-    let labels = standing.and_then(|image| image.config?.labels).unwrap_or_default();
     if labels.get(label::DIGEST) == Some(&step.resource.digest().to_string()) {
         engine.builds.ended(step);
         engine.builds.sweep(engine).await;
@@ -295,7 +296,7 @@ async fn build(
     image: &str,
     archive: &[u8],
 ) -> Result<(), BackendError> {
-    let labels = label::of(step).into_iter();
+    let labels = label::of(step, context).into_iter();
     let options = BuildImageOptionsBuilder::new()
         .t(image)
         .labels(&labels.collect())

@@ -40,7 +40,7 @@ pub(super) async fn apply(
     context: &StepContext<'_>,
 ) -> Result<(), BackendError> {
     if matches!(step.action, Action::Remove) {
-        return remove(engine, step).await;
+        return remove(engine, step, context).await;
     }
     let instance = Instance::from_inputs(step.inputs)
         .map_err(|error| BackendError::unreadable(&error.to_string()))?;
@@ -51,15 +51,32 @@ pub(super) async fn apply(
 }
 
 /// Removes every version, each program with its own signal and time.
-async fn remove(engine: &Engine, step: &Step<'_>) -> Result<(), BackendError> {
-    let standing = standing(engine, step).await?;
+async fn remove(
+    engine: &Engine,
+    step: &Step<'_>,
+    context: &StepContext<'_>,
+) -> Result<(), BackendError> {
+    let standing = standing(engine, step, context).await?;
     stand::stop(engine, &standing).await?;
     stand::remove(engine, &standing).await?;
-    remove_secrets(engine, step, |_| true).await
+    remove_secrets(engine, step, context, |_| true).await
 }
 
-async fn standing(engine: &Engine, step: &Step<'_>) -> Result<Vec<Standing>, BackendError> {
+/// What stands of the instance.
+///
+/// # Errors
+/// A conflict where another history keeps some of it.
+async fn standing(
+    engine: &Engine,
+    step: &Step<'_>,
+    context: &StepContext<'_>,
+) -> Result<Vec<Standing>, BackendError> {
     let listed = stand::list(engine, label::of_resource(step)).await?;
+    for container in &listed {
+        let names = container.names.as_deref().unwrap_or_default().join(", ");
+        let what = format!("the container {}", names.trim_start_matches('/'));
+        label::check(step, context, &what, |key| container.labels.as_ref()?.get(key))?;
+    }
     Ok(listed.iter().filter_map(Standing::read).collect())
 }
 
@@ -67,6 +84,7 @@ async fn standing(engine: &Engine, step: &Step<'_>) -> Result<Vec<Standing>, Bac
 async fn remove_secrets(
     engine: &Engine,
     step: &Step<'_>,
+    context: &StepContext<'_>,
     of: impl Fn(Option<Digest>) -> bool,
 ) -> Result<(), BackendError> {
     let mut labels = label::of_resource(step);
@@ -77,7 +95,8 @@ async fn remove_secrets(
     let listed = listed.map_err(|error| engine.error("list volumes", error))?;
     for volume in listed.volumes.into_iter().flatten() {
         let digest = volume.labels.get(label::DIGEST).and_then(|digest| digest.parse().ok());
-        if of(digest) {
+        let label = |key: &str| volume.labels.get(key);
+        if of(digest) && label::check(step, context, &volume.name, label).is_ok() {
             volume::remove(engine, &volume.name).await?;
         }
     }
@@ -104,7 +123,7 @@ pub(super) struct Made {
 
 impl Roll<'_> {
     async fn run(mut self) -> Result<(), BackendError> {
-        let (own, old): (Vec<_>, Vec<_>) = standing(self.engine, self.step)
+        let (own, old): (Vec<_>, Vec<_>) = standing(self.engine, self.step, self.context)
             .await
             .map_err(BackendError::as_it_was)?
             .into_iter()
@@ -317,7 +336,8 @@ impl Roll<'_> {
         }
         stand::stop(self.engine, old).await?;
         stand::remove(self.engine, old).await?;
-        remove_secrets(self.engine, self.step, |digest| digest != Some(self.digest)).await
+        remove_secrets(self.engine, self.step, self.context, |digest| digest != Some(self.digest))
+            .await
     }
 
     /// Removes this version, which did not get ready, and starts the old one again where it was
@@ -325,11 +345,14 @@ impl Roll<'_> {
     async fn put_back(&self, failure: Failure, old: &[Standing], gap: bool) -> BackendError {
         let error = self.told(failure).await;
         let back = async {
-            let standing = standing(self.engine, self.step).await?;
+            let standing = standing(self.engine, self.step, self.context).await?;
             let own: Vec<_> =
                 standing.into_iter().filter(|s| s.digest == Some(self.digest)).collect();
             stand::remove(self.engine, &own).await?;
-            remove_secrets(self.engine, self.step, |digest| digest == Some(self.digest)).await?;
+            remove_secrets(self.engine, self.step, self.context, |digest| {
+                digest == Some(self.digest)
+            })
+            .await?;
             if gap { self.start_old(old).await } else { Ok(()) }
         };
         match back.await {
@@ -347,7 +370,7 @@ impl Roll<'_> {
         self.context.tell("starting the old version again");
         stand::start_again(self.engine, &of_it).await?;
         tokio::time::sleep(LOOK_AGAIN).await;
-        let standing = standing(self.engine, self.step).await?;
+        let standing = standing(self.engine, self.step, self.context).await?;
         let down = standing.iter().find(|s| of_it.iter().any(|o| o.id == s.id) && !s.running);
         match down {
             None => Ok(()),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use deployix_core::{
-    Name,
-    backend::{Owner, Step},
+    HistoryId, Name,
+    backend::{BackendError, Owner, Step, StepContext},
 };
 
 pub(super) const DEPLOYMENT: &str = "deployix.deployment";
@@ -15,6 +15,8 @@ pub(super) const RESOURCE: &str = "deployix.resource";
 pub(super) const DIGEST: &str = "deployix.digest";
 /// On whose account it stands, as JSON.
 pub(super) const OWNER: &str = "deployix.owner";
+/// The id of the history that keeps it. Labels never change, so what was taken over keeps that of before.
+pub(super) const HISTORY: &str = "deployix.history";
 /// What a container or volume is within its instance: see [`Part`].
 pub(super) const PART: &str = "deployix.part";
 /// The name of a container in its instance, whatever the version.
@@ -50,7 +52,7 @@ impl Part {
 }
 
 /// The labels of what a step makes.
-pub(super) fn of(step: &Step<'_>) -> BTreeMap<String, String> {
+pub(super) fn of(step: &Step<'_>, context: &StepContext<'_>) -> BTreeMap<String, String> {
     let owner = step.resource.owner();
     let mut labels = BTreeMap::from([
         (DEPLOYMENT.to_owned(), step.deployment.to_string()),
@@ -60,6 +62,9 @@ pub(super) fn of(step: &Step<'_>) -> BTreeMap<String, String> {
         // An owner always serializes.
         (OWNER.to_owned(), serde_json::to_string(owner).unwrap_or_default()),
     ]);
+    if let Some(keeper) = context.keeper() {
+        labels.insert(HISTORY.to_owned(), keeper.history().to_string());
+    }
     match owner {
         Owner::Functionality(name) => {
             labels.insert("deployix.functionality".to_owned(), name.to_string());
@@ -71,6 +76,22 @@ pub(super) fn of(step: &Step<'_>) -> BTreeMap<String, String> {
         _ => {}
     }
     labels
+}
+
+/// Refuses to touch what another history keeps of a step's deployment, by its labels.
+pub(super) fn check<'l>(
+    step: &Step<'_>,
+    context: &StepContext<'_>,
+    what: &str,
+    label: impl Fn(&str) -> Option<&'l String>,
+) -> Result<(), BackendError> {
+    let by: Option<HistoryId> = label(HISTORY).and_then(|id| id.parse().ok());
+    let Some((keeper, by)) = context.keeper().zip(by) else { return Ok(()) };
+    let is_of_deployment = label(DEPLOYMENT).is_some_and(|it| it == step.deployment.as_str());
+    if keeper.keeps(Some(&by)) || !is_of_deployment {
+        return Ok(());
+    }
+    Err(BackendError::kept_by_another("look", step.deployment, what, &by).as_it_was())
 }
 
 /// What kind of thing a resource is, by its id: `image`, `network`, `volume` or `instance`.

@@ -24,11 +24,15 @@ mod secrets;
 mod stand;
 mod volume;
 
+use std::borrow::Cow;
+
 use deployix_core::backend::{
     BackendError, ErrorKind, Observed, Outcome, Scope, Step, StepContext,
 };
 
 pub(crate) use engine::Connections;
+
+use crate::naming;
 
 /// Carries out one step.
 pub(crate) async fn apply(
@@ -40,8 +44,8 @@ pub(crate) async fn apply(
     engine.builds.sweep_first(&engine, step).await;
     match step.resource.id().as_str().split('/').nth(2) {
         Some("image") => image::apply(&engine, step, context).await?,
-        Some("network") => network::apply(&engine, step).await?,
-        Some("volume") => volume::apply(&engine, step).await?,
+        Some("network") => network::apply(&engine, step, context).await?,
+        Some("volume") => volume::apply(&engine, step, context).await?,
         Some("instance") => instance::apply(&engine, step, context).await?,
         _ => {
             let message = format!("{} is nothing that Docker knows", step.resource.id());
@@ -60,6 +64,14 @@ pub(crate) async fn observe(
 ) -> Result<Vec<Observed>, BackendError> {
     let engine = connections.engine(scope.site.target)?;
     observe::observe(&engine, scope.deployment, &scope.site.target.name).await
+}
+
+/// What the engine calls what a step is about: as a setting of it says. What was found and nobody knows
+/// of has no settings, and is called by its id.
+fn name<'s>(step: &Step<'s>, setting: &str) -> Result<Cow<'s, str>, BackendError> {
+    let named = step.inputs.text(setting).map(Cow::Borrowed);
+    let by_id = || naming::by_id(step.deployment, &step.site.target.name, step.resource.id());
+    named.or_else(|error| by_id().filter(|_| step.inputs.is_empty()).map(Cow::Owned).ok_or(error))
 }
 
 /// A program's text without what moves a terminal's cursor or colours: nobody asked for that.

@@ -5,7 +5,7 @@ use bollard::{
     models::{Ipam, IpamConfig, NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect},
     query_parameters::InspectNetworkOptionsBuilder,
 };
-use deployix_core::backend::{Action, BackendError, ErrorKind, Input, Step};
+use deployix_core::backend::{Action, BackendError, ErrorKind, Input, Step, StepContext};
 use ipnet::Ipv4Net;
 
 use super::{
@@ -13,9 +13,15 @@ use super::{
     label,
 };
 
-pub(super) async fn apply(engine: &Engine, step: &Step<'_>) -> Result<(), BackendError> {
-    let name = step.inputs.text("name")?;
+pub(super) async fn apply(
+    engine: &Engine,
+    step: &Step<'_>,
+    context: &StepContext<'_>,
+) -> Result<(), BackendError> {
+    let name = &*super::name(step, "name")?;
     let standing = inspect(engine, name).await?;
+    let labels = standing.as_ref().and_then(|network| network.labels.as_ref());
+    label::check(step, context, &format!("the network {name}"), |key| labels?.get(key))?;
     if matches!(step.action, Action::Remove) {
         return match standing {
             Some(network) => remove(engine, &network).await,
@@ -35,7 +41,7 @@ pub(super) async fn apply(engine: &Engine, step: &Step<'_>) -> Result<(), Backen
         }
         return Ok(());
     }
-    create(engine, step, name).await
+    create(engine, step, context, name).await
 }
 
 async fn inspect(engine: &Engine, name: &str) -> Result<Option<NetworkInspect>, BackendError> {
@@ -46,9 +52,14 @@ async fn inspect(engine: &Engine, name: &str) -> Result<Option<NetworkInspect>, 
     Ok(network.filter(|network| network.name.as_deref() == Some(name)))
 }
 
-async fn create(engine: &Engine, step: &Step<'_>, name: &str) -> Result<(), BackendError> {
+async fn create(
+    engine: &Engine,
+    step: &Step<'_>,
+    context: &StepContext<'_>,
+    name: &str,
+) -> Result<(), BackendError> {
     let subnet = step.inputs.text("subnet")?;
-    let mut labels = label::of(step);
+    let mut labels = label::of(step, context);
     let mut options = Vec::new();
     for (to, field) in [(true, "labels"), (false, "options")] {
         let Some(Input::Map(entries)) = step.inputs.get(field) else { continue };

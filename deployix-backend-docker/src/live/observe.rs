@@ -95,6 +95,7 @@ fn observed<'l>(label: impl Fn(&str) -> Option<&'l String>) -> Option<Observed> 
     let digest = label(label::DIGEST).and_then(|digest| digest.parse().ok());
     let mut observed = Observed::new(id, digest);
     observed.owner = label(label::OWNER).and_then(|owner| serde_json::from_str(owner).ok());
+    observed.kept_by = label(label::HISTORY).and_then(|id| id.parse().ok());
     Some(observed)
 }
 

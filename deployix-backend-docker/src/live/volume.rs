@@ -1,23 +1,28 @@
 //! Volumes: made once, and never made anew.
 
 use bollard::{models::VolumeCreateRequest, query_parameters::RemoveVolumeOptionsBuilder};
-use deployix_core::backend::{Action, BackendError, Step};
+use deployix_core::backend::{Action, BackendError, Step, StepContext};
 
 use super::{
     engine::{Engine, found, is_missing},
     label,
 };
 
-pub(super) async fn apply(engine: &Engine, step: &Step<'_>) -> Result<(), BackendError> {
-    let name = step.inputs.text("name")?;
-    if matches!(step.action, Action::Remove) {
-        return remove(engine, name).await;
-    }
-    let standing = found(engine.docker().inspect_volume(name).await);
-    match standing.map_err(|error| engine.error("inspect volume", error).as_it_was())? {
+pub(super) async fn apply(
+    engine: &Engine,
+    step: &Step<'_>,
+    context: &StepContext<'_>,
+) -> Result<(), BackendError> {
+    let name = &*super::name(step, "name")?;
+    let standing = found(engine.docker().inspect_volume(name).await)
+        .map_err(|error| engine.error("inspect volume", error).as_it_was())?;
+    let labels = standing.as_ref().map(|volume| &volume.labels);
+    label::check(step, context, &format!("the volume {name}"), |key| labels?.get(key))?;
+    match standing {
+        _ if matches!(step.action, Action::Remove) => remove(engine, name).await,
         // One that was made by `docker compose` holds the same data.
         Some(_) => Ok(()),
-        None => create(engine, name, label::of(step)).await,
+        None => create(engine, name, label::of(step, context)).await,
     }
 }
 

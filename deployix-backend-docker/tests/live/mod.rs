@@ -17,7 +17,7 @@ use deployix_backend_docker::DockerBackend;
 use deployix_core::{
     Name, ResourceId, SecretName,
     backend::{
-        Action, Backend, BackendError, Observed, Registry, Scope, SecretError, SecretValue,
+        Action, Backend, BackendError, Keeper, Observed, Registry, Scope, SecretError, SecretValue,
         Secrets, Step, StepContext,
     },
     history::{Heads, Standing},
@@ -35,6 +35,8 @@ pub(crate) struct World {
     backend: DockerBackend,
     deployment: Name,
     pub(crate) heads: Heads,
+    /// On whose account steps are carried out.
+    pub(crate) keeper: Option<Keeper>,
     secrets: Values,
     told: Mutex<Vec<String>>,
     runtime: tokio::runtime::Runtime,
@@ -62,6 +64,7 @@ impl World {
             backend: DockerBackend::new(),
             deployment: deployment.name.clone(),
             heads: Heads::default(),
+            keeper: None,
             secrets: Values::default(),
             told: Mutex::default(),
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
@@ -115,7 +118,10 @@ impl World {
             (action, None) => panic!("{action:?} of nothing"),
         };
         let tell = |line: &str| self.told.lock().unwrap().push(line.to_owned());
-        let context = StepContext::new(&plan.contents, &self.secrets, &tell);
+        let mut context = StepContext::new(&plan.contents, &self.secrets, &tell);
+        if let Some(keeper) = &self.keeper {
+            context = context.kept_by(keeper);
+        }
         let whole = Step::new(&self.deployment, site.site(), &step.resource, action);
         let begin = Instant::now();
         let done = self.runtime.block_on(self.backend.apply(&whole, &context));

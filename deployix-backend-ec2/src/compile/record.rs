@@ -7,7 +7,7 @@
 
 use deployix_core::{
     Fqdn, ResourceId,
-    backend::{CompileError, Owner, Peer, Remark, Resource, Site, Unit, Via},
+    backend::{CompileError, Owner, Peer, Remark, Resource, Site, Subject, Unit, Via},
 };
 
 use super::peer;
@@ -74,7 +74,12 @@ pub(super) fn compile(
     }
     let id = naming::record(unit.name, &zone.id, fqdn)?;
     let ttl = zone.seconds().map_err(|message| {
-        Remark::new(["fqdn"], message).remedy("write a length of time such as \"60s\"")
+        let keys = ["extensions", crate::ID, "hosted-zone", "ttl"];
+        let remark = Remark::new(keys, message).remedy("write a length of time such as \"60s\"");
+        match unit.site.location {
+            Some((name, _)) => remark.about(Subject::Location(name.clone())),
+            None => remark,
+        }
     })?;
     let mut record = ResourceRecordSet {
         name: fqdn.to_string(),

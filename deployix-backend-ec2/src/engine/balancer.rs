@@ -7,8 +7,8 @@ use deployix_core::backend::BackendError;
 use super::{
     call::{Filter, Write},
     caller::{Caller, TaggedApart, Waiting, too_long},
-    job::{Job, Outputs, all_known, by_tags, tag},
-    kind::{self, Kind, Once, State},
+    job::{Job, Outputs, all_known, is_made_for, tag},
+    kind::{self, Kind, Once, State, made_as, own},
     network::output,
     shape::{Listener, LoadBalancer, NetworkInterface, TargetGroup},
     target,
@@ -158,7 +158,8 @@ impl Kind for LoadBalancer {
                 Write::SetSecurityGroups { load_balancer_arn: arn(), security_groups: wanted };
             job.aws.write(write).await?;
         }
-        Ok(other_subnets || other_groups)
+        let by_hand = job.mends() && stop_listening_by_hand(job, &self.load_balancer_arn).await?;
+        Ok(other_subnets || other_groups || by_hand)
     }
 
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
@@ -244,8 +245,7 @@ impl Kind for Listener {
         let balancers: Vec<LoadBalancer> = find(aws, balancers.collect()).await?;
         let mut all = Vec::new();
         for balancer in balancers {
-            let filter = Filter::new("load-balancer-arn", [balancer.load_balancer_arn]);
-            let some: Vec<Self> = find(aws, vec![filter]).await?;
+            let some = listeners_of(aws, &balancer.load_balancer_arn).await?;
             all.extend(matching(some, &filters));
         }
         Ok(all)
@@ -273,6 +273,28 @@ impl Kind for Listener {
     }
 }
 
+/// Everything that a load balancer listens with, whoever made it.
+pub(super) async fn listeners_of(
+    aws: &Caller<'_>,
+    load_balancer_arn: &str,
+) -> Result<Vec<Listener>, BackendError> {
+    find(aws, vec![Filter::new("load-balancer-arn", [load_balancer_arn])]).await
+}
+
+/// Removes what somebody made a load balancer of this deployment listen with; tells whether there was
+/// anything.
+async fn stop_listening_by_hand(
+    job: &Job<'_>,
+    load_balancer_arn: &str,
+) -> Result<bool, BackendError> {
+    let mut by_hand = listeners_of(&job.aws, load_balancer_arn).await?;
+    by_hand.retain(|listener| !is_made_for(job.deployment(), &listener.tags));
+    for listener in &by_hand {
+        listener.remove(job).await?;
+    }
+    Ok(!by_hand.is_empty())
+}
+
 fn leads_to(listener: &Listener, target_group_arn: &str) -> bool {
     let mut groups = listener.default_actions.iter().filter_map(|it| it.target_group_arn.known());
     groups.any(|arn| arn.0 == target_group_arn)
@@ -283,8 +305,7 @@ fn leads_to(listener: &Listener, target_group_arn: &str) -> bool {
 /// or to any more.
 pub(super) async fn listens(job: &Job<'_>, request: &CreateListener) -> Result<(), BackendError> {
     let balancer = &super::job::known(&request.load_balancer_arn)?.0;
-    let of = |resource: Option<&str>| by_tags(job.deployment().as_str(), resource);
-    let groups: Vec<TargetGroup> = find(&job.aws, of(None)).await?;
+    let groups: Vec<TargetGroup> = own(job, None).await?;
     let groups = groups.iter();
     let wanted = |group: &&TargetGroup| {
         let mut actions = request.default_actions.iter();
@@ -296,13 +317,13 @@ pub(super) async fn listens(job: &Job<'_>, request: &CreateListener) -> Result<(
         target::healthy_behind_listener(job, group).await?;
         roles.extend(tag(&group.tags, RESOURCE));
     }
-    for old in Listener::find(&job.aws, of(Some(job.id.as_str()))).await? {
+    for old in own::<Listener>(job, Some(job.id.as_str())).await? {
         if old.load_balancer_arn != *balancer || old.port != request.port {
             old.remove(job).await?;
         }
     }
-    let listeners = Listener::find(&job.aws, of(None)).await?;
-    let before: Vec<LoadBalancer> = find(&job.aws, of(Some(&job.sibling("load-balancer")))).await?;
+    let listeners: Vec<Listener> = own(job, None).await?;
+    let before: Vec<LoadBalancer> = own(job, Some(&job.sibling("load-balancer"))).await?;
     for old in before.iter().map(|it| &it.load_balancer_arn).filter(|arn| *arn != balancer) {
         if !listeners.iter().any(|it| it.load_balancer_arn == *old) {
             remove_balancer(job, old).await?;
@@ -321,25 +342,25 @@ pub(super) async fn listens(job: &Job<'_>, request: &CreateListener) -> Result<(
 /// Removes a listener, and what it was the last one of that others have taken the place of: its load
 /// balancer, and the target groups that it led to.
 pub(super) async fn remove_listener(job: &Job<'_>) -> Result<(), BackendError> {
-    let of = |resource: Option<&str>| by_tags(job.deployment().as_str(), resource);
-    let own = Listener::find(&job.aws, of(Some(job.id.as_str()))).await?;
+    let going: Vec<Listener> = made_as(job, job.id.as_str()).await?;
     kind::remove::<Listener>(job).await?;
-    let listeners = Listener::find(&job.aws, of(None)).await?;
-    let balancers: Vec<LoadBalancer> =
-        find(&job.aws, of(Some(&job.sibling("load-balancer")))).await?;
+    let listeners: Vec<Listener> = own(job, None).await?;
+    let balancers: Vec<LoadBalancer> = own(job, Some(&job.sibling("load-balancer"))).await?;
     let is_used = |arn: &str| listeners.iter().any(|it| it.load_balancer_arn == arn);
     let has_successor = balancers.iter().any(|it| is_used(&it.load_balancer_arn));
-    for old in own.iter().map(|it| it.load_balancer_arn.as_str()) {
+    for old in going.iter().map(|it| it.load_balancer_arn.as_str()) {
         if has_successor && !is_used(old) {
             remove_balancer(job, old).await?;
         }
     }
-    let groups: Vec<TargetGroup> = find(&job.aws, of(None)).await?;
+    let groups: Vec<TargetGroup> = own(job, None).await?;
     let role = |group: &TargetGroup| tag(&group.tags, RESOURCE).map(str::to_owned);
     let is_led_to =
         |group: &TargetGroup| listeners.iter().any(|it| leads_to(it, &group.target_group_arn));
-    for old in groups.iter().filter(|it| own.iter().any(|own| leads_to(own, &it.target_group_arn)))
-    {
+    let was_led_to = |group: &&TargetGroup| {
+        going.iter().any(|listener| leads_to(listener, &group.target_group_arn))
+    };
+    for old in groups.iter().filter(was_led_to) {
         if !is_led_to(old) && groups.iter().any(|it| role(it) == role(old) && is_led_to(it)) {
             old.remove(job).await?;
         }
@@ -357,8 +378,7 @@ async fn remove_balancer(job: &Job<'_>, arn: &str) -> Result<(), BackendError> {
 /// Removes a load balancer until nothing of it is left: its name, where it is known, tells of the
 /// interfaces of one that a step removed before it was cut off.
 pub(super) async fn remove(job: &Job<'_>, name: Option<&str>) -> Result<(), BackendError> {
-    let filters = by_tags(job.deployment().as_str(), Some(job.id.as_str()));
-    let going: Vec<LoadBalancer> = find(&job.aws, filters).await?;
+    let going: Vec<LoadBalancer> = made_as(job, job.id.as_str()).await?;
     let going = going.iter().map(|it| name_and_id(&it.load_balancer_arn).to_owned());
     let gone_before = name.map(|name| format!("net/{name}/*"));
     let names: Vec<_> = going.chain(gone_before).collect();

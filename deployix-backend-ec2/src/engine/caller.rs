@@ -13,7 +13,7 @@ use super::{
     },
     shape::Object,
 };
-use crate::request::{Attribute, Request, Tag};
+use crate::request::{Attribute, InstanceId, Request, Tag};
 
 /// How often a call is tried again, with waits from a quarter of a second to 8 seconds, about half a
 /// minute in all.
@@ -179,6 +179,21 @@ impl<'a> Caller<'a> {
         match self.read(read).await? {
             Answer::Attributes(attributes) => Ok(attributes),
             _ => Err(unexpected(operation)),
+        }
+    }
+
+    /// Whether a machine is protected from being ended; nothing where it is gone.
+    pub(super) async fn is_protected(
+        &self,
+        instance_id: InstanceId,
+    ) -> Result<Option<bool>, BackendError> {
+        match self.read_if_there(Read::DescribeInstanceAttribute { instance_id }).await? {
+            Some(Answer::Attributes(all)) => {
+                let value = all.iter().find(|it| it.key == Attribute::PROTECTED);
+                Ok(value.map(|it| it.value == "true"))
+            }
+            Some(_) => Err(unexpected("DescribeInstanceAttribute")),
+            None => Ok(None),
         }
     }
 

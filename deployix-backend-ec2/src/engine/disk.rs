@@ -6,7 +6,7 @@ use super::{
     call::{Filter, Write},
     caller::too_long,
     job::{Job, Outputs, known, tag},
-    kind::{Kind, ready},
+    kind::{Kind, check, ready},
     part::{Attempts, Whole, attempt, done, whole},
     shape::{Instance, Volume},
 };
@@ -73,6 +73,7 @@ impl Volume {
             let id = &attachment.instance_id;
             let machine = found::<Instance>(job, id.as_str()).await?;
             let is_ours = machine.as_ref().is_some_and(|it| is_of_deployment(job, it));
+            check(job, machine.as_slice())?;
             let is_detaching = attachment.state == "detaching";
             match machine.as_ref().map(|it| it.state.as_str()) {
                 // Not shown yet, or not any more: it cannot be told whose it is.

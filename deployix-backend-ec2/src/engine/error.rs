@@ -44,8 +44,13 @@ pub(super) fn is_passing(error: &CallError) -> bool {
 
 /// What was named is not there: `InvalidVpcID.NotFound`, `TargetGroupNotFound`.
 pub(crate) fn is_not_found(error: &CallError) -> bool {
-    const CODES: [&str; 3] =
-        ["Gateway.NotAttached", "InvalidInstanceID.Malformed", "InvalidResourceId"];
+    const CODES: [&str; 4] = [
+        "Gateway.NotAttached",
+        "InvalidInstanceID.Malformed",
+        "InvalidResourceId",
+        // A machine that is in no target group, or not known to load balancers yet.
+        "InvalidTarget",
+    ];
     // Auto Scaling and Elastic Load Balancing call it a wrong value.
     let says = |words: &str| error.message.contains(words);
     let no_group = error.code == "ValidationError" && (says("not found") || says("does not exist"));
@@ -120,9 +125,19 @@ pub(super) fn is_unauthorized(error: &CallError) -> bool {
     matches!(&*error.code, "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation")
 }
 
+/// What is named is somebody else's: Amazon EC2 says so by the code that it has for credentials as well
+/// (Amazon EC2 API Reference, "Error codes", `AuthFailure`), and tells them apart in words alone.
+fn is_of_others(error: &CallError) -> bool {
+    let says = |words: &str| error.message.contains(words);
+    error.code == "AuthFailure" && !says("credentials") && !says("Authorization header")
+}
+
 /// What is wrong with whoever calls, or with where to, so that it would be said of any call.
-fn setup(code: &str) -> Option<(ErrorKind, &'static str)> {
-    match code {
+fn setup(error: &CallError) -> Option<(ErrorKind, &'static str)> {
+    if is_of_others(error) {
+        return None;
+    }
+    match error.code.as_str() {
         "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => Some((
             ErrorKind::Denied,
             "the credentials for AWS have expired: sign in again (`aws sso login`, or new keys), and \
@@ -173,7 +188,7 @@ fn setup(code: &str) -> Option<(ErrorKind, &'static str)> {
 
 /// Whether an error says nothing of the call, but of whoever calls and of where to.
 pub(super) fn is_of_setup(error: &CallError) -> bool {
-    setup(&error.code).is_some()
+    setup(error).is_some()
 }
 
 /// What an error means to whoever deploys.
@@ -200,7 +215,14 @@ pub(super) fn meaning(call: &Call, error: CallError) -> BackendError {
             );
             permanent(ErrorKind::Denied, message)
         }
-        _ if let Some((kind, message)) = setup(code) => permanent(kind, message.to_owned()),
+        _ if let Some((kind, message)) = setup(&error) => permanent(kind, message.to_owned()),
+        _ if is_of_others(&error) => permanent(
+            ErrorKind::Denied,
+            "this account may not use what is named here, since it is another's: check \
+             `extensions.ec2.image` of the target and the ids of networks that exist, have what is \
+             another's shared with the account, and check that the credentials are of the right one"
+                .to_owned(),
+        ),
         "InvalidAMIID.Malformed" | "InvalidAMIID.NotFound" | "InvalidAMIID.Unavailable" => permanent(
             ErrorKind::NotFound,
             "there is no such image here: set `extensions.ec2.image` of the target to one of its \
@@ -335,7 +357,8 @@ mod tests {
         for (code, kind, words) in [
             ("UnauthorizedOperation", ErrorKind::Denied, "`ec2:ModifyInstanceAttribute`"),
             ("RequestExpired", ErrorKind::Denied, "sign in again"),
-            ("AuthFailure", ErrorKind::Denied, "get-caller-identity"),
+            ("InvalidClientTokenId", ErrorKind::Denied, "get-caller-identity"),
+            ("AuthFailure", ErrorKind::Denied, "shared with the account"),
             ("OptInRequired", ErrorKind::Invalid, "extensions.ec2.region"),
             (CallError::NO_CREDENTIALS, ErrorKind::Denied, "aws sso login"),
             (CallError::BAD_CONFIGURATION, ErrorKind::Invalid, "~/.aws/config"),
@@ -357,6 +380,21 @@ mod tests {
             assert_eq!((error.kind(), error.status()), (kind, ErrorStatus::Permanent), "{code}");
             assert!(error.to_string().contains(words), "{error}");
             assert!(error.source().unwrap().to_string().contains("as AWS says"));
+        }
+    }
+
+    #[test]
+    fn credentials_that_are_refused_are_told_from_things_that_are() {
+        for (message, is_credentials) in [
+            ("AWS was not able to validate the provided access credentials", true),
+            ("Authorization header or parameters are not formatted correctly.", true),
+            ("Not authorized for images: [ami-0123456789abcdef0]", false),
+            ("The address '192.0.2.1' does not belong to you.", false),
+        ] {
+            let refused = CallError::refused("AuthFailure", message);
+            assert_eq!(is_of_setup(&refused), is_credentials, "{message}");
+            let told = meaning(&call(), refused).to_string();
+            assert_eq!(told.contains("get-caller-identity"), is_credentials, "{told}");
         }
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use deployix_core::{
-    Digest, Name, ResourceId,
-    backend::{Action, BackendError, Owner, Resource, Step},
+    Digest, HistoryId, Name, ResourceId,
+    backend::{Action, BackendError, Keeper, Owner, Resource, Step},
 };
 
 use super::caller::Caller;
@@ -18,6 +18,8 @@ use crate::{
 pub(super) const DIGEST: &str = "deployix:digest";
 /// On whose account it stands.
 pub(super) const OWNER: &str = "deployix:owner";
+/// The history that keeps it.
+pub(super) const HISTORY: &str = "deployix:history";
 /// What its settings were when it was made, as AWS told them: what is other since is drift.
 pub(super) const MADE_AS: &str = "deployix:made-as";
 
@@ -36,8 +38,12 @@ pub(super) struct Job<'a> {
     pub(super) id: &'a ResourceId,
     pub(super) digest: String,
     owner: String,
+    /// The history on whose account it is done.
+    keeper: Option<&'a Keeper>,
     /// Where the target's machines fetch what does not fit into their user data.
     pub(super) staging: Option<Staging>,
+    /// Since when this is tried, which another wish for the same thing is not.
+    tried: u64,
     /// The digest of what is changed in place.
     before: Option<String>,
     /// What is made anew, as it was.
@@ -45,7 +51,7 @@ pub(super) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    pub(super) fn new(aws: Caller<'a>, step: &Step<'a>) -> Self {
+    pub(super) fn new(aws: Caller<'a>, step: &Step<'a>, keeper: Option<&'a Keeper>) -> Self {
         let before = match step.action {
             Action::Update { from } => Some(from.digest().to_string()),
             Action::Create | Action::Replace { .. } | Action::Remove => None,
@@ -60,7 +66,9 @@ impl<'a> Job<'a> {
             id: step.resource.id(),
             digest: step.resource.digest().to_string(),
             owner: owner_text(step.resource.owner()),
+            keeper,
             staging: super::location(&step.site).and_then(|location| location.staging),
+            tried: step.tried,
             before,
             replaced,
         }
@@ -86,18 +94,53 @@ impl<'a> Job<'a> {
         digest.is_some_and(|it| it == self.digest || self.before.as_deref() == Some(it))
     }
 
+    /// Whether what stands is changed in place, or made what it should be since it is in doubt.
+    pub(super) fn mends(&self) -> bool {
+        self.before.is_some()
+    }
+
     /// The tags that AWS shows beside those that were compiled.
-    pub(super) fn own_tags(&self) -> [Tag; 2] {
-        [Tag::new(DIGEST, &self.digest), Tag::new(OWNER, &self.owner)]
+    pub(super) fn own_tags(&self) -> Vec<Tag> {
+        let history = self.keeper.map(|keeper| Tag::new(HISTORY, keeper.history().as_str()));
+        let own = [Tag::new(DIGEST, &self.digest), Tag::new(OWNER, &self.owner)];
+        own.into_iter().chain(history).collect()
+    }
+
+    /// Whether tags are not those of what another history keeps of the deployment. What another
+    /// deployment made is none of this one's either way, and may be named by people.
+    pub(super) fn may_touch(&self, tags: &[Tag]) -> bool {
+        self.other_keeper(tags).is_none()
+    }
+
+    /// Refuses to touch what another history keeps of the deployment.
+    pub(super) fn check(
+        &self,
+        operation: &'static str,
+        id: &str,
+        tags: &[Tag],
+    ) -> Result<(), BackendError> {
+        let Some(by) = self.other_keeper(tags) else { return Ok(()) };
+        let what = match tag(tags, RESOURCE) {
+            Some(resource) if resource != id => format!("{id} ({resource})"),
+            _ => id.to_owned(),
+        };
+        Err(BackendError::kept_by_another(operation, self.deployment, &what, &by))
+    }
+
+    fn other_keeper(&self, tags: &[Tag]) -> Option<HistoryId> {
+        let by = history(tags).filter(|by| !self.keeper.is_none_or(|it| it.keeps(Some(by))))?;
+        (tag(tags, DEPLOYMENT) == Some(self.deployment.as_str())).then_some(by)
     }
 
     /// A token that is the same for the same wish: of the deployment, the resource, the request
-    /// with all outputs in it, and how many before it were used up. At most 64 characters
-    /// (`RunInstances`, `ClientToken`).
+    /// with all outputs in it, since when it is tried, and how many before it were used up. At most
+    /// 64 characters (`RunInstances`, `ClientToken`). AWS keeps a token for a day and more after what
+    /// was made with it is gone (Amazon EC2 Developer Guide, "Ensuring idempotency"), so what is made
+    /// again later is another wish.
     pub(super) fn token(&self, request: &Request, used_up: usize) -> Result<String, BackendError> {
         let json =
             request.parameters().map_err(|error| BackendError::unreadable(&error.to_string()))?;
-        let wish = (self.deployment.as_str(), self.id.as_str(), json, used_up);
+        let wish = (self.deployment.as_str(), self.id.as_str(), json, self.tried, used_up);
         let digest =
             Digest::of(&wish).map_err(|error| BackendError::unreadable(&error.to_string()))?;
         Ok(digest.to_string().chars().take(64).collect())
@@ -140,6 +183,24 @@ impl<'a> Job<'a> {
 /// The value of a tag.
 pub(super) fn tag<'t>(tags: &'t [Tag], key: &str) -> Option<&'t str> {
     tags.iter().find(|tag| tag.key == key).map(|tag| tag.value.as_str())
+}
+
+/// The history that keeps what has these tags, where they say.
+pub(super) fn history(tags: &[Tag]) -> Option<HistoryId> {
+    tag(tags, HISTORY)?.parse().ok()
+}
+
+/// The resource that something was made as, by the engine itself.
+pub(super) fn resource_of(tags: &[Tag]) -> Option<(ResourceId, Option<Digest>)> {
+    // Root disks have the other tags of what they were started from, and are no resources.
+    let digest = tag(tags, DIGEST)?;
+    Some((ResourceId::new(tag(tags, RESOURCE)?).ok()?, digest.parse().ok()))
+}
+
+/// Whether the engine made something for a deployment. A tag alone, which somebody put there, does not
+/// say so.
+pub(super) fn is_made_for(deployment: &Name, tags: &[Tag]) -> bool {
+    tag(tags, DEPLOYMENT) == Some(deployment.as_str()) && resource_of(tags).is_some()
 }
 
 /// Filters for what was made as a resource of a deployment.

@@ -154,17 +154,41 @@ pub(super) trait Kind: Described + Clone {
     fn remove(&self, job: &Job<'_>) -> impl Future<Output = Result<(), BackendError>> + Send;
 }
 
+/// The operation that tells of such things.
+fn telling<K: Kind>() -> &'static str {
+    super::call::Call::from(K::read(super::call::Query::default())).operation()
+}
+
+/// Refuses to touch what another history keeps.
+pub(super) fn check<K: Kind>(job: &Job<'_>, all: &[K]) -> Result<(), BackendError> {
+    all.iter().try_for_each(|thing| job.check(telling::<K>(), &thing.id(), thing.tags()))
+}
+
+/// Everything of the deployment, or of one of its resources, but for what another history keeps.
+pub(super) async fn own<K: Kind>(
+    job: &Job<'_>,
+    resource: Option<&str>,
+) -> Result<Vec<K>, BackendError> {
+    let mut all = K::find(&job.aws, by_tags(job.deployment().as_str(), resource)).await?;
+    all.retain(|thing| job.may_touch(thing.tags()));
+    Ok(all)
+}
+
 pub(super) fn is_standing<K: Kind>(thing: &K) -> bool {
     !matches!(thing.state(), State::Going | State::Gone)
 }
 
 /// Everything that was made as a resource, the oldest id first.
+///
+/// # Errors
+/// A conflict where another history keeps some of it: then nothing is done.
 pub(super) async fn made_as<K: Kind>(
     job: &Job<'_>,
     resource: &str,
 ) -> Result<Vec<K>, BackendError> {
     let mut all = K::find(&job.aws, by_tags(job.deployment().as_str(), Some(resource))).await?;
     all.retain(|thing| thing.state() != State::Gone);
+    check(job, &all).map_err(BackendError::as_it_was)?;
     all.sort_by_key(Kind::id);
     Ok(all)
 }
@@ -181,8 +205,7 @@ pub(super) fn one_at_most<K: Kind>(resource: &str, all: &[K]) -> Result<(), Back
          not, or take their tags off that begin with `deployix:`, and deploy again; none was touched",
         standing.join(" and ")
     );
-    let operation = super::call::Call::from(K::read(super::call::Query::default())).operation();
-    Err(BackendError::permanent(ErrorKind::Conflict, operation, message))
+    Err(BackendError::permanent(ErrorKind::Conflict, telling::<K>(), message))
 }
 
 /// Makes a resource what it should be, whatever of it stands.
@@ -269,6 +292,7 @@ async fn make<K: Kind>(job: &Job<'_>, request: &K::Request) -> Result<K, Backend
                     return Ok(thing);
                 }
             } else if let Some(thing) = K::alike(job, request).await? {
+                check(job, std::slice::from_ref(&thing))?;
                 return Ok(thing);
             }
             if !wait.go_on().await {
@@ -289,7 +313,7 @@ pub(super) async fn ready<K: Kind>(job: &Job<'_>, id: &str) -> Result<Option<K>,
     let mut visible = Waiting::new(VISIBLE);
     let mut pending = Waiting::new(K::READY_WITHIN);
     let (mut began, mut starts) = (false, false);
-    let operation = super::call::Call::from(K::read(super::call::Query::default())).operation();
+    let operation = telling::<K>();
     loop {
         let found = K::find(&job.aws, vec![Filter::new(K::ID_FILTER, [id])]).await?;
         let Some(thing) = found.into_iter().find(|thing| thing.id() == id) else {
@@ -337,23 +361,13 @@ pub(super) async fn ready<K: Kind>(job: &Job<'_>, id: &str) -> Result<Option<K>,
 
 /// Removes a resource, however much of it stands.
 pub(super) async fn remove<K: Kind>(job: &Job<'_>) -> Result<(), BackendError> {
-    remove_made_as::<K>(job, job.id.as_str(), &[]).await
-}
-
-/// Removes all that was made as a resource but for some.
-pub(super) async fn remove_made_as<K: Kind>(
-    job: &Job<'_>,
-    resource: &str,
-    but: &[String],
-) -> Result<(), BackendError> {
-    let mut all: Vec<K> = made_as(job, resource).await?;
-    all.retain(|thing| !but.contains(&thing.id()));
+    let all: Vec<K> = made_as(job, job.id.as_str()).await?;
     remove_all(job, &all).await
 }
 
 /// Removes things and waits until they are gone. What is not known everywhere yet may be taken for
 /// gone where it is to be removed, so whatever is still shown is removed again.
-async fn remove_all<K: Kind>(job: &Job<'_>, all: &[K]) -> Result<(), BackendError> {
+pub(super) async fn remove_all<K: Kind>(job: &Job<'_>, all: &[K]) -> Result<(), BackendError> {
     let ids: Vec<String> = all.iter().map(Kind::id).collect();
     let mut left = all.to_vec();
     let mut wait = Waiting::new(Duration::from_secs(600));

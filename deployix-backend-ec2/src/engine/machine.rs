@@ -5,19 +5,22 @@ use std::time::Duration;
 use deployix_core::backend::{BackendError, ErrorKind};
 
 use super::{
-    call::{InterfaceAttribute, Write},
+    call::{Described, Filter, InterfaceAttribute, Write},
     job::{DIGEST, Job, MADE_AS, Outputs, UNDER_WAY, all_known, by_tags, tag},
-    kind::{Kind, Once, State, is_standing, made_as, remove_made_as, value},
+    kind::{Kind, Once, State, is_standing, made_as, own, remove_all, value},
     network::{output, tags_of_ec2_requests},
     part::Whole,
-    shape::{Address, Instance, LaunchTemplate, NetworkInterface, TargetGroup, Volume},
+    shape::{
+        Address, Instance, LaunchTemplate, LaunchTemplateVersion, NetworkInterface, TargetGroup,
+        Volume,
+    },
     staged,
     target::leave,
 };
 use crate::{
     request::{
-        AllocateAddress, CreateLaunchTemplate, CreateNetworkInterface, CreateVolume, PrivateIp,
-        PublicCidr, PublicIp, RunInstances, Tag,
+        AllocateAddress, CreateLaunchTemplate, CreateNetworkInterface, CreateVolume,
+        LaunchTemplateRef, PrivateIp, PublicCidr, PublicIp, RunInstances, Tag,
     },
     resource::TEMPLATE_ID,
 };
@@ -228,6 +231,18 @@ impl Kind for LaunchTemplate {
         Outputs::from([(TEMPLATE_ID.to_owned(), self.id())])
     }
 
+    /// Nothing is started from another version. One that somebody made the default is what others, and
+    /// people in AWS's console, would start.
+    async fn adjust(&self, job: &Job<'_>, _: &CreateLaunchTemplate) -> Result<bool, BackendError> {
+        if self.default_version_number == LaunchTemplateRef::VERSION {
+            return Ok(false);
+        }
+        let launch_template_id = self.launch_template_id.clone();
+        let default_version = LaunchTemplateRef::VERSION.to_string();
+        job.aws.write(Write::ModifyLaunchTemplate { launch_template_id, default_version }).await?;
+        Ok(true)
+    }
+
     async fn alike(
         job: &Job<'_>,
         request: &CreateLaunchTemplate,
@@ -245,14 +260,14 @@ impl Kind for LaunchTemplate {
 /// Removes the templates that a machine or group was started from before.
 pub(super) async fn remove_old_templates(job: &Job<'_>, name: &str) -> Result<(), BackendError> {
     let resource = job.sibling("launch-template");
-    let all: Vec<LaunchTemplate> =
-        job.aws.all(by_tags(job.deployment().as_str(), Some(&resource))).await?;
+    let mut all: Vec<LaunchTemplate> = own(job, Some(&resource)).await?;
     // Where the wanted one is not shown yet, nothing is known to be old.
     let wanted = all.iter().find(|it| it.launch_template_name == name);
     let Some(wanted) = wanted else { return Ok(()) };
     staged::remove_old(job, &all, wanted).await?;
     let wanted = wanted.launch_template_id.clone();
-    remove_made_as::<LaunchTemplate>(job, &resource, &[wanted]).await
+    all.retain(|it| it.launch_template_id != wanted);
+    remove_all(job, &all).await
 }
 
 impl Kind for Instance {
@@ -304,13 +319,26 @@ impl Kind for Instance {
         job.aws.ask(Write::StartInstances { instance_ids: vec![self.instance_id.clone()] }).await
     }
 
+    /// Protects it again where its launch template says so, since somebody may have switched that off.
+    async fn adjust(&self, job: &Job<'_>, request: &RunInstances) -> Result<bool, BackendError> {
+        let name = &request.launch_template.launch_template_name;
+        if job.mends()
+            && is_to_be_protected(job, name).await?
+            && job.aws.is_protected(self.instance_id.clone()).await? == Some(false)
+        {
+            let (instance_id, disable_api_termination) = (self.instance_id.clone(), true);
+            let protect = Write::ModifyInstanceAttribute { instance_id, disable_api_termination };
+            job.aws.write(protect).await?;
+        }
+        Ok(false)
+    }
+
     /// It leaves the groups behind load balancers first, and ends what it is at for others.
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
         if job.replaced.is_some() {
             job.tag(Self::SERVICE, &self.id(), &self.tags, [under_way()]).await?;
         }
-        let of_deployment = by_tags(job.deployment().as_str(), None);
-        for group in TargetGroup::find(&job.aws, of_deployment).await? {
+        for group in own::<TargetGroup>(job, None).await? {
             leave(job, &group.target_group_arn, |target| target.id == self.instance_id).await?;
         }
         let instance_id = self.instance_id.clone();
@@ -347,4 +375,17 @@ pub(super) async fn ended(job: &Job<'_>) -> Result<(), BackendError> {
         }
     }
     Ok(())
+}
+
+/// Whether what is started from a launch template is to be protected from being ended.
+async fn is_to_be_protected(job: &Job<'_>, name: &str) -> Result<bool, BackendError> {
+    let resource = job.sibling("launch-template");
+    let all: Vec<LaunchTemplate> =
+        job.aws.all(by_tags(job.deployment().as_str(), Some(&resource))).await?;
+    let Some(template) = all.into_iter().find(|it| it.launch_template_name == name) else {
+        return Ok(false);
+    };
+    let own = Filter::new(LaunchTemplateVersion::ID_FILTER, [template.launch_template_id]);
+    let versions: Vec<LaunchTemplateVersion> = job.aws.all(vec![own]).await?;
+    Ok(versions.iter().any(|it| it.disable_api_termination))
 }

@@ -19,13 +19,14 @@
 //! * `parameter`: secrets;
 //! * `staged`: what machines fetch from S3;
 //! * `trace`: what load balancers leave behind;
-//! * `observe`: what stands;
+//! * `observe`: what stands; `drift`: how that differs from what the history knows;
 //! * `permission`: what may not be done.
 
 mod balancer;
 pub mod call;
 mod caller;
 mod disk;
+mod drift;
 mod error;
 mod gather;
 mod job;
@@ -60,6 +61,7 @@ pub(crate) use permission::permissions;
 
 use self::{
     caller::Caller,
+    drift::Wanted,
     job::{Job, Outputs},
     kind::{converge, remove},
     observe::Elsewhere,
@@ -83,7 +85,7 @@ pub(crate) async fn apply(
     step: &Step<'_>,
     context: &StepContext<'_>,
 ) -> Result<Outcome, BackendError> {
-    let job = Job::new(Caller::new(aws, region_of(step)), step);
+    let job = Job::new(Caller::new(aws, region_of(step)), step, context.keeper());
     if matches!(step.action, Action::Remove) {
         take_away(&job, step).await?;
         return Ok(Outcome::default());
@@ -107,7 +109,7 @@ pub(crate) async fn observe(
         staging,
         parameters: target.is_ok_and(|target| target.instance_profile.is_some()),
     };
-    observe::observe(&caller, scope.deployment, &elsewhere).await
+    observe::observe(&caller, scope.deployment, &elsewhere, Wanted::new(scope.known)).await
 }
 
 /// Where a target is.

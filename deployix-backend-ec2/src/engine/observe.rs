@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deployix_core::{
-    Digest, Name, ResourceId,
+    Name, ResourceId,
     backend::{BackendError, Observed},
 };
 
@@ -11,22 +11,22 @@ use super::{
     balancer,
     call::{Described, Filter, Read},
     caller::Caller,
-    job::{DIGEST, MADE_AS, OWNER, by_tags, owner, tag},
-    kind::{Kind, State, value},
+    drift::{self, Behind, Drift, Wanted},
+    job::{MADE_AS, OWNER, by_tags, history, is_made_for, owner, resource_of, tag},
+    kind::{Kind, State, is_standing, value},
     record, registration,
     rule::{is_by_hand, is_default_egress, says},
     shape::{
         Address, AutoScalingGroup, Instance, InternetGateway, LaunchTemplate,
-        LaunchTemplateVersion, Listener, LoadBalancer, NetworkInterface, Parameter, RouteTable,
-        SecurityGroup, SecurityGroupRule, Subnet, TargetGroup, Volume, Vpc,
+        LaunchTemplateVersion, LoadBalancer, NetworkInterface, Parameter, RouteTable,
+        SecurityGroup, SecurityGroupRule, Subnet, TargetGroup, TargetHealth, Volume, Vpc,
     },
     staged, target,
 };
 use crate::{
-    assemble::STATE_DEVICE,
     extension::HostedZone,
-    naming::{self, PART, RESOURCE},
-    request::{GroupId, ObjectKey, Output, Tag, UserDataText},
+    naming::PART,
+    request::{GroupId, LaunchTemplateRef, ObjectKey, Output, Request, Tag, UserDataText},
     staging::Staging,
 };
 
@@ -41,13 +41,14 @@ pub(super) struct Elsewhere {
     pub(super) staging: Option<Staging>,
 }
 
-/// Tells what stands of a deployment in a region.
+/// Tells what stands of a deployment in a region, beside what is wanted there.
 pub(super) async fn observe(
     aws: &Caller<'_>,
     deployment: &Name,
     elsewhere: &Elsewhere,
+    wanted: Wanted,
 ) -> Result<Vec<Observed>, BackendError> {
-    let mut seen = Seen::default();
+    let mut seen = Seen { wanted, ..Seen::default() };
     let mine = || by_tags(deployment.as_str(), None);
     seen.add(&Vpc::find(aws, mine()).await?);
     let interfaces = NetworkInterface::find(aws, mine()).await?;
@@ -61,39 +62,33 @@ pub(super) async fn observe(
     let gateways = InternetGateway::find(aws, mine()).await?;
     seen.add(&gateways);
     for gateway in &gateways {
-        seen.parts(&gateway.tags, (!gateway.attachments.is_empty()).then(Vec::new));
+        seen.parts(&gateway.tags, |_, wanted| drift::attachment(gateway, wanted));
     }
     let (tables, subnets) =
         (RouteTable::find(aws, mine()).await?, Subnet::find(aws, mine()).await?);
     seen.add(&tables);
     seen.add(&subnets);
     for table in &tables {
-        let route = table.routes.iter().find(|route| route.gateway_id != "local");
-        let drift =
-            |active: bool| if active { vec![] } else { vec!["it leads nowhere".to_owned()] };
-        seen.parts(&table.tags, route.map(|route| drift(route.state == "active")));
+        seen.parts(&table.tags, |_, wanted| drift::route(table, wanted));
     }
-    let associated: BTreeSet<_> = tables
-        .iter()
-        .flat_map(|table| table.associations.iter().map(|it| it.subnet_id.clone()))
-        .collect();
     for subnet in &subnets {
-        seen.parts(&subnet.tags, associated.contains(&subnet.subnet_id).then(Vec::new));
+        seen.parts(&subnet.tags, |_, wanted| drift::table(subnet, &tables, wanted));
     }
     let addresses = Address::find(aws, mine()).await?;
     seen.add(&addresses);
     for address in &addresses {
-        seen.parts(&address.tags, address.association_id.as_ref().map(|_| Vec::new()));
+        seen.parts(&address.tags, |_, wanted| drift::association(address, wanted));
     }
     let volumes = Volume::find(aws, mine()).await?;
     seen.add(&volumes);
     for volume in &volumes {
-        seen.parts(&volume.tags, attached_otherwise(volume, &machines));
+        seen.parts(&volume.tags, |_, _| drift::place(volume, &machines));
         seen.holds_data(&volume.tags);
     }
     groups(aws, deployment, &mut seen).await?;
-    templates(aws, deployment, &mut seen).await?;
-    balancers(aws, deployment, &interfaces, &mut seen).await?;
+    let protecting = templates(aws, deployment, &mut seen).await?;
+    protections(aws, &machines, &protecting, &mut seen).await?;
+    balancers(aws, deployment, &machines, &interfaces, &mut seen).await?;
     if elsewhere.parameters {
         seen.add(&Parameter::find(aws, mine()).await?);
     }
@@ -103,28 +98,7 @@ pub(super) async fn observe(
     if let Some(staging) = &elsewhere.staging {
         objects(aws, deployment, staging, &mut seen).await?;
     }
-    Ok(seen.0.into_values().collect())
-}
-
-/// What is other about where a disk is attached; nothing where it is attached nowhere.
-fn attached_otherwise(volume: &Volume, machines: &[Instance]) -> Option<Vec<String>> {
-    let attachment = volume.attachments.first()?;
-    let id = &attachment.instance_id;
-    let Some(machine) = machines.iter().find(|it| it.instance_id == *id) else {
-        return Some(vec![format!(
-            "it is attached to {id}, which is no machine of this deployment"
-        )]);
-    };
-    let own = tag(&volume.tags, RESOURCE).and_then(|it| ResourceId::new(it).ok());
-    let own = own.map(|disk| naming::sibling(&disk, "instance"));
-    let is = tag(&machine.tags, RESOURCE);
-    if is != own.as_deref() {
-        let other = is.unwrap_or("no resource");
-        return Some(vec![format!("it is attached to {id}, which is {other}")]);
-    }
-    let at = &attachment.device;
-    let elsewhere = (at != STATE_DEVICE).then(|| format!("it is attached as {at}"));
-    Some(elsewhere.into_iter().collect())
+    Ok(seen.all.into_values().collect())
 }
 
 /// Security groups, their rules, and what somebody opened by hand.
@@ -139,37 +113,68 @@ async fn groups(aws: &Caller<'_>, deployment: &Name, seen: &mut Seen) -> Result<
     }
     seen.add(&groups);
     for group in &groups {
-        let rules = rules.remove(&group.group_id).unwrap_or_default();
-        let by_hand = rules.iter().filter(|rule| is_by_hand(rule)).map(|rule| {
+        let mut rules = rules.remove(&group.group_id).unwrap_or_default();
+        let by_hand = rules.iter().filter(|rule| is_by_hand(deployment, rule));
+        let by_hand = by_hand.map(|rule| {
             let way = if rule.is_egress { "out" } else { "in" };
             format!("somebody opened the way {way}: {}", says(&rule.permission))
         });
         seen.drift(&group.tags, by_hand);
         let open = rules.iter().any(is_default_egress);
-        let drift = if open { vec!["everything may go out".to_owned()] } else { Vec::new() };
-        seen.parts(&group.tags, Some(drift));
+        let drift = open.then(|| "everything may go out".to_owned());
+        seen.parts(&group.tags, |_, _| Some(drift.iter().cloned().collect()));
+        rules.retain(|rule| is_made_for(deployment, &rule.tags));
         seen.add(&rules);
     }
     Ok(())
 }
 
-/// Launch templates, and the user data that stands nowhere else.
+/// Launch templates, and the user data that stands nowhere else; the names of those whose machines are
+/// to be protected from being ended.
 async fn templates(
     aws: &Caller<'_>,
     deployment: &Name,
     seen: &mut Seen,
-) -> Result<(), BackendError> {
+) -> Result<BTreeSet<String>, BackendError> {
     let templates = LaunchTemplate::find(aws, by_tags(deployment.as_str(), None)).await?;
     seen.add(&templates);
+    let mut protecting = BTreeSet::new();
     for template in &templates {
+        let (default, first) = (template.default_version_number, LaunchTemplateRef::VERSION);
+        let other = default != first;
+        let other =
+            other.then(|| format!("its default version is {default} and should be {first}"));
+        seen.drift(&template.tags, other);
         // Those of others hold what is none of this deployment's business.
         let own = Filter::new(LaunchTemplateVersion::ID_FILTER, [&template.launch_template_id]);
         let versions: Vec<LaunchTemplateVersion> = aws.all(vec![own]).await?;
+        if versions.iter().any(|it| it.disable_api_termination) {
+            protecting.insert(template.launch_template_name.clone());
+        }
         let Some(text) = versions.into_iter().find_map(|it| it.user_data) else { continue };
-        for id in seen.parts(&template.tags, Some(Vec::new())) {
-            if let Some(observed) = seen.0.get_mut(&id) {
+        for id in seen.parts(&template.tags, |_, _| Some(Vec::new())) {
+            if let Some(observed) = seen.all.get_mut(&id) {
                 observed.outputs.insert(UserDataText::NAME.to_owned(), text.clone());
             }
+        }
+    }
+    Ok(protecting)
+}
+
+/// Machines that are to be protected from being ended, and are not.
+async fn protections(
+    aws: &Caller<'_>,
+    machines: &[Instance],
+    protecting: &BTreeSet<String>,
+    seen: &mut Seen,
+) -> Result<(), BackendError> {
+    for machine in machines.iter().filter(|it| is_standing(*it)) {
+        let Some(Request::RunInstances(it)) = seen.wanted(&machine.tags) else { continue };
+        if protecting.contains(&it.launch_template.launch_template_name)
+            && aws.is_protected(machine.instance_id.clone()).await? == Some(false)
+        {
+            let off = "its protection from being ended is off and should be on".to_owned();
+            seen.drift(&machine.tags, [off]);
         }
     }
     Ok(())
@@ -179,6 +184,7 @@ async fn templates(
 async fn balancers(
     aws: &Caller<'_>,
     deployment: &Name,
+    machines: &[Instance],
     interfaces: &[NetworkInterface],
     seen: &mut Seen,
 ) -> Result<(), BackendError> {
@@ -192,25 +198,34 @@ async fn balancers(
         seen.outputs(&balancer.tags, address);
         let load_balancer_arn = balancer.load_balancer_arn.clone();
         let read = Read::DescribeLoadBalancerAttributes { load_balancer_arn };
-        let attributes = aws.attributes(read).await?;
-        let crosses = attributes
+        let has = aws.attributes(read).await?;
+        seen.parts(&balancer.tags, |_, wanted| Some(drift::attributes(&has, wanted)));
+        let listeners = balancer::listeners_of(aws, &balancer.load_balancer_arn).await?;
+        let (made, by_hand): (Vec<_>, Vec<_>) =
+            listeners.into_iter().partition(|it| is_made_for(deployment, &it.tags));
+        seen.add(&made);
+        let by_hand = by_hand
             .iter()
-            .any(|it| it.key == "load_balancing.cross_zone.enabled" && it.value == "true");
-        seen.parts(&balancer.tags, crosses.then(Vec::new));
-    }
-    if !balancers.is_empty() {
-        seen.add(&Listener::find(aws, mine()).await?);
+            .map(|it| format!("somebody made it listen on {} {}", it.protocol, it.port));
+        seen.drift(&balancer.tags, by_hand);
     }
     let groups = TargetGroup::find(aws, mine()).await?;
     seen.add(&groups);
     for group in &groups {
         let arn = &group.target_group_arn;
-        let scaled = scaling.iter().any(|it| it.target_group_arns.contains(arn));
-        let is_machines = |id: &ResourceId| id.as_str().contains("/machines/");
-        seen.some_parts(&group.tags, is_machines, scaled.then(Vec::new));
-        let targets = target::targets(aws, arn).await?;
-        registration::observe(group, &targets, interfaces, seen);
-        seen.some_parts(&group.tags, |id| !is_machines(id), Some(Vec::new()));
+        let mut has = target::targets(aws, arn).await?;
+        has.retain(TargetHealth::is_in);
+        let read = Read::DescribeTargetGroupAttributes { target_group_arn: arn.clone() };
+        let attributes = aws.attributes(read).await?;
+        let behind = Behind { has: &has, scaling: &scaling };
+        seen.parts(&group.tags, |id, wanted| {
+            if id.as_str().contains("/machines/") {
+                behind.differs(arn, wanted)
+            } else {
+                Some(drift::attributes(&attributes, wanted))
+            }
+        });
+        registration::Group { group, has: &has, machines }.observe(interfaces, seen);
     }
     Ok(())
 }
@@ -226,7 +241,7 @@ async fn objects(
         let Some(id) = staging.resource(deployment, &object.key) else { continue };
         let Some(tags) = aws.object_tags(&object).await? else { continue };
         let Some((_, digest)) = resource_of(&tags) else { continue };
-        if let Some(other) = seen.0.get_mut(&id) {
+        if let Some(other) = seen.all.get_mut(&id) {
             // With other ids in it, it may be there twice in one version, which its template has alone.
             if other.digest != digest {
                 other.digest = None;
@@ -236,27 +251,25 @@ async fn objects(
         }
         let mut observed = Observed::new(id.clone(), digest);
         observed.owner = tag(&tags, OWNER).and_then(owner);
+        observed.kept_by = history(&tags);
         observed.outputs.insert(ObjectKey::NAME.to_owned(), object.key);
-        seen.0.insert(id, observed);
+        seen.all.insert(id, observed);
     }
     Ok(())
 }
 
 /// What was seen.
 #[derive(Debug, Default)]
-pub(super) struct Seen(BTreeMap<ResourceId, Observed>);
-
-/// The resource that something was made as, by the engine itself.
-fn resource_of(tags: &[Tag]) -> Option<(ResourceId, Option<Digest>)> {
-    // Root disks have the other tags of what they were started from, and are no resources.
-    let digest = tag(tags, DIGEST)?;
-    Some((ResourceId::new(tag(tags, RESOURCE)?).ok()?, digest.parse().ok()))
+pub(super) struct Seen {
+    all: BTreeMap<ResourceId, Observed>,
+    /// What the history knows of it.
+    wanted: Wanted,
 }
 
 impl Seen {
     /// What was told of as a whole.
     pub(super) fn put(&mut self, observed: Observed) {
-        self.0.insert(observed.id.clone(), observed);
+        self.all.insert(observed.id.clone(), observed);
     }
 
     fn add<K: Kind>(&mut self, all: &[K]) {
@@ -271,22 +284,23 @@ impl Seen {
             let now = value(&thing.settings());
             let changed = tag(thing.tags(), MADE_AS).filter(|made| *made != now);
             let changed = changed.map(|made| format!("it was `{made}` and is `{now}`"));
-            if let Some(other) = self.0.get_mut(&id) {
+            if let Some(other) = self.all.get_mut(&id) {
                 other.digest = None;
                 other.drift.push("there are two of it".to_owned());
                 continue;
             }
             let mut observed = Observed::new(id.clone(), digest);
             observed.owner = tag(thing.tags(), OWNER).and_then(owner);
+            observed.kept_by = history(thing.tags());
             observed.outputs = thing.outputs();
             observed.drift.extend(drift.into_iter().chain(changed));
-            self.0.insert(id, observed);
+            self.all.insert(id, observed);
         }
     }
 
     fn of(&mut self, tags: &[Tag]) -> Option<&mut Observed> {
         let (id, _) = resource_of(tags)?;
-        self.0.get_mut(&id)
+        self.all.get_mut(&id)
     }
 
     fn drift(&mut self, tags: &[Tag], drift: impl IntoIterator<Item = String>) {
@@ -307,39 +321,40 @@ impl Seen {
         }
     }
 
-    /// The parts that tags tell of, where they are there indeed, with what is other about them.
-    fn parts(&mut self, tags: &[Tag], there: Option<Vec<String>>) -> Vec<ResourceId> {
-        self.some_parts(tags, |_| true, there)
+    /// The request that made something, in the version that its tags tell of.
+    fn wanted(&self, tags: &[Tag]) -> Option<&Request> {
+        let (id, digest) = resource_of(tags)?;
+        self.wanted.version(&id, digest)
     }
 
-    /// Some of the parts that tags tell of.
-    fn some_parts(
+    /// The parts that tags tell of, where they are there indeed, with what is other about them than the
+    /// request that made them says, where that is known.
+    fn parts(
         &mut self,
         tags: &[Tag],
-        are: impl Fn(&ResourceId) -> bool,
-        there: Option<Vec<String>>,
+        drift: impl Fn(&ResourceId, Option<&Request>) -> Drift,
     ) -> Vec<ResourceId> {
-        self.parts_of(tags, tags, are, there)
+        self.parts_of(tags, tags, drift)
     }
 
-    /// Some of the parts that tags tell of, on account of whoever has other tags.
+    /// The same, on account of whoever has other tags.
     pub(super) fn parts_of(
         &mut self,
         tags: &[Tag],
         whose: &[Tag],
-        are: impl Fn(&ResourceId) -> bool,
-        there: Option<Vec<String>>,
+        drift: impl Fn(&ResourceId, Option<&Request>) -> Drift,
     ) -> Vec<ResourceId> {
-        let Some(drift) = there else { return Vec::new() };
         let owner = tag(whose, OWNER).and_then(owner);
         let mut ids = Vec::new();
         for part in tags.iter().filter(|tag| tag.key.starts_with(PART)) {
             let Some((digest, id)) = part.value.split_once(' ') else { continue };
-            let Some(id) = ResourceId::new(id).ok().filter(|id| are(id)) else { continue };
-            let mut observed = Observed::new(id.clone(), digest.parse().ok());
+            let (Ok(id), digest) = (ResourceId::new(id), digest.parse().ok()) else { continue };
+            let Some(drift) = drift(&id, self.wanted.version(&id, digest)) else { continue };
+            let mut observed = Observed::new(id.clone(), digest);
             observed.owner.clone_from(&owner);
-            observed.drift.clone_from(&drift);
-            self.0.insert(id.clone(), observed);
+            observed.kept_by = history(tags);
+            observed.drift = drift;
+            self.all.insert(id.clone(), observed);
             ids.push(id);
         }
         ids

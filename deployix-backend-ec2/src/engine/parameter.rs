@@ -98,6 +98,7 @@ pub(super) async fn put(
     let version = loop {
         let mut put = new.clone();
         if let Some(tags) = whose(job, &request.name).await? {
+            job.check("PutParameter", &request.name, &tags).map_err(BackendError::as_it_was)?;
             if !is_of(job, &tags) {
                 let message = match tag(&tags, DEPLOYMENT) {
                     Some(deployment) => format!(

@@ -13,7 +13,7 @@ use super::{
     caller::{Caller, Waiting, too_long},
     error::{is_late, is_there_already},
     job::{Job, Outputs, by_tags, known, tag},
-    kind::Kind,
+    kind::{Kind, check},
     rule::{is_default_egress, revoke},
     shape::{
         Address, InternetGateway, LoadBalancer, RouteTable, SecurityGroup, Subnet, TargetGroup,
@@ -35,11 +35,15 @@ pub(super) trait Whole: Kind {
 }
 
 /// The thing of an id, which an earlier step made, once AWS shows it.
+///
+/// # Errors
+/// A conflict where another history keeps it by now.
 pub(super) async fn whole<K: Kind>(job: &Job<'_>, id: &str) -> Result<K, BackendError> {
     let mut wait = Waiting::new(Duration::from_secs(60));
     loop {
         let found = K::find(&job.aws, vec![Filter::new(K::ID_FILTER, [id])]).await?;
         if let Some(thing) = found.into_iter().find(|thing| thing.id() == id) {
+            check(job, std::slice::from_ref(&thing)).map_err(BackendError::as_it_was)?;
             return Ok(thing);
         }
         if !wait.go_on().await {
@@ -59,8 +63,10 @@ pub(super) async fn done<K: Kind>(job: &Job<'_>, whole: &K) -> Result<Outputs, B
 /// Undoes a part, however much of it is done.
 pub(super) async fn remove<K: Whole>(job: &Job<'_>) -> Result<(), BackendError> {
     let key = part_key(job.id);
-    let all = K::find(&job.aws, by_tags(job.deployment().as_str(), None)).await?;
-    for thing in all.iter().filter(|thing| tag(thing.tags(), &key).is_some()) {
+    let mut all = K::find(&job.aws, by_tags(job.deployment().as_str(), None)).await?;
+    all.retain(|thing| tag(thing.tags(), &key).is_some());
+    check(job, &all).map_err(BackendError::as_it_was)?;
+    for thing in &all {
         thing.undo(job).await?;
         let (ids, tag_keys) = (vec![thing.id()], vec![key.clone()]);
         let write = match K::SERVICE {

@@ -19,7 +19,7 @@ use deployix_core::{
 use super::{
     call::Filter,
     caller::{Caller, Waiting, too_long},
-    job::{DIGEST, Job, MADE_AS, OWNER, Outputs, known, owner, tag},
+    job::{DIGEST, Job, MADE_AS, OWNER, Outputs, history, known, owner, tag},
     kind::value,
     observe::Seen,
 };
@@ -67,8 +67,15 @@ impl Found {
         })
     }
 
+    /// Refuses to touch what another history keeps.
+    fn check_keeper(&self, job: &Job<'_>, name: &str) -> Result<(), BackendError> {
+        let tags = self.tags().unwrap_or_default();
+        job.check("ChangeResourceRecordSets", name, &tags).map_err(BackendError::as_it_was)
+    }
+
     /// Refuses to touch what somebody else made.
     fn check(&self, job: &Job<'_>, zone: &HostedZoneId, name: &str) -> Result<(), BackendError> {
+        self.check_keeper(job, name)?;
         let tags = self.tags().unwrap_or_default();
         let whose = tag(&tags, DEPLOYMENT);
         let message =
@@ -162,8 +169,13 @@ pub(super) async fn remove(job: &Job<'_>) -> Result<(), BackendError> {
     let Some((zone, name)) = zone_and_name(job.id) else {
         return Err(BackendError::unreadable("its id names no record"));
     };
-    let changes =
-        |found: Found| Ok(if found.is_of(job) { found.into_wanted(&[]) } else { Vec::new() });
+    let changes = |found: Found| {
+        if !found.is_of(job) {
+            return Ok(Vec::new());
+        }
+        found.check_keeper(job, name)?;
+        Ok(found.into_wanted(&[]))
+    };
     change(job, &zone, name, changes).await
 }
 
@@ -233,6 +245,7 @@ pub(super) async fn observe(
         let digest = tag(&tags, DIGEST).and_then(|digest| digest.parse().ok());
         let mut observed = Observed::new(id, digest);
         observed.owner = tag(&tags, OWNER).and_then(owner);
+        observed.kept_by = history(&tags);
         match records.get(name) {
             None => observed.drift.push("its record is gone".to_owned()),
             Some(record) => {

@@ -6,17 +6,17 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use deployix_core::backend::BackendError;
+use deployix_core::{ResourceId, backend::BackendError};
 
 use super::{
-    call::Write,
+    call::{Filter, Write},
     caller::{Waiting, too_long},
-    job::{Job, Outputs, by_tags, known, tag},
-    kind::{Kind, made_as},
+    job::{Job, Outputs, is_made_for, known, tag},
+    kind::{Kind, made_as, own},
     observe::Seen,
     part::{done, whole},
     shape::{Instance, NetworkInterface, TargetGroup, TargetHealth},
-    target::{enter, healthy, leave},
+    target::{enter, healthy, leave, targets},
 };
 use crate::{
     naming::{RESOURCE, part_key, registered},
@@ -35,6 +35,9 @@ pub(super) async fn make(
     };
     let (machine, arn) = (known(&target.id)?, &known(&request.target_group_arn)?.0);
     let group: TargetGroup = whole(job, arn).await?;
+    if job.is_change() {
+        send_away_others(job, arn).await?;
+    }
     enter(job, arn, machine, target.port).await?;
     healthy(job, &group, |it| it.id == *machine && it.port == target.port).await?;
     done(job, &interface_of(job, &interface, machine).await?).await
@@ -61,13 +64,12 @@ async fn interface_of(
 /// Takes a machine out of its target group, and waits until it has ended what it is at.
 pub(super) async fn remove(job: &Job<'_>) -> Result<(), BackendError> {
     let Some((group, machine)) = registered(job.id, "instance") else { return Ok(()) };
-    let groups = TargetGroup::find(&job.aws, by_tags(job.deployment().as_str(), Some(&group)));
-    let groups = groups.await?;
+    let groups: Vec<TargetGroup> = own(job, Some(&group)).await?;
     if !groups.is_empty() {
         let machines: Vec<Instance> = made_as(job, &machine).await?;
-        let own: BTreeSet<_> = machines.into_iter().map(|it| it.instance_id).collect();
+        let leaving: BTreeSet<_> = machines.into_iter().map(|it| it.instance_id).collect();
         for group in groups {
-            leave(job, &group.target_group_arn, |target| own.contains(&target.id)).await?;
+            leave(job, &group.target_group_arn, |target| leaving.contains(&target.id)).await?;
         }
     }
     let Some((_, interface)) = registered(job.id, "interface") else { return Ok(()) };
@@ -80,22 +82,47 @@ pub(super) async fn remove(job: &Job<'_>) -> Result<(), BackendError> {
     Ok(())
 }
 
-/// Tells which machines take part in a target group, as far as their interfaces say that they should,
-/// and which of these nobody is led to: a run that registered one may have ended before it was healthy.
-pub(super) fn observe(
-    group: &TargetGroup,
-    targets: &[TargetHealth],
-    interfaces: &[NetworkInterface],
-    seen: &mut Seen,
-) {
-    let Some(of) = tag(&group.tags, RESOURCE) else { return };
-    for interface in interfaces {
-        let is_own = |it: &&TargetHealth| interface.instance_id.as_ref() == Some(&it.id);
-        let target = targets.iter().filter(is_own).find(|it| it.is_in());
-        let there = target.map(|it| it.ill().into_iter().collect());
-        let is_in_group = |id: &deployix_core::ResourceId| {
-            registered(id, "interface").is_some_and(|(group, _)| group == of)
-        };
-        seen.parts_of(&interface.tags, &group.tags, is_in_group, there);
+/// Takes out of a target group whatever is known to be no machine of this deployment.
+async fn send_away_others(job: &Job<'_>, arn: &str) -> Result<(), BackendError> {
+    let has = targets(&job.aws, arn).await?;
+    let ids = has.iter().filter(|it| it.is_in()).map(|it| it.id.as_str());
+    let machines: Vec<Instance> = job.aws.all(vec![Filter::new("instance-id", ids)]).await?;
+    let others = machines.into_iter().filter(|it| !is_made_for(job.deployment(), &it.tags));
+    let others: BTreeSet<_> = others.map(|it| it.instance_id).collect();
+    leave(job, arn, |target| others.contains(&target.id)).await
+}
+
+/// A target group and who takes part in it.
+pub(super) struct Group<'a> {
+    pub(super) group: &'a TargetGroup,
+    pub(super) has: &'a [TargetHealth],
+    /// All machines of the deployment.
+    pub(super) machines: &'a [Instance],
+}
+
+impl Group<'_> {
+    /// Tells which machines take part in it, as far as their interfaces say that they should, and which
+    /// of these nobody is led to: a run that registered one may have ended before it was healthy. What
+    /// is nobody's of the deployment is told with the first.
+    pub(super) fn observe(&self, interfaces: &[NetworkInterface], seen: &mut Seen) {
+        let Some(of) = tag(&self.group.tags, RESOURCE) else { return };
+        let is_in = |id: &ResourceId| registered(id, "interface").is_some_and(|it| it.0 == of);
+        let is_ours = |id: &InstanceId| self.machines.iter().any(|it| it.instance_id == *id);
+        let others = self.has.iter().filter(|it| !is_ours(&it.id));
+        let mut others: Vec<String> = others
+            .map(|it| format!("{} is behind it at port {} as well", it.id, it.port))
+            .collect();
+        for interface in interfaces {
+            let own = self.has.iter().find(|it| interface.instance_id.as_ref() == Some(&it.id));
+            let Some(target) = own else { continue };
+            let drift: Vec<String> =
+                target.ill().into_iter().chain(others.iter().cloned()).collect();
+            let told = seen.parts_of(&interface.tags, &self.group.tags, |id, _| {
+                is_in(id).then(|| drift.clone())
+            });
+            if !told.is_empty() {
+                others.clear();
+            }
+        }
     }
 }

@@ -2,23 +2,20 @@
 
 use std::time::Duration;
 
-use deployix_core::backend::BackendError;
+use deployix_core::{Name, backend::BackendError};
 
 use super::{
     call::{Filter, Write},
     caller::{Waiting, too_long},
-    job::{Job, Outputs, tag},
+    job::{Job, Outputs, is_made_for, resource_of},
     kind::{Kind, Once},
     network::{output, tags_of_ec2_requests},
     shape::{SecurityGroup, SecurityGroupRule},
     trace,
 };
-use crate::{
-    naming::DEPLOYMENT,
-    request::{
-        AuthorizeSecurityGroupEgress, AuthorizeSecurityGroupIngress, CreateSecurityGroup, GroupId,
-        IpPermission, Request, Tag, TagSpecification, Value,
-    },
+use crate::request::{
+    AuthorizeSecurityGroupEgress, AuthorizeSecurityGroupIngress, CreateSecurityGroup, GroupId,
+    IpPermission, Request, Tag, TagSpecification, Value,
 };
 
 impl Kind for SecurityGroup {
@@ -44,7 +41,7 @@ impl Kind for SecurityGroup {
 
     /// Takes away what somebody opened by hand.
     async fn adjust(&self, job: &Job<'_>, _: &CreateSecurityGroup) -> Result<bool, BackendError> {
-        revoke(job, &self.group_id, is_by_hand).await
+        revoke(job, &self.group_id, |rule| is_by_hand(job.deployment(), rule)).await
     }
 
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
@@ -102,15 +99,16 @@ pub(super) async fn revoke(
     }
 }
 
-/// Whether a rule is none that Deployix made, nor the one that AWS gives to every new group.
-pub(super) fn is_by_hand(rule: &SecurityGroupRule) -> bool {
-    tag(&rule.tags, DEPLOYMENT).is_none() && !is_default_egress(rule)
+/// Whether a rule is none that was made for the deployment of its group, nor the one that AWS gives to
+/// every new group.
+pub(super) fn is_by_hand(deployment: &Name, rule: &SecurityGroupRule) -> bool {
+    !is_made_for(deployment, &rule.tags) && !is_default_egress(rule)
 }
 
 /// The rule that AWS gives to every new group.
 pub(super) fn is_default_egress(rule: &SecurityGroupRule) -> bool {
     rule.is_egress
-        && tag(&rule.tags, DEPLOYMENT).is_none()
+        && resource_of(&rule.tags).is_none()
         && is_same(&rule.permission, &IpPermission::default_egress())
 }
 

@@ -116,11 +116,16 @@ shapes! {
     LaunchTemplate {
         launch_template_id: String,
         launch_template_name: String,
+        default_version_number: i64,
         tags: Vec<Tag>,
     }
 
     /// What a launch template says, as far as it is read.
-    LaunchTemplateVersion { launch_template_id: String, user_data: Option<String> }
+    LaunchTemplateVersion {
+        launch_template_id: String,
+        user_data: Option<String>,
+        disable_api_termination: bool,
+    }
 
     /// An instance. The status is that of `DescribeInstanceStatus`, which a client asks as well: `initializing`, `ok`,
     /// `impaired`.

@@ -36,6 +36,7 @@ pub(super) async fn put(job: &Job<'_>, request: &StageUserData) -> Result<Output
     let mut tagging = naming::tags(job.deployment(), job.id.as_str(), job.id);
     tagging.extend(job.own_tags());
     tagging.sort();
+    check(job, &below(&job.aws, bucket, prefix).await?).await?;
     let write = Write::PutObject {
         bucket: bucket.clone(),
         key: key.clone(),
@@ -56,17 +57,18 @@ pub(super) async fn below(
     aws.all(vec![Filter::new("bucket", [bucket]), Filter::new("prefix", [prefix])]).await
 }
 
-/// Removes what is below a prefix but for what is below another.
-async fn remove_below(
-    job: &Job<'_>,
-    bucket: &str,
-    prefix: &str,
-    but: Option<&str>,
-) -> Result<(), BackendError> {
-    for Object { bucket, key } in below(&job.aws, bucket, prefix).await? {
-        if but.is_none_or(|but| !key.starts_with(but)) {
-            job.aws.remove(Write::DeleteObject { bucket, key }).await?;
-        }
+/// Refuses to touch what another history keeps. Objects of one resource are few.
+async fn check(job: &Job<'_>, all: &[Object]) -> Result<(), BackendError> {
+    for object in all {
+        let Some(tags) = job.aws.object_tags(object).await? else { continue };
+        job.check("PutObject", &object.key, &tags).map_err(BackendError::as_it_was)?;
+    }
+    Ok(())
+}
+
+async fn remove_all(job: &Job<'_>, all: Vec<Object>) -> Result<(), BackendError> {
+    for Object { bucket, key } in all {
+        job.aws.remove(Write::DeleteObject { bucket, key }).await?;
     }
     Ok(())
 }
@@ -75,7 +77,7 @@ async fn remove_below(
 pub(super) async fn remove(job: &Job<'_>, inputs: &Inputs) -> Result<(), BackendError> {
     match (inputs.get("Bucket"), inputs.get("Prefix")) {
         (Some(Input::Text(bucket)), Some(Input::Text(prefix))) => {
-            remove_below(job, bucket, prefix, None).await
+            remove_below(job, bucket, prefix).await
         }
         _ => Err(BackendError::unreadable("it names no bucket and prefix")),
     }
@@ -85,7 +87,13 @@ pub(super) async fn remove(job: &Job<'_>, inputs: &Inputs) -> Result<(), Backend
 pub(super) async fn remove_unknown(job: &Job<'_>) -> Result<(), BackendError> {
     let Some(staging) = &job.staging else { return Ok(()) };
     let prefix = staging.of_resource(job.deployment(), job.id.as_str());
-    remove_below(job, staging.bucket(), &prefix, None).await
+    remove_below(job, staging.bucket(), &prefix).await
+}
+
+async fn remove_below(job: &Job<'_>, bucket: &str, prefix: &str) -> Result<(), BackendError> {
+    let all = below(&job.aws, bucket, prefix).await?;
+    check(job, &all).await?;
+    remove_all(job, all).await
 }
 
 /// Removes the objects that machines were told to fetch before, wherever templates say that some are.
@@ -105,7 +113,17 @@ pub(super) async fn remove_old(
         all.iter().filter_map(folder).map(|(bucket, _, all)| (bucket, all)).collect();
     for (bucket, prefix) in places {
         let kept = kept.as_ref().filter(|(other, ..)| *other == bucket);
-        remove_below(job, &bucket, &prefix, kept.map(|(_, kept, _)| kept.as_str())).await?;
+        let mut old = Vec::new();
+        for object in below(&job.aws, &bucket, &prefix).await? {
+            if kept.is_some_and(|(_, kept, _)| object.key.starts_with(kept)) {
+                continue;
+            }
+            let tags = job.aws.object_tags(&object).await?;
+            if tags.is_some_and(|tags| job.may_touch(&tags)) {
+                old.push(object);
+            }
+        }
+        remove_all(job, old).await?;
     }
     Ok(())
 }

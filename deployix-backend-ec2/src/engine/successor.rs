@@ -13,8 +13,8 @@ use super::{
     call::Write,
     disk::attached,
     error::is_hopeless,
-    job::{DIGEST, Job, Outputs, by_tags, tag},
-    kind::{Kind, converge, is_standing, made_as, one_at_most},
+    job::{DIGEST, Job, Outputs, tag},
+    kind::{Kind, converge, is_standing, made_as, one_at_most, own},
     machine::under_way,
     shape::{Instance, LaunchTemplate, TargetGroup, Volume},
     target::{enter, healthy, targets},
@@ -56,7 +56,7 @@ struct Seat {
 /// Where machines take part.
 async fn seats_of(job: &Job<'_>, machines: &[Instance]) -> Result<Vec<Seat>, BackendError> {
     let mut seats = Vec::new();
-    for group in TargetGroup::find(&job.aws, by_tags(job.deployment().as_str(), None)).await? {
+    for group in own::<TargetGroup>(job, None).await? {
         for target in targets(&job.aws, &group.target_group_arn).await? {
             if machines.iter().any(|machine| machine.instance_id == target.id) {
                 seats.push(Seat { group: group.clone(), port: target.port });
@@ -108,8 +108,7 @@ async fn again(
         machine.rests(&job).await?;
         return Ok(None);
     }
-    let templates = by_tags(job.deployment().as_str(), Some(&job.sibling("launch-template")));
-    let templates: Vec<LaunchTemplate> = job.aws.all(templates).await?;
+    let templates: Vec<LaunchTemplate> = own(&job, Some(&job.sibling("launch-template"))).await?;
     let name = &old.launch_template.launch_template_name;
     if *name == request.launch_template.launch_template_name
         || !templates.iter().any(|it| it.launch_template_name == *name)

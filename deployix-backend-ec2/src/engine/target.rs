@@ -31,7 +31,7 @@ impl TargetHealth {
     }
 
     /// It ends what it is at, and gets nothing new.
-    fn is_leaving(&self) -> bool {
+    pub(super) fn is_leaving(&self) -> bool {
         self.state.contains("draining")
     }
 
@@ -45,7 +45,7 @@ impl TargetHealth {
     }
 
     /// AWS tells for a moment of what has left.
-    fn is_gone(&self) -> bool {
+    pub(super) fn is_gone(&self) -> bool {
         self.state == "unused" && self.reason.as_deref() == Some("Target.NotRegistered")
     }
 
@@ -200,7 +200,7 @@ pub(super) async fn leave(
             .collect();
         if !targets.is_empty() {
             let target_group_arn = target_group_arn.to_owned();
-            job.aws.remove(Write::DeregisterTargets { target_group_arn, targets }).await?;
+            job.aws.ask(Write::DeregisterTargets { target_group_arn, targets }).await?;
         }
         if !wait.go_on().await {
             return Err(too_long("DeregisterTargets", "connections to its machines do not end"));

@@ -8,8 +8,8 @@ use super::{
     balancer::{find, tags_of_balancing_requests},
     call::{Filter, Write},
     caller::Caller,
-    job::{Job, Outputs, by_tags, tag},
-    kind::{Kind, Once},
+    job::{Job, Outputs, tag},
+    kind::{Kind, Once, own},
     network::output,
     part::Whole,
     shape::{AutoScalingGroup, TargetGroup},
@@ -117,9 +117,8 @@ async fn leave_groups(
     arn: &str,
     leaves: impl Fn(&AutoScalingGroup) -> bool + Send,
 ) -> Result<BTreeSet<InstanceId>, BackendError> {
-    let mine = by_tags(job.deployment().as_str(), None);
     let mut machines = BTreeSet::new();
-    let mut groups: Vec<AutoScalingGroup> = job.aws.all(mine).await?;
+    let mut groups = own::<AutoScalingGroup>(job, None).await?;
     groups.retain(leaves);
     for group in groups {
         machines.extend(group.instances.iter().map(|machine| machine.instance_id.clone()));

@@ -9,15 +9,18 @@ use aws_sdk_elasticloadbalancingv2::types as balancing;
 use aws_sdk_ssm::types as systems;
 
 use super::{
-    answer::{Statuses, all, next_page, page, page_from, tags},
+    answer::{Statuses, all, next_page, page, page_from, tags, there},
     client::Clients,
     fault::sent,
     storage,
 };
-use crate::engine::{
-    call::{Answer, CallError, Filter, Page, Query, Read},
-    is_not_found,
-    shape::Instance,
+use crate::{
+    engine::{
+        call::{Answer, CallError, Filter, Page, Query, Read},
+        is_not_found,
+        shape::Instance,
+    },
+    request::Attribute,
 };
 
 /// `DescribeInstanceStatus` takes so many ids.
@@ -93,8 +96,10 @@ pub(super) async fn read(clients: &Clients, read: &Read) -> Result<Answer, CallE
         }
         Read::DescribeLaunchTemplateVersions(query) => {
             let id = parameter(query, TEMPLATE).and_then(|ids| ids.into_iter().next());
+            // Of all templates at once AWS tells the newest or the default ones alone.
+            let version = if id.is_some() { "1" } else { "$Default" };
             let call = to.describe_launch_template_versions().set_launch_template_id(id);
-            let call = call.versions("$Default").max_results(200).set_filters(filters(query));
+            let call = call.versions(version).max_results(200).set_filters(filters(query));
             let told =
                 sent(call.set_next_token(query.next_token.clone()), |call| call.send()).await?;
             let versions = page(told.launch_template_versions(), told.next_token())?;
@@ -107,6 +112,14 @@ pub(super) async fn read(clients: &Clients, read: &Read) -> Result<Answer, CallE
             let checks = told.instance_statuses().first().and_then(|it| it.instance_status());
             let state = checks.and_then(|it| it.status()).map(|it| it.as_str().to_owned());
             Answer::State(state)
+        }
+        Read::DescribeInstanceAttribute { instance_id } => {
+            let call = to.describe_instance_attribute().instance_id(instance_id.as_str());
+            let call = call.attribute(ec2::InstanceAttributeName::DisableApiTermination);
+            let told = sent(call, |call| call.send()).await?;
+            let value = told.disable_api_termination().and_then(|it| it.value());
+            let value = there(value, "DisableApiTermination")?.to_string();
+            Answer::Attributes(vec![Attribute::new(Attribute::PROTECTED, value)])
         }
         Read::DescribeAutoScalingGroups(query) => {
             let filter = |it: &Filter| {

@@ -123,6 +123,10 @@ async fn write_ec2(to: &aws_sdk_ec2::Client, write: &Write) -> Result<(), CallEr
         Write::DeleteVolume { volume_id } => {
             sent(to.delete_volume().volume_id(volume_id.as_str()), |call| call.send()).await?;
         }
+        Write::ModifyLaunchTemplate { launch_template_id, default_version } => {
+            let call = to.modify_launch_template().launch_template_id(launch_template_id);
+            sent(call.default_version(default_version), |call| call.send()).await?;
+        }
         Write::DeleteLaunchTemplate { launch_template_id } => {
             let call = to.delete_launch_template().launch_template_id(launch_template_id);
             sent(call, |call| call.send()).await?;

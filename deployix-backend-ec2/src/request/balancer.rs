@@ -155,7 +155,7 @@ pub struct ModifyTargetGroupAttributes {
     pub attributes: Vec<Attribute>,
 }
 
-/// An attribute of a load balancer or target group.
+/// An attribute of a load balancer, a target group or a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Attribute {
@@ -163,4 +163,15 @@ pub struct Attribute {
     pub key: String,
     /// The value.
     pub value: String,
+}
+
+impl Attribute {
+    /// The key of the attribute of a machine that says whether it is protected from being ended (Amazon
+    /// EC2 API Reference, `DescribeInstanceAttribute`): `true`, or `false`.
+    pub const PROTECTED: &'static str = "disableApiTermination";
+
+    /// An attribute.
+    pub fn new(key: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { key: key.into(), value: value.into() }
+    }
 }

@@ -239,12 +239,15 @@ pub struct LaunchTemplateRef {
 }
 
 impl LaunchTemplateRef {
+    /// The number of the only version that a template is made with.
+    pub const VERSION: i64 = 1;
+
     /// The only version of a template.
     #[must_use]
     pub fn to(template: &CreateLaunchTemplate) -> Self {
         Self {
             launch_template_name: template.launch_template_name.clone(),
-            version: "1".to_owned(),
+            version: Self::VERSION.to_string(),
         }
     }
 }

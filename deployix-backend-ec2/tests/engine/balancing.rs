@@ -11,10 +11,10 @@ use crate::{
     support::{With, deployment, name},
 };
 
-const REGION: &str = "eu-central-1";
+pub(crate) const REGION: &str = "eu-central-1";
 
 /// Two machines behind a load balancer with these listeners.
-fn shop(ports: &[(u16, u16)], open_to: &[&str]) -> Deployment {
+pub(crate) fn shop(ports: &[(u16, u16)], open_to: &[&str]) -> Deployment {
     let location =
         LocationSettings { region: Some(REGION.to_owned()), ..LocationSettings::default() };
     let service = ServiceSpec::builder(["/bin/web"]).endpoint("http", 8080);
@@ -32,7 +32,7 @@ fn shop(ports: &[(u16, u16)], open_to: &[&str]) -> Deployment {
     deployment
 }
 
-const ALL: [&str; 1] = ["0.0.0.0/0"];
+pub(crate) const ALL: [&str; 1] = ["0.0.0.0/0"];
 
 /// Each listener's port, and that of the machines it leads to.
 fn leads(site: &Site) -> Vec<(u16, u16)> {

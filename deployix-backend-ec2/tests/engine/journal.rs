@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Carries a plan out as a process that dies at an entry of the log; whether it survived.
-async fn survives(site: &Site, plan: &Plan, death: Death) -> bool {
+pub(crate) async fn survives(site: &Site, plan: &Plan, death: Death) -> bool {
     let died = Arc::new(Notify::new());
     let deadly = Deadly::new(site.store.clone(), death, {
         let died = died.clone();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where its own steps do")]
 
 mod balancing;
+mod by_hand;
 #[path = "../../../deployix-core/tests/shared/deadly.rs"]
 mod deadly;
 mod deploy;
@@ -11,6 +12,7 @@ mod drift;
 mod faults;
 mod held;
 mod journal;
+mod keepers;
 mod names;
 mod permissions;
 mod refusals;

@@ -204,7 +204,8 @@ async fn what_was_changed_by_hand_in_a_zone_is_told_and_put_right() {
 async fn what_a_lost_history_knew_of_names_is_found_by_their_notes() {
     let mut site = Site::new(&pair(1), 56);
     site.deploy(pair(1)).await;
-    let (stands, resources) = (site.aws.inventory(), site.heads().await.resources);
+    let (stands, lost) = (site.aws.inventory(), site.heads().await);
+    let resources = lost.resources;
     let aws = site.aws.clone();
     site = Site::new(&pair(1), 56);
     site.aws = aws;
@@ -219,7 +220,9 @@ async fn what_a_lost_history_knew_of_names_is_found_by_their_notes() {
         let standing = &resources[&observed.id];
         assert_eq!(observed.digest, Some(standing.resource.digest()), "{}", observed.id);
         assert_eq!(observed.owner.as_ref(), Some(standing.resource.owner()), "{}", observed.id);
+        assert_eq!(observed.kept_by, lost.history, "{}", observed.id);
     }
+    site.take_over = lost.history;
     site.deploy(pair(1)).await;
     assert_eq!(beyond(&site.aws.inventory(), &stands), [""; 0], "they are taken up");
 }

@@ -62,6 +62,7 @@ async fn what_cannot_be_asked_is_listed() {
     for action in [
         "autoscaling:CreateAutoScalingGroup",
         "elasticloadbalancing:CreateListener",
+        "iam:CreateServiceLinkedRole",
         "iam:PassRole",
         "s3:PutObject",
         "ssm:GetParameters",
@@ -141,6 +142,7 @@ async fn whatever_else_aws_refuses_hides_no_missing_action() {
             ("DescribeVpcs", "InvalidParameterValue"),
             ("DescribeInstanceStatus", "InvalidInstanceID.Malformed"),
             ("CreateSecurityGroup", "VpcLimitExceeded"),
+            ("AssociateAddress", "AuthFailure"),
         ] {
             mood.refuses.insert(operation, (code, ""));
         }
@@ -157,4 +159,16 @@ async fn credentials_that_have_expired_are_no_missing_permission() {
     });
     let error = permissions(&plan, &site.registry()).await.unwrap_err();
     assert!(error.to_string().contains("sign in again"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_nobody_knows_end_the_asking() {
+    let site = Site::new(&hydra(), 97);
+    let plan = site.plan(hydra()).await;
+    site.aws.mood(|mood| {
+        let says = "AWS was not able to validate the provided access credentials";
+        mood.refuses.insert("any", ("AuthFailure", says));
+    });
+    let error = permissions(&plan, &site.registry()).await.unwrap_err();
+    assert!(error.to_string().contains("get-caller-identity"), "{error}");
 }

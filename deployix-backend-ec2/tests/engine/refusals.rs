@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use deployix_backend_ec2::extension::{LocationSettings, TargetSettings};
-use deployix_core::{conformance::Kit, spec::Deployment};
+use deployix_core::{conformance::Kit, execute::observe, spec::Deployment};
 use tokio::time::Instant;
 
 use crate::{
+    scenario::three,
     site::{Account, Site, ends},
     support::{With, deployment, functionality},
 };
@@ -142,4 +143,21 @@ async fn the_backend_keeps_its_contract_with_an_account_behind_it() {
         panic!("{failures}");
     }
     assert_eq!(site.aws.inventory(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_have_expired_are_told_once_for_all_targets() {
+    let site = Site::new(&three(8080), 43);
+    site.deploy(three(8080)).await;
+    site.aws.refuse("any", "ExpiredToken", "The security token included in the request is expired");
+    let heads = site.heads().await;
+    let sites: Vec<_> = heads.sites.values().cloned().collect();
+    let observation = observe(&site.registry(), &site.name, sites, &heads).await;
+    assert_eq!(observation.targets.len(), 2);
+    let told: Vec<_> = observation.findings().into_iter().map(|it| it.message).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("targets `one` and `two` cannot be asked"), "{told:?}");
+    assert!(told[0].contains("sign in again"), "{told:?}");
+    let (same, drifts) = observation.compare(&heads);
+    assert_eq!((same == heads, drifts), (true, Vec::new()), "nothing is known to be other");
 }

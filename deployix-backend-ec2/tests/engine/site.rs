@@ -8,10 +8,10 @@ use std::{collections::BTreeMap, fmt, future::Future, path::Path, sync::Arc, tim
 use deployix_backend_docker::DockerBackend;
 use deployix_backend_ec2::{Ec2Backend, PlainGuest, engine::Aws};
 use deployix_core::{
-    BackendId, Name, ResourceId,
+    BackendId, HistoryId, Name, ResourceId,
     backend::{
-        Action, Backend, BackendError, ErrorStatus, Inputs, NoFiles, Registry, Resource, Secrets,
-        Step, StepContext,
+        Action, Backend, BackendError, ErrorStatus, Inputs, Keeper, NoFiles, Registry, Resource,
+        Secrets, Step, StepContext,
     },
     diagnostic::Staged,
     execute::{ApplyOptions, EventSender, Interrupt, Observation, Report, apply, observe, settle},
@@ -37,6 +37,8 @@ pub(crate) struct Site<A = crate::Standard> {
     pub(crate) name: Name,
     /// Where the values of secrets are from.
     pub(crate) secrets: Arc<dyn Secrets>,
+    /// The lost history whose things runs take over.
+    pub(crate) take_over: Option<HistoryId>,
 }
 
 /// An account of a test's own, whoever plays AWS there.
@@ -65,6 +67,7 @@ impl<A: Account> Site<A> {
             store: Arc::new(InMemory::new()),
             name: deployment.name.clone(),
             secrets: Arc::new(Hunter),
+            take_over: None,
         }
     }
 
@@ -121,8 +124,8 @@ impl<A: Account> Site<A> {
 
     /// Plans by what the account shows, as well as by the history.
     pub(crate) async fn plan_refreshed(&self, deployment: Deployment) -> (Plan, Vec<String>) {
-        let heads = self.heads().await;
-        let (heads, drifts) = self.seen().await.compare(&heads);
+        let heads = self.heads().await.taking_over(self.take_over.clone());
+        let (heads, drifts) = self.seen(&deployment).await.compare(&heads);
         let compiled = self.compiled(deployment, &heads);
         let plan = plan(&compiled, &heads, &self.registry(), &Only::All);
         let line =
@@ -130,9 +133,14 @@ impl<A: Account> Site<A> {
         (plan, drifts.iter().map(line).collect())
     }
 
-    async fn seen(&self) -> Observation {
-        let sites: Vec<_> = self.heads().await.sites.into_values().collect();
-        let observation = observe(&self.registry(), &self.name, sites).await;
+    /// What stands where something was made, or is to be.
+    async fn seen(&self, deployment: &Deployment) -> Observation {
+        let heads = self.heads().await;
+        let mut sites = heads.sites.clone();
+        for site in deployment.infrastructure.sites() {
+            sites.insert(site.target.name.clone(), site.into());
+        }
+        let observation = observe(&self.registry(), &self.name, sites.into_values(), &heads).await;
         for seen in observation.targets.values() {
             assert!(seen.is_ok(), "{seen:?}");
         }
@@ -167,6 +175,7 @@ impl<A: Account> Site<A> {
         options.by = by;
         options.retries = 30;
         options.secrets = self.secrets.clone();
+        options.take_over.clone_from(&self.take_over);
         apply(plan, &history, &self.registry(), &options, &interrupt, events).await
     }
 
@@ -254,6 +263,8 @@ pub(crate) struct Hand {
     compiled: Compiled,
     order: Vec<Resource>,
     outputs: BTreeMap<ResourceId, BTreeMap<String, String>>,
+    /// On whose account.
+    pub(crate) keeper: Option<Keeper>,
     /// How long it took to make each.
     pub(crate) took: BTreeMap<ResourceId, Duration>,
 }
@@ -268,6 +279,7 @@ impl Hand {
             compiled,
             order,
             outputs: BTreeMap::new(),
+            keeper: None,
             took: BTreeMap::new(),
         }
     }
@@ -296,6 +308,20 @@ impl Hand {
         }
     }
 
+    /// Makes and then removes each resource alone, whatever stands; gives how either ended.
+    pub(crate) async fn each(
+        &self,
+    ) -> Vec<(ResourceId, [Result<BTreeMap<String, String>, BackendError>; 2])> {
+        let mut all = Vec::new();
+        for resource in &self.order {
+            let inputs = self.filled(resource);
+            let made = self.step(resource, Action::Create, &inputs).await;
+            let removed = self.step(resource, Action::Remove, &inputs).await;
+            all.push((resource.id().clone(), [made, removed]));
+        }
+        all
+    }
+
     fn filled(&self, resource: &Resource) -> Inputs {
         let value = |output: &deployix_core::backend::OutputRef| {
             self.outputs.get(&output.resource)?.get(&output.output).cloned()
@@ -313,7 +339,10 @@ impl Hand {
         let deployment = self.compiled.connected().deployment();
         let (_, site) =
             self.compiled.sited().find(|(other, _)| other.id() == resource.id()).unwrap();
-        let context = StepContext::new(&NoFiles, &Hunter, &|_| {});
+        let mut context = StepContext::new(&NoFiles, &Hunter, &|_| {});
+        if let Some(keeper) = &self.keeper {
+            context = context.kept_by(keeper);
+        }
         let step = Step::new(deployment, site, resource, action).with_inputs(inputs);
         for _ in 0..8 {
             match self.backend.apply(&step, &context).await {

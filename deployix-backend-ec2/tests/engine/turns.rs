@@ -300,7 +300,7 @@ async fn one_of_several_machines_that_was_taken_out_by_hand_is_told_and_register
     site.aws.by_hand(REGION, |world| {
         let group = world.targets.values_mut().next().unwrap();
         let id = group.all().next().unwrap().id.clone();
-        group.remove(id.as_str());
+        group.take(id.as_str());
     });
     let (plan, drifts) = site.plan_refreshed(pool(3, "m5.large")).await;
     assert_eq!(drifts.len(), 1, "{drifts:?}");

@@ -107,7 +107,8 @@ impl Deployer {
         settle(&history, &self.registry, &self.name).await.expect("settled");
         let heads = history.heads().await.expect("heads");
         let sites: Vec<OwnedSite> = heads.sites.values().cloned().collect();
-        let (heads, _) = observe(&self.registry, &self.name, sites).await.compare(&heads);
+        let seen = observe(&self.registry, &self.name, sites, &heads).await;
+        let (heads, _) = seen.compare(&heads);
         let plan = self.plan_from(deployment, &heads, &Only::All);
         self.carry_out(&plan).await
     }
@@ -117,7 +118,8 @@ impl Deployer {
         let target = Name::new(target).expect("a name");
         let site = deployment.infrastructure.targets[&target].clone();
         let site = OwnedSite { target: site, network: None, location: None };
-        let observation = observe(&self.registry, &self.name, [site]).await;
+        let heads = self.history().await.heads().await.expect("heads");
+        let observation = observe(&self.registry, &self.name, [site], &heads).await;
         let seen = observation.targets[&target].as_ref().expect("it answers");
         seen.iter().flat_map(|observed| observed.drift.clone()).collect()
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use deployix::core::{
-    Name,
+    HistoryId, Name,
     backend::Registry,
     diagnostic::Diagnostics,
     execute::{ApplyOptions, Drift, Interrupt, Report, apply},
@@ -42,6 +42,8 @@ pub(super) struct Work {
     pub(super) found: Diagnostics,
     /// The functionalities that were asked for by name, if any were.
     pub(super) asked: Option<BTreeSet<Name>>,
+    /// The lost history whose things are this one's from now on.
+    pub(super) take_over: Option<HistoryId>,
 }
 
 impl Work {
@@ -89,6 +91,7 @@ impl Work {
         let mut options = ApplyOptions::new();
         options.secrets = journal.secrets();
         options.asked = self.asked.take();
+        options.take_over = self.take_over.take();
         let interrupt = Interrupt::default();
         // Only now: until here the usual way of ending a program at once does no harm.
         tokio::spawn(watch(interrupt.clone()));

@@ -48,7 +48,11 @@ async fn deploy(arguments: &Deploy, session: &Session) -> Exit {
         (Some(deployment), Some(file)) => {
             // Whatever the specs say now: the plan says what is to be done.
             match saved(file, &deployment).await {
-                Ok(plan) => Work { plan: Some(plan), ..Work::default() },
+                Ok(plan) => Work {
+                    plan: Some(plan),
+                    take_over: arguments.take_over.clone(),
+                    ..Work::default()
+                },
                 Err(refused) => Work::none(refused),
             }
         }
@@ -57,7 +61,9 @@ async fn deploy(arguments: &Deploy, session: &Session) -> Exit {
             let asked = apps.map(|apps| apps.into_iter().chain(arguments.only.clone()).collect());
             match asked {
                 Some(asked) => {
-                    planned(deployment, asked, !arguments.no_refresh, &registry, found).await
+                    let take_over = arguments.take_over.clone();
+                    let looks = Looks { settle: true, refresh: !arguments.no_refresh, take_over };
+                    planned(deployment, asked, looks, &registry, found).await
                 }
                 None => Work::none(found),
             }
@@ -70,11 +76,11 @@ async fn deploy(arguments: &Deploy, session: &Session) -> Exit {
 async fn planned(
     deployment: Deployment,
     asked: BTreeSet<Name>,
-    refresh: bool,
+    looks: Looks,
     registry: &Registry,
     mut found: Diagnostics,
 ) -> Work {
-    let looks = Looks { settle: true, refresh };
+    let take_over = looks.take_over.clone();
     let staged = journal::ready(deployment, registry, looks).await;
     found.extend(staged.diagnostics);
     found.sort();
@@ -85,7 +91,7 @@ async fn planned(
     };
     let plan = plan(&ready.compiled, &ready.heads, registry, &only);
     let asked = (!asked.is_empty()).then(|| asked.into_iter().collect());
-    Work { plan: Some((ready.journal, plan)), drift: ready.drift, found, asked }
+    Work { plan: Some((ready.journal, plan)), drift: ready.drift, found, asked, take_over }
 }
 
 /// Which of the files that were named are what.

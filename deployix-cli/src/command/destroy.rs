@@ -67,5 +67,5 @@ async fn planned(
         Only::Named(names) => Some(names),
         Only::All => None,
     };
-    Ok(Work { plan: Some((journal, plan)), drift, found, asked })
+    Ok(Work { plan: Some((journal, plan)), drift, found, asked, ..Work::default() })
 }

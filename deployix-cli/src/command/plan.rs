@@ -49,7 +49,8 @@ async fn show(arguments: &arguments::Plan, session: &Session) -> Exit {
     let mut ready = None;
     if let Some(deployment) = deployment {
         // Nothing is written by planning: what runs left that died is planned around.
-        let looks = Looks { settle: false, refresh: arguments.refresh };
+        let take_over = arguments.take_over.clone();
+        let looks = Looks { settle: false, refresh: arguments.refresh, take_over };
         let staged = journal::ready(deployment, &registry, looks).await;
         found.extend(staged.diagnostics);
         found.sort();

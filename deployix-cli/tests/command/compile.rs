@@ -111,3 +111,108 @@ fn other_peoples_files_are_not_overwritten() {
     let (document, _) = folder.json("compile --out out");
     assert_eq!(codes(&document), ["file-not-written"]);
 }
+
+/// Three functionalities on two targets of one network, and a load balancer.
+const CLOUD: &str = r#"
+version = 1
+name = "cloud"
+
+[location.singapore]
+extensions.ec2 = { region = "ap-southeast-1", zones = ["ap-southeast-1a"] }
+
+[network.private]
+location = "singapore"
+extensions.ec2.cidr = "10.0.0.0/16"
+
+[target.first]
+backend = "ec2"
+network = "private"
+extensions.ec2.instance-type = "m5.large"
+
+[target.second]
+backend = "ec2"
+network = "private"
+
+[load-balancer.front]
+balances = "page.example.com"
+source-port = 443
+target-port = 80
+extensions.ec2.healthy-threshold = 3
+
+[functionality.page]
+fqdn = "page.example.com"
+machine.target = "first"
+service.start = ["page"]
+service.endpoints.http.port = 80
+extensions.ec2.external-ports = [443]
+
+[functionality.news]
+machine.target = "second"
+service.start = ["news"]
+
+[functionality.shop]
+machine.target = "second"
+service.start = ["shop"]
+"#;
+
+/// What a deployment with one mistake is told.
+fn told(right: &str, wrong: &str) -> Vec<(String, String, u64)> {
+    let folder = Folder::with(&CLOUD.replacen(right, wrong, 1));
+    let (document, code) = folder.json("compile --out out");
+    assert_eq!(code, Some(1), "{document:#}");
+    let findings = document["diagnostics"].as_array().unwrap().iter();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let errors = findings.filter(|finding| finding["severity"] == "error");
+    let line = |it: &serde_json::Value| it["place"]["line"].as_u64().unwrap();
+    errors.map(|it| (text(&it["code"]), text(&it["message"]), line(it))).collect()
+}
+
+#[test]
+fn a_deployment_on_ec2_without_a_mistake_is_told_nothing() {
+    let (document, code) = Folder::with(CLOUD).json("compile --out out");
+    assert_eq!((code, codes(&document)), (Some(0), Vec::new()), "{document:#}");
+}
+
+#[test]
+fn a_misspelt_setting_is_told_once_whoever_it_concerns() {
+    for (right, wrong) in [
+        ("region = \"ap", "regoin = \"ap"),
+        ("ec2.cidr", "ec2.cdir"),
+        ("ec2.instance-type", "ec2.instence-type"),
+        ("healthy-threshold", "healthy-treshold"),
+        ("external-ports", "external-port"),
+    ] {
+        let told = told(right, wrong);
+        let key = wrong.trim_start_matches("ec2.").split(' ').next().unwrap();
+        let invalid: Vec<_> = told.iter().filter(|(_, what, _)| what.contains(key)).collect();
+        assert_eq!(invalid.len(), 1, "{told:#?}");
+        assert_eq!(invalid[0].0, "extension-invalid");
+        let line = CLOUD.lines().position(|line| line.contains(right)).unwrap() as u64 + 1;
+        assert_eq!(invalid[0].2, line, "{told:#?}");
+        let others = told.iter().filter(|(code, ..)| code != "extension-invalid");
+        assert!(others.clone().all(|(code, ..)| code == "blocked"), "{told:#?}");
+    }
+}
+
+#[test]
+fn a_mistake_in_a_network_or_location_is_told_once_with_all_that_it_stops() {
+    let all = "`load-balancer-front`, `news`, `page` and `shop` on `first` and `second`";
+    for (right, wrong, subject, what) in [
+        (
+            "ap-southeast-1\"",
+            "singapore\"",
+            "location `singapore`",
+            "no region of AWS is named like",
+        ),
+        ("ap-southeast-1a", "eu-central-1a", "location `singapore`", "is not in region"),
+        ("10.0.0.0/16", "10.0.0.0/8", "network `private`", "10.0.0.0/8 is not between /16 and /28"),
+    ] {
+        let told = told(right, wrong);
+        let [(code, message, line)] = told.as_slice() else { panic!("{told:#?}") };
+        assert_eq!(code, "not-compiled");
+        assert!(message.starts_with(&format!("{subject}: ")), "{message}");
+        assert!(message.contains(what) && message.contains(all), "{message}");
+        let at = CLOUD.lines().position(|line| line.contains(right)).unwrap() as u64 + 1;
+        assert_eq!(*line, at, "{message}");
+    }
+}

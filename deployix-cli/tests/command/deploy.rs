@@ -162,3 +162,27 @@ fn applications_alone_are_deployed_whether_the_deployment_lists_them_or_not() {
     let ran = folder.run("deploy --yes ops none").failed();
     assert!(ran.stderr.contains("exports no functionality"), "{}", ran.stderr);
 }
+
+#[test]
+fn what_a_run_takes_over_stands_in_the_history_before_anything_is_done() {
+    let (folder, lost) = (Folder::with(RACK), "0123456789abcdef".repeat(2));
+    folder.run(&format!("plan --take-over {lost}")).done();
+    assert!(!folder.path().join("history").exists(), "planning takes nothing over");
+    folder.run(&format!("deploy --yes --take-over {lost}")).failed();
+    let (document, _) = folder.json("history");
+    let records = document["entries"][0]["records"].as_array().unwrap();
+    let own = records[0]["identity"]["history"].as_str().unwrap();
+    assert!(own.len() == 32 && own != lost, "{own}");
+    assert_eq!(records[1]["take-over"]["history"], json!(lost));
+    let told = folder.run("history").done().stdout;
+    assert!(told.contains(&format!("took over what the lost history {lost} kept")), "{told}");
+}
+
+#[test]
+fn what_is_no_id_of_a_history_is_wrong_usage() {
+    for command in ["plan", "deploy --yes"] {
+        let ran = Folder::with(RACK).run(&format!("{command} --take-over 0123456789AB"));
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.contains("is not a history's id"), "{}", ran.stderr);
+    }
+}

@@ -1,13 +1,13 @@
 //! [`Artifact`]: what compiling gives, and what it refuses.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::Serialize;
 
 use super::{FileRef, Input, OutputRef, PeerAddress, Resource};
 use crate::{
     digest::Digest,
-    name::{NameError, RelativePath},
+    name::{Name, NameError, RelativePath},
     spec::FileContent,
 };
 
@@ -51,11 +51,54 @@ impl Artifact {
     }
 }
 
+/// Something that several functionalities and targets share, and that is described apart from them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Subject {
+    /// A location.
+    Location(Name),
+    /// A network.
+    Network(Name),
+    /// A target.
+    Target(Name),
+}
+
+impl Subject {
+    /// What kind of thing it is, as the files call it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Location(_) => "location",
+            Self::Network(_) => "network",
+            Self::Target(_) => "target",
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        match self {
+            Self::Location(name) | Self::Network(name) | Self::Target(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}`", self.kind(), self.name())
+    }
+}
+
 /// Something that a backend has to say about one place in a spec.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Remark {
+    /// What it is about, where that is shared by several that are compiled; it is told once then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<Subject>,
     /// The keys that lead to the place, from the functionality's or target's own top, such as
-    /// `["service", "readiness"]`; as far as they exist, they are shown.
+    /// `["service", "readiness"]`, or from that of what it is about; as far as they exist, they are
+    /// shown.
     pub keys: Vec<String>,
     /// What is the matter and why, in lower case, without a final dot.
     pub message: String,
@@ -70,7 +113,23 @@ impl Remark {
         message: impl Into<String>,
     ) -> Self {
         let keys = keys.into_iter().map(Into::into).collect();
-        Self { keys, message: message.into(), remedy: None }
+        Self { about: None, keys, message: message.into(), remedy: None }
+    }
+
+    /// Says what it is about, from whose top the keys lead.
+    ///
+    /// ```
+    /// use deployix_core::{Name, backend::{Remark, Subject}};
+    ///
+    /// let network = Subject::Network(Name::new("sg")?);
+    /// let remark = Remark::new(["extensions", "ec2", "cidr"], "a /8 is too large").about(network);
+    /// assert_eq!(remark.about.unwrap().to_string(), "network `sg`");
+    /// # Ok::<(), deployix_core::name::NameError>(())
+    /// ```
+    #[must_use]
+    pub fn about(mut self, subject: Subject) -> Self {
+        self.about = Some(subject);
+        self
     }
 
     /// Adds what to do.

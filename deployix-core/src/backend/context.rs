@@ -5,16 +5,17 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
-use super::{BackendError, ErrorKind, FileRef};
+use super::{BackendError, ErrorKind, FileRef, Keeper};
 use crate::{digest::Digest, name::SecretName};
 
 /// What a step may use of the outside besides its provider: files' contents, secrets' values, and
-/// somebody who reads along.
+/// somebody who reads along; and on whose account it is carried out.
 #[derive(Clone, Copy)]
 pub struct StepContext<'a> {
     files: &'a dyn Files,
     secrets: &'a dyn Secrets,
     listener: &'a (dyn Fn(&str) + Send + Sync),
+    keeper: Option<&'a Keeper>,
 }
 
 /// Where the contents of files are.
@@ -78,7 +79,20 @@ impl<'a> StepContext<'a> {
         secrets: &'a dyn Secrets,
         listener: &'a (dyn Fn(&str) + Send + Sync),
     ) -> Self {
-        Self { files, secrets, listener }
+        Self { files, secrets, listener, keeper: None }
+    }
+
+    /// The same on account of a history.
+    #[must_use]
+    pub fn kept_by(self, keeper: &'a Keeper) -> Self {
+        Self { keeper: Some(keeper), ..self }
+    }
+
+    /// The history on whose account the step is carried out: whatever is made says so, and what
+    /// another one keeps stays as it is. With none, nothing is told apart.
+    #[must_use]
+    pub fn keeper(&self) -> Option<&'a Keeper> {
+        self.keeper
     }
 
     /// The content of a file.

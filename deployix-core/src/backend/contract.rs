@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{Artifact, Assembly, CompileError, Inputs, Owner, Resource, Site, StepContext, Unit};
 use crate::{
     digest::Digest,
-    name::{BackendId, Name, ResourceId},
+    name::{BackendId, HistoryId, Name, ResourceId},
     spec::{ExtensionDecl, TargetKind},
 };
 
@@ -28,6 +28,8 @@ use crate::{
 /// * No secret's value is in anything that it gives.
 /// * [`apply`](Self::apply) is idempotent and converges: a step may repeat after a crash, in whole or
 ///   in part, and whatever of the resource stands before it, the step's version alone stands after.
+/// * Where what is made carries tags or labels, they say which history keeps it, and what another one
+///   keeps is neither changed nor removed: see [`StepContext::keeper`].
 /// * No method has a default, so that a backend decides each.
 ///
 /// The kit in `deployix_core::conformance`, which the feature of that name turns on, holds a backend
@@ -163,14 +165,32 @@ pub struct Scope<'a> {
     pub deployment: &'a Name,
     /// The target to read.
     pub site: Site<'a>,
+    /// What the history tells that stands there, to be compared with what is seen; nothing where there
+    /// is no history.
+    pub known: &'a [Known<'a>],
 }
 
 impl<'a> Scope<'a> {
     /// The resources of a deployment on one target.
     #[must_use]
     pub fn new(deployment: &'a Name, site: Site<'a>) -> Self {
-        Self { deployment, site }
+        Self { deployment, site, known: &[] }
     }
+
+    /// The same with what the history tells of it.
+    #[must_use]
+    pub fn knowing(self, known: &'a [Known<'a>]) -> Self {
+        Self { known, ..self }
+    }
+}
+
+/// A resource as the history tells that it was made.
+#[derive(Debug, Clone)]
+pub struct Known<'a> {
+    /// The resource.
+    pub resource: &'a Resource,
+    /// Its settings with every output filled in.
+    pub inputs: Inputs,
 }
 
 /// A resource as it really is.
@@ -182,6 +202,8 @@ pub struct Observed {
     pub id: ResourceId,
     /// On whose account it stands, where the provider's tag or label says.
     pub owner: Option<Owner>,
+    /// The history that keeps it, where the provider's tag or label says.
+    pub kept_by: Option<HistoryId>,
     /// The digest it was made from, as the provider's tag or label says; nothing where what stands
     /// is of no one version: half made, or two at once.
     pub digest: Option<Digest>,
@@ -202,6 +224,7 @@ impl Observed {
         Self {
             id,
             owner: None,
+            kept_by: None,
             digest,
             holds_data: false,
             outputs: BTreeMap::new(),
@@ -244,6 +267,9 @@ pub struct Step<'a> {
     pub action: Action<'a>,
     /// Its settings with every output filled in.
     pub inputs: &'a Inputs,
+    /// The generation of the history since which it is tried: the same however often it is tried, by
+    /// whichever run, and another once it was done; 0 where there is no history.
+    pub tried: u64,
 }
 
 impl<'a> Step<'a> {
@@ -255,13 +281,19 @@ impl<'a> Step<'a> {
         resource: &'a Resource,
         action: Action<'a>,
     ) -> Self {
-        Self { deployment, site, resource, action, inputs: resource.inputs() }
+        Self { deployment, site, resource, action, inputs: resource.inputs(), tried: 0 }
     }
 
     /// The same with the outputs in its settings filled in.
     #[must_use]
     pub fn with_inputs(self, inputs: &'a Inputs) -> Self {
         Self { inputs, ..self }
+    }
+
+    /// The same, tried since a generation of the history.
+    #[must_use]
+    pub fn tried_since(self, tried: u64) -> Self {
+        Self { tried, ..self }
     }
 }
 

@@ -170,22 +170,32 @@ impl Backend for MemoryBackend {
     async fn apply(
         &self,
         step: &Step<'_>,
-        _context: &StepContext<'_>,
+        context: &StepContext<'_>,
     ) -> Result<Outcome, BackendError> {
         let id = step.resource.id().clone();
         let key = (step.deployment.clone(), id.clone());
+        let mut world = self.world();
+        if let Some(keeper) = context.keeper()
+            && let Some(by) = world.get(&key).and_then(|standing| standing.kept_by.as_ref())
+            && !keeper.keeps(Some(by))
+        {
+            let what = id.as_str();
+            let refused = BackendError::kept_by_another("apply", step.deployment, what, by);
+            return Err(refused.as_it_was());
+        }
         match step.action {
             Action::Remove => {
-                self.world().remove(&key);
+                world.remove(&key);
                 Ok(Outcome::default())
             }
             Action::Create | Action::Update { .. } | Action::Replace { .. } => {
                 let outputs = BTreeMap::from([("id".to_owned(), id.to_string())]);
                 let mut observed = Observed::new(id, Some(step.resource.digest()));
                 observed.owner = Some(step.resource.owner().clone());
+                observed.kept_by = context.keeper().map(|keeper| keeper.history().clone());
                 observed.outputs.clone_from(&outputs);
                 observed.holds_data = step.resource.holds_data();
-                self.world().insert(key, observed);
+                world.insert(key, observed);
                 Ok(Outcome { outputs })
             }
         }

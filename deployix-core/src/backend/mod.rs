@@ -9,19 +9,21 @@ mod context;
 mod contract;
 mod guest;
 mod input;
+mod keeper;
 mod memory;
 mod registry;
 mod resource;
 mod unit;
 
-pub use artifact::{Artifact, CompileError, Remark, UserData, UserDataPart};
+pub use artifact::{Artifact, CompileError, Remark, Subject, UserData, UserDataPart};
 pub use context::{Files, NoFiles, NoSecrets, SecretError, SecretValue, Secrets, StepContext};
 pub use contract::{
-    Action, Backend, BackendError, Capabilities, Change, ErrorKind, ErrorStatus, Observed, Outcome,
-    Permissions, Scope, Step,
+    Action, Backend, BackendError, Capabilities, Change, ErrorKind, ErrorStatus, Known, Observed,
+    Outcome, Permissions, Scope, Step,
 };
 pub use guest::{Disk, FirstBoot, Guest};
 pub use input::{FileRef, Input, Inputs, OutputRef};
+pub use keeper::Keeper;
 pub use memory::MemoryBackend;
 pub use registry::Registry;
 pub use resource::{Owner, Resource, Turn};

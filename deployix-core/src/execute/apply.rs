@@ -8,7 +8,7 @@ use super::{Event, Report, run::Run, work::Work};
 use crate::{
     backend::{NoSecrets, Registry, Secrets},
     history::{History, Holder},
-    name::Name,
+    name::{HistoryId, Name},
     plan::Plan,
 };
 
@@ -33,6 +33,9 @@ pub struct ApplyOptions {
     pub asked: Option<BTreeSet<Name>>,
     /// Where the values of secrets are.
     pub secrets: Arc<dyn Secrets>,
+    /// A history that is lost: what it kept is this one's from now on. That is written down before
+    /// anything else is done.
+    pub take_over: Option<HistoryId>,
 }
 
 impl ApplyOptions {
@@ -46,6 +49,7 @@ impl ApplyOptions {
             retries: 8,
             asked: None,
             secrets: Arc::new(NoSecrets),
+            take_over: None,
         }
     }
 }
@@ -137,7 +141,8 @@ pub async fn apply(
     interrupt: &Interrupt,
     events: Option<&EventSender>,
 ) -> Report {
-    if plan.steps.is_empty() && plan.assignments.is_empty() {
+    let is_empty = plan.steps.is_empty() && plan.assignments.is_empty();
+    if is_empty && options.take_over.is_none() {
         return Report::of_nothing(plan.generation);
     }
     match Run::begin(plan, history, options).await {

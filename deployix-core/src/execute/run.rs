@@ -14,10 +14,10 @@ use tokio::{sync::watch, task::JoinHandle, time};
 
 use super::{ApplyOptions, Held, lock::Locks};
 use crate::{
-    backend::{BackendError, ErrorKind, Files, NoFiles, Owner, Resource},
+    backend::{BackendError, ErrorKind, Files, Keeper, NoFiles, Owner, Resource},
     digest::Digest,
     history::{Heads, History, HistoryError, IntentAction, Record, RunId, Standing, StepResult},
-    name::{Name, ResourceId},
+    name::{HistoryId, Name, ResourceId},
     plan::{Plan, PlannedAction, PlannedStep},
 };
 
@@ -28,6 +28,8 @@ pub(super) struct Run<'a> {
     pub(super) heads: Heads,
     /// What it wanted to claim, and who is at it.
     pub(super) held: BTreeMap<Owner, Held>,
+    /// On whose account its steps are carried out.
+    pub(super) keeper: Keeper,
     history: &'a History,
     contents: &'a BTreeMap<Digest, Arc<[u8]>>,
     /// Until when its claims and intents hold, as far as it knows.
@@ -45,7 +47,10 @@ impl Drop for Run<'_> {
 #[derive(Debug)]
 pub(super) enum Acquired {
     /// It was written down that it is about to be done.
-    Intended,
+    Intended {
+        /// Since which generation that is tried.
+        tried: Option<u64>,
+    },
     /// What the step wants stands already; somebody else was faster.
     Done(BTreeMap<String, String>),
     /// Somebody else is at the resource.
@@ -83,6 +88,7 @@ impl<'a> Run<'a> {
             .map(|(name, assignment)| (name.clone(), assignment.clone()))
             .collect();
         let (run, by, lease) = (id.clone(), options.by.clone(), options.lease);
+        let (drawn, taken) = (HistoryId::draw(&by), options.take_over.clone());
         let begin = move |heads: &Heads| {
             let now = Timestamp::now();
             let locks = Locks::new(heads, &run, now);
@@ -92,12 +98,22 @@ impl<'a> Run<'a> {
                 .filter_map(|owner| Some((owner.clone(), locks.claimant(owner)?)))
                 .collect();
             claims.retain(|owner| !held.contains_key(owner));
-            let mut records = vec![Record::Begin {
+            let mut records = Vec::new();
+            let history = heads.history.clone().unwrap_or_else(|| {
+                records.push(Record::Identity { history: drawn.clone() });
+                drawn.clone()
+            });
+            let taken = taken.clone().filter(|taken| *taken != history);
+            if let Some(history) = taken.clone().filter(|it| !heads.took_over.contains(it)) {
+                records.push(Record::TakeOver { by: by.clone(), history });
+            }
+            let keeper = Keeper::new(history, heads.took_over.iter().cloned().chain(taken));
+            records.push(Record::Begin {
                 run: run.clone(),
                 by: by.clone(),
                 until: after(now, lease),
                 claims,
-            }];
+            });
             let new = sites.iter().filter(|site| heads.sites.get(&site.target.name) != Some(site));
             records.extend(new.map(|site| Record::Site { site: Box::new(site.clone()) }));
             let is_held = |name: &Name| held.contains_key(&Owner::Functionality(name.clone()));
@@ -106,13 +122,13 @@ impl<'a> Run<'a> {
             if !placed.is_empty() {
                 records.push(Record::Placed { assignments: placed });
             }
-            (records, (held, heads.clone()))
+            (records, (held, keeper, heads.clone()))
         };
-        let ((held, heads), _) = history.append_with(begin).await?;
+        let ((held, keeper, heads), _) = history.append_with(begin).await?;
         let (renewed, until) = watch::channel(after(Timestamp::now(), options.lease));
         let renewal = tokio::spawn(renew(history.clone(), id.clone(), options.lease, renewed));
         let contents = &plan.contents;
-        Ok(Self { id, heads, held, history, contents, until, renewal })
+        Ok(Self { id, heads, held, keeper, history, contents, until, renewal })
     }
 
     /// Whether the run was held up for so long that somebody else may have taken over.
@@ -143,11 +159,16 @@ impl<'a> Run<'a> {
                 return (none, moved_on(&resource, removes, now, settled, heads.generation));
             }
             let action = if removes { IntentAction::Remove } else { IntentAction::Make };
+            let tried = heads.tried.get(resource.id()).copied();
             let (resource, target) = (resource.clone(), target.clone());
             let intent = Record::Intent { run: run.clone(), action, resource, target };
-            (vec![intent], Acquired::Intended)
+            (vec![intent], Acquired::Intended { tried })
         };
-        self.history.append_with(propose).await.map(|(acquired, _)| acquired)
+        let (acquired, generation) = self.history.append_with(propose).await?;
+        Ok(match acquired {
+            Acquired::Intended { tried: None } => Acquired::Intended { tried: Some(generation) },
+            other => other,
+        })
     }
 
     /// Writes down how a step ended, and what the run claims no longer with it.

@@ -44,7 +44,7 @@ pub async fn settle(
     let sites = targets.into_iter().filter_map(|target| heads.sites.get(target).cloned());
     // Collected, so that the future can be spawned: a closure over references in it could not.
     let sites: Vec<_> = sites.collect();
-    let observation = observe(registry, deployment, sites).await;
+    let observation = observe(registry, deployment, sites, &heads).await;
     let results: BTreeMap<ResourceId, (Open, StepResult)> = over
         .open
         .iter()
@@ -52,7 +52,9 @@ pub async fn settle(
             let seen = observation.targets.get(&open.target).and_then(|seen| seen.as_ref().ok());
             let result = match seen {
                 Some(seen) => {
-                    let observed = seen.iter().find(|observed| observed.id == *id);
+                    // What another history keeps is none of what the step made.
+                    let is_own = |it: &&Observed| heads.keeps(it.kept_by.as_ref());
+                    let observed = seen.iter().filter(is_own).find(|it| it.id == *id);
                     judge(open, &heads, observed)
                 }
                 None => in_doubt(open, "and its target cannot be asked"),

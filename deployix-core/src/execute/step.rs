@@ -56,20 +56,39 @@ impl Ended {
     }
 }
 
+/// What came of asking for a step.
+#[derive(Debug)]
+enum Asked {
+    /// It is to be done.
+    Intended {
+        /// Since which generation that is tried.
+        tried: u64,
+    },
+    /// It is not to be done, and ended so.
+    Ended(Ended),
+}
+
+impl Asked {
+    fn without(end: StepEnd) -> Self {
+        Self::Ended(Ended::without(end))
+    }
+}
+
 impl StepWork<'_> {
     /// Carries the step out: written down before and after.
     pub(super) async fn carry_out(self) -> Result<Ended, HistoryError> {
         if let Err(missing) = &self.inputs {
             return Ok(Ended::without(StepEnd::Failed { error: missing.clone() }));
         }
-        if let Some(ended) = self.ask().await? {
-            return Ok(ended);
-        }
+        let tried = match self.ask().await? {
+            Asked::Intended { tried } => tried,
+            Asked::Ended(ended) => return Ok(ended),
+        };
         let planned = self.planned;
         let (resource, owner) = (planned.id().clone(), planned.owner().clone());
         self.send(|| Event::Started { resource, owner, action: planned.action });
         let id = planned.id();
-        match self.attempts().await {
+        match self.attempts(tried).await {
             Ok(Outcome { outputs }) => {
                 let result = match planned.action {
                     PlannedAction::Remove => StepResult::Removed,
@@ -89,22 +108,23 @@ impl StepWork<'_> {
         }
     }
 
-    /// Asks for the step, again and again while somebody else is at it; tells how it ended where it
-    /// is not to be done.
-    async fn ask(&self) -> Result<Option<Ended>, HistoryError> {
+    /// Asks for the step, again and again while somebody else is at it.
+    async fn ask(&self) -> Result<Asked, HistoryError> {
         let mut told = false;
         loop {
             match self.run.acquire(self.planned).await? {
-                Acquired::Intended => return Ok(None),
+                Acquired::Intended { tried } => {
+                    return Ok(Asked::Intended { tried: tried.unwrap_or_default() });
+                }
                 Acquired::Done(outputs) => {
                     let end = StepEnd::DoneByAnother;
-                    return Ok(Some(Ended { end, outputs: Some(outputs) }));
+                    return Ok(Asked::Ended(Ended { end, outputs: Some(outputs) }));
                 }
                 Acquired::Over => {
-                    return Ok(Some(Ended::without(StepEnd::Failed { error: OVER.to_owned() })));
+                    return Ok(Asked::without(StepEnd::Failed { error: OVER.to_owned() }));
                 }
                 Acquired::MovedOn(since) => {
-                    return Ok(Some(Ended::without(StepEnd::MovedOn { since })));
+                    return Ok(Asked::without(StepEnd::MovedOn { since }));
                 }
                 Acquired::Held(holder) => {
                     if !std::mem::replace(&mut told, true) {
@@ -117,14 +137,14 @@ impl StepWork<'_> {
             tokio::select! {
                 () = time::sleep(ASK_AGAIN) => {}
                 () = self.interrupt.interrupted() => {
-                    return Ok(Some(Ended::without(StepEnd::Interrupted)));
+                    return Ok(Asked::without(StepEnd::Interrupted));
                 }
             }
         }
     }
 
     /// Does it, again where the error says that this can help.
-    async fn attempts(&self) -> Result<Outcome, BackendError> {
+    async fn attempts(&self, tried: u64) -> Result<Outcome, BackendError> {
         let mut waits = ExponentialBuilder::new()
             .with_min_delay(Duration::from_millis(500))
             .with_max_delay(Duration::from_secs(15))
@@ -132,7 +152,7 @@ impl StepWork<'_> {
             .with_jitter()
             .build();
         loop {
-            let error = match self.attempt().await {
+            let error = match self.attempt(tried).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) if error.status() == ErrorStatus::Permanent => return Err(error),
                 Err(error) => error,
@@ -151,7 +171,7 @@ impl StepWork<'_> {
         }
     }
 
-    async fn attempt(&self) -> Result<Outcome, BackendError> {
+    async fn attempt(&self, tried: u64) -> Result<Outcome, BackendError> {
         let PlannedStep { resource, action, from, target, .. } = self.planned;
         let unknown = |what: String| BackendError::permanent(ErrorKind::NotFound, "apply", what);
         let backend = self.registry.backend_named(resource.backend()).ok_or_else(|| {
@@ -166,7 +186,7 @@ impl StepWork<'_> {
             (PlannedAction::Replace, Some(from)) => Action::Replace { from: &from.resource },
             _ => Action::Create,
         };
-        let step = Step::new(self.deployment, site.site(), resource, action);
+        let step = Step::new(self.deployment, site.site(), resource, action).tried_since(tried);
         let step = match &self.inputs {
             Ok(Some(inputs)) => step.with_inputs(inputs),
             _ => step,
@@ -175,7 +195,8 @@ impl StepWork<'_> {
             let (resource, owner) = (resource.id().clone(), resource.owner().clone());
             self.send(|| Event::Told { resource, owner, line: line.to_owned() });
         };
-        let context = StepContext::new(self.run, &*self.options.secrets, &listener);
+        let context =
+            StepContext::new(self.run, &*self.options.secrets, &listener).kept_by(&self.run.keeper);
         backend.apply(&step, &context).await
     }
 

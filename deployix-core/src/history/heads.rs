@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::record::{Entry, Holder, IntentAction, Record, RunId, StepResult};
 use crate::{
     backend::{OwnedSite, Owner, Resource},
-    name::{Name, ResourceId},
+    name::{HistoryId, Name, ResourceId},
     spec::Infrastructure,
     topology::Assignments,
 };
@@ -24,12 +24,22 @@ pub struct Heads {
     pub resources: BTreeMap<ResourceId, Standing>,
     /// Steps that were intended and whose outcome is not known: under way, or in doubt.
     pub open: BTreeMap<ResourceId, Open>,
+    /// Since which generation it is tried to make what was not made since, however often: so whoever
+    /// tries again asks the provider for the same thing as before, and for another once that stood.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tried: BTreeMap<ResourceId, u64>,
     /// Runs that did not end yet, some of which may never do so.
     pub runs: BTreeMap<RunId, Run>,
     /// Where each functionality was last placed.
     pub assignments: Assignments,
     /// The targets as they were when something was last done there.
     pub sites: BTreeMap<Name, OwnedSite>,
+    /// The history's own id; nothing before it was first used to make something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<HistoryId>,
+    /// The lost histories that it took over.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub took_over: BTreeSet<HistoryId>,
 }
 
 /// A resource as it was last made.
@@ -129,6 +139,21 @@ impl Heads {
         self
     }
 
+    /// The same, as if histories that are lost had been taken over; what a run takes over is said by
+    /// [`ApplyOptions::take_over`](crate::execute::ApplyOptions::take_over).
+    #[must_use]
+    pub fn taking_over(mut self, lost: impl IntoIterator<Item = HistoryId>) -> Self {
+        self.took_over.extend(lost);
+        self
+    }
+
+    /// Whether the history keeps what says this of itself.
+    #[must_use]
+    pub fn keeps(&self, by: Option<&HistoryId>) -> bool {
+        let is_own = |by: &HistoryId| self.history.as_ref() == Some(by);
+        by.is_none_or(|by| is_own(by) || self.took_over.contains(by))
+    }
+
     /// Adds what an entry says.
     pub(crate) fn replay(&mut self, entry: &Entry) {
         self.generation = entry.position;
@@ -168,6 +193,9 @@ impl Heads {
                     since: entry.position,
                     failed: None,
                 };
+                if *action == IntentAction::Make {
+                    self.tried.entry(resource.id().clone()).or_insert(entry.position);
+                }
                 self.open.insert(resource.id().clone(), open);
             }
             // What somebody else took over meanwhile is no longer this run's to tell of.
@@ -191,11 +219,22 @@ impl Heads {
             Record::Site { site } => {
                 self.sites.insert(site.target.name.clone(), OwnedSite::clone(site));
             }
+            // Whoever was faster drew it.
+            Record::Identity { history } => {
+                self.history.get_or_insert_with(|| history.clone());
+            }
+            Record::TakeOver { history, .. } => {
+                self.took_over.insert(history.clone());
+            }
             Record::Note { .. } => {}
         }
     }
 
     fn settle(&mut self, id: &ResourceId, result: &StepResult, entry: &Entry) {
+        // Of what failed a provider may show only later that it was done.
+        if !matches!(result, StepResult::Failed { .. }) {
+            self.tried.remove(id);
+        }
         match result {
             StepResult::Made { outputs } => {
                 if let Some(Open { resource, target, .. }) = self.open.remove(id) {

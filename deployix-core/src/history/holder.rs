@@ -3,7 +3,7 @@
 use std::{env, fs, process};
 
 use super::{Holder, RunId, chance::chance};
-use crate::digest::Digest;
+use crate::{digest::Digest, name::HistoryId};
 
 impl Holder {
     /// Whoever runs this process.
@@ -41,11 +41,26 @@ impl RunId {
     /// An id that no other run has.
     #[must_use]
     pub fn new(by: &Holder) -> Self {
-        let drawn = format!("{by} {:?} {:016x}{:016x}", by.incarnation, chance(), chance());
-        let mut digits = Digest::of_bytes(drawn.as_bytes()).to_string();
-        digits.truncate(16);
-        Self(digits)
+        Self(drawn(by, 16))
     }
+}
+
+impl HistoryId {
+    /// An id that no other history has.
+    #[must_use]
+    pub fn draw(by: &Holder) -> Self {
+        // As many digits as an id has.
+        #[expect(clippy::expect_used, reason = "a digest's digits are those of an id")]
+        Self::new(drawn(by, 32)).expect("valid")
+    }
+}
+
+/// So many hexadecimal digits that nobody else draws.
+fn drawn(by: &Holder, count: usize) -> String {
+    let drawn = format!("{by} {:?} {:016x}{:016x}", by.incarnation, chance(), chance());
+    let mut digits = Digest::of_bytes(drawn.as_bytes()).to_string();
+    digits.truncate(count);
+    digits
 }
 
 fn person() -> String {
@@ -196,12 +211,15 @@ mod tests {
     }
 
     #[test]
-    fn no_two_runs_have_one_id() {
+    fn no_two_runs_or_histories_have_one_id() {
         let holder = Holder::current();
         let ids: std::collections::BTreeSet<_> = (0..1000).map(|_| RunId::new(&holder)).collect();
         assert_eq!(ids.len(), 1000);
         for id in ids {
             assert!(id.as_str().len() == 16 && id.as_str().bytes().all(|b| b.is_ascii_hexdigit()));
         }
+        let ids: std::collections::BTreeSet<_> =
+            (0..1000).map(|_| HistoryId::draw(&holder)).collect();
+        assert_eq!(ids.len(), 1000);
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     backend::{OwnedSite, Owner, Resource},
-    name::{Name, ResourceId},
+    name::{HistoryId, Name, ResourceId},
     topology::Assignment,
 };
 
@@ -95,6 +95,18 @@ pub enum Record {
     Site {
         /// The target with its network and location.
         site: Box<OwnedSite>,
+    },
+    /// The history's own id, drawn once: before anything is made on its account.
+    Identity {
+        /// The id.
+        history: HistoryId,
+    },
+    /// From now on the history keeps what another one kept, which is lost.
+    TakeOver {
+        /// Who says so.
+        by: Holder,
+        /// The lost one.
+        history: HistoryId,
     },
     /// Something worth telling.
     Note {

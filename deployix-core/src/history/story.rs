@@ -136,7 +136,11 @@ impl Story {
             Record::Note { by, text } => {
                 self.notes.push((entry.position, entry.at, by.clone(), text.clone()));
             }
-            Record::Placed { .. } | Record::Site { .. } => {}
+            Record::TakeOver { by, history } => {
+                let text = format!("took over what the lost history {history} kept");
+                self.notes.push((entry.position, entry.at, by.clone(), text));
+            }
+            Record::Identity { .. } | Record::Placed { .. } | Record::Site { .. } => {}
         }
     }
 

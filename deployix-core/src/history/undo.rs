@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Entry, Heads, Open, Record, Run, RunId, Standing};
 use crate::{
     backend::{OwnedSite, Owner},
-    name::{Name, ResourceId},
+    name::{HistoryId, Name, ResourceId},
     topology::Assignment,
 };
 
@@ -15,17 +15,25 @@ pub(super) struct Undo {
     generation: u64,
     resources: BTreeMap<ResourceId, Option<Standing>>,
     open: BTreeMap<ResourceId, Option<Open>>,
+    tried: BTreeMap<ResourceId, Option<u64>>,
     runs: BTreeMap<RunId, Option<Run>>,
     /// What was claimed no longer. A run's claims are many, and it drops them one by one.
     released: BTreeMap<RunId, BTreeSet<Owner>>,
     assignments: BTreeMap<Name, Option<Assignment>>,
     sites: BTreeMap<Name, Option<OwnedSite>>,
+    history: Option<HistoryId>,
+    took_over: BTreeSet<HistoryId>,
 }
 
 impl Undo {
     /// Nothing to take back yet.
     pub(super) fn new(heads: &Heads) -> Self {
-        Self { generation: heads.generation, ..Self::default() }
+        Self {
+            generation: heads.generation,
+            history: heads.history.clone(),
+            took_over: heads.took_over.clone(),
+            ..Self::default()
+        }
     }
 
     /// Replays an entry, or a part of one, so that it can be taken back.
@@ -48,8 +56,12 @@ impl Undo {
                     claims.iter().filter(|claim| claimed.is_some_and(|c| c.contains(claim)));
                 self.released.entry(run.clone()).or_default().extend(released.cloned());
             }
-            Record::Intent { resource, .. } => keep(&mut self.open, &heads.open, resource.id()),
+            Record::Intent { resource, .. } => {
+                keep(&mut self.open, &heads.open, resource.id());
+                keep(&mut self.tried, &heads.tried, resource.id());
+            }
             Record::Outcome { resource, .. } => {
+                keep(&mut self.tried, &heads.tried, resource);
                 keep(&mut self.open, &heads.open, resource);
                 keep(&mut self.resources, &heads.resources, resource);
             }
@@ -59,7 +71,8 @@ impl Undo {
                 }
             }
             Record::Site { site } => keep(&mut self.sites, &heads.sites, &site.target.name),
-            Record::Note { .. } => {}
+            // Kept from the beginning, as there is little of it.
+            Record::Identity { .. } | Record::TakeOver { .. } | Record::Note { .. } => {}
         }
     }
 
@@ -68,6 +81,7 @@ impl Undo {
         heads.generation = self.generation;
         restore(&mut heads.resources, self.resources);
         restore(&mut heads.open, self.open);
+        restore(&mut heads.tried, self.tried);
         restore(&mut heads.runs, self.runs);
         for (run, claims) in self.released {
             if let Some(run) = heads.runs.get_mut(&run) {
@@ -76,6 +90,8 @@ impl Undo {
         }
         restore(&mut heads.assignments, self.assignments);
         restore(&mut heads.sites, self.sites);
+        heads.history = self.history;
+        heads.took_over = self.took_over;
     }
 }
 

@@ -7,11 +7,12 @@ use std::{
     thread,
 };
 
+use super::shared::{Shared, Whom, is_sound, sound};
 use crate::{
     backend::{
         Artifact, Assembly, Backend, Owner, Peer, Registry, Remark, Resource, Site, Unit, Via,
     },
-    diagnostic::{Code, Diagnostic, Diagnostics, Staged},
+    diagnostic::{Code, Diagnostic, Diagnostics, Severity, Staged},
     digest::Digest,
     name::{Name, RelativePath, ResourceId},
     spec::{FileContent, Target},
@@ -126,11 +127,20 @@ pub fn compile(
     let mut failed = connected.failed().clone();
     let units: Vec<Unit<'_>> = connected.units().map(|unit| possible(unit, registry)).collect();
 
-    let outcomes = in_parallel(&units, |unit| compile_one(unit, &connected, registry, previous));
+    let sites: Vec<_> = connected.sites().collect();
+    let sound = sound(sites.iter().copied(), registry);
+    let mut shared = Shared::default();
+    let outcomes = in_parallel(&units, |unit| {
+        if !sound.contains(&unit.site.target.name) || !is_sound(unit, registry) {
+            return OneCompiled::nothing();
+        }
+        compile_one(unit, &connected, registry, previous)
+    });
     let mut artifacts = Vec::with_capacity(units.len());
     let mut fresh = Vec::with_capacity(units.len());
     for (unit, outcome) in units.iter().zip(outcomes) {
         found.extend(outcome.found);
+        shared.extend(outcome.shared);
         let usable = outcome.artifact.filter(|_| !failed.contains(unit.name));
         if usable.is_none() {
             failed.insert(unit.name.clone());
@@ -149,8 +159,10 @@ pub fn compile(
         by_target.entry(&unit.site.target.name).or_default().push(at);
     }
     let before = previous.map(Compiled::by_target).unwrap_or_default();
-    let sites: Vec<_> = connected.sites().collect();
     let assemblies = in_parallel(&sites, |site| {
+        if !sound.contains(&site.target.name) {
+            return OneCompiled::nothing();
+        }
         let here = by_target.get(&site.target.name).map_or(&[][..], Vec::as_slice);
         let before = before.get(&site.target.name).copied().unwrap_or_default();
         let units = &units;
@@ -162,6 +174,7 @@ pub fn compile(
     let mut failed_targets = BTreeSet::new();
     for (site, outcome) in sites.iter().zip(assemblies) {
         found.extend(outcome.found);
+        shared.extend(outcome.shared);
         match outcome.artifact {
             Some(artifact) => {
                 assembled.insert(site.target.name.clone(), artifact);
@@ -171,6 +184,7 @@ pub fn compile(
             }
         }
     }
+    found.extend(shared.findings(&connected));
     let artifacts: BTreeMap<_, _> = units
         .iter()
         .zip(artifacts)
@@ -188,6 +202,7 @@ pub fn compile(
         merge(of_units.chain(of_targets), &failed, &mut found)
     };
     drop(by_target);
+    drop(sound);
     drop(sites);
     drop(units);
     let compiled =
@@ -199,8 +214,28 @@ pub fn compile(
 struct OneCompiled {
     artifact: Option<Artifact>,
     found: Vec<Diagnostic>,
+    /// What others may be told as well.
+    shared: Shared,
     /// Whether it differs from what was compiled before.
     fresh: bool,
+}
+
+impl OneCompiled {
+    /// Nothing, of which there is nothing new to tell.
+    fn nothing() -> Self {
+        Self { artifact: None, found: Vec::new(), shared: Shared::default(), fresh: true }
+    }
+
+    /// Tells remarks.
+    fn tell(
+        &mut self,
+        severity: Severity,
+        remarks: &[Remark],
+        whom: Whom<'_>,
+        told: impl Fn(&Remark) -> Diagnostic,
+    ) {
+        self.found.extend(self.shared.take(severity, remarks, whom).map(told));
+    }
 }
 
 fn compile_one(
@@ -209,41 +244,36 @@ fn compile_one(
     registry: &Registry,
     previous: Option<&Compiled>,
 ) -> OneCompiled {
+    let mut one = OneCompiled::nothing();
+    let whom = Whom::Functionality(unit.name);
+    let noted = |remark: &Remark| remarked(unit, remark, connected);
     if let Some(before) = previous
         && let Some(artifact) = before.artifacts.get(unit.name)
         && let Some(unit_before) = before.connected.unit(unit.name)
         && possible(unit_before, registry) == *unit
     {
-        let remarks = artifact.remarks.iter().map(|remark| remarked(unit, remark, connected));
-        let found = remarks.collect();
-        return OneCompiled { artifact: Some(artifact.clone()), found, fresh: false };
+        one.tell(Severity::Warning, &artifact.remarks, whom, noted);
+        return OneCompiled { artifact: Some(artifact.clone()), fresh: false, ..one };
     }
-    let mut found = Vec::new();
-    let Some(backend) = registry.backend(&unit.site.target.backend) else {
-        return OneCompiled { artifact: None, found, fresh: true };
-    };
-    check_possible(unit, backend, connected, registry, &mut found);
-    if !found.is_empty() {
-        return OneCompiled { artifact: None, found, fresh: true };
+    let Some(backend) = registry.backend(&unit.site.target.backend) else { return one };
+    check_possible(unit, backend, connected, registry, &mut one.found);
+    if !one.found.is_empty() {
+        return one;
     }
-    let artifact = match backend.compile(unit) {
+    match backend.compile(unit) {
         Ok(artifact) => {
-            let remarks = artifact.remarks.iter();
-            found.extend(remarks.map(|remark| remarked(unit, remark, connected)));
-            Some(artifact)
+            one.tell(Severity::Warning, &artifact.remarks, whom, noted);
+            one.artifact = Some(artifact);
         }
-        Err(error) => {
-            found.extend(error.reasons.iter().map(|reason| {
-                let message = format!("`{}` on {}: {}", unit.name, backend.id(), reason.message);
-                let diagnostic = Diagnostic::error(Code::NotCompiled, message)
-                    .about(unit.name)
-                    .at(connected.place(unit.name, &reason.keys));
-                with_remedy(diagnostic, reason)
-            }));
-            None
-        }
-    };
-    OneCompiled { artifact, found, fresh: true }
+        Err(error) => one.tell(Severity::Error, &error.reasons, whom, |reason| {
+            let message = format!("`{}` on {}: {}", unit.name, backend.id(), reason.message);
+            let diagnostic = Diagnostic::error(Code::NotCompiled, message)
+                .about(unit.name)
+                .at(connected.place(unit.name, &reason.keys));
+            with_remedy(diagnostic, reason)
+        }),
+    }
+    one
 }
 
 fn remarked(unit: &Unit<'_>, remark: &Remark, connected: &Connected) -> Diagnostic {
@@ -461,12 +491,11 @@ fn assemble_one(
         && job.here.iter().all(|&at| !job.fresh[at])
         && job.here.len() == job.before
     {
-        return OneCompiled { artifact: Some(artifact.clone()), found: Vec::new(), fresh: false };
+        let artifact = Some(artifact.clone());
+        return OneCompiled { artifact, fresh: false, ..OneCompiled::nothing() };
     }
-    let mut found = Vec::new();
-    let Some(backend) = registry.backend(&target.backend) else {
-        return OneCompiled { artifact: None, found, fresh: true };
-    };
+    let mut one = OneCompiled::nothing();
+    let Some(backend) = registry.backend(&target.backend) else { return one };
     let units: Vec<_> = job.here.iter().map(|&at| job.units[at].clone()).collect();
     let here = job.here.iter().filter_map(|&at| job.artifacts[at].as_ref());
     let whole: Vec<_> = here.map(|artifact| without_left(artifact, job.failed)).collect();
@@ -479,27 +508,24 @@ fn assemble_one(
         guest: target.guest.as_ref().and_then(|guest| registry.guest(guest)),
         certificate_authority: connected.certificate_authority(),
     };
-    let artifact = match backend.assemble(&assembly) {
-        Ok(artifact) => {
-            found.extend(artifact.remarks.iter().map(|remark| {
-                let message = format!("target `{}`: {}", target.name, remark.message);
-                let diagnostic = Diagnostic::warning(Code::Noted, message)
-                    .at(connected.place_of_target(&target.name, &remark.keys));
-                with_remedy(diagnostic, remark)
-            }));
-            Some(artifact)
-        }
-        Err(error) => {
-            found.extend(error.reasons.iter().map(|reason| {
-                let message = format!("target `{}`: {}", target.name, reason.message);
-                let diagnostic = Diagnostic::error(Code::NotCompiled, message)
-                    .at(connected.place_of_target(&target.name, &reason.keys));
-                with_remedy(diagnostic, reason)
-            }));
-            None
-        }
+    let whom = Whom::Target(&target.name);
+    let told = |new: fn(Code, String) -> Diagnostic, code: Code, remark: &Remark| {
+        let message = format!("target `{}`: {}", target.name, remark.message);
+        let place = connected.place_of_target(&target.name, &remark.keys);
+        with_remedy(new(code, message).at(place), remark)
     };
-    OneCompiled { artifact, found, fresh: true }
+    match backend.assemble(&assembly) {
+        Ok(artifact) => {
+            one.tell(Severity::Warning, &artifact.remarks, whom, |remark| {
+                told(Diagnostic::warning, Code::Noted, remark)
+            });
+            one.artifact = Some(artifact);
+        }
+        Err(error) => one.tell(Severity::Error, &error.reasons, whom, |reason| {
+            told(Diagnostic::error, Code::NotCompiled, reason)
+        }),
+    }
+    one
 }
 
 impl Compiled {

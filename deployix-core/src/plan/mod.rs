@@ -7,6 +7,7 @@ mod destroy;
 mod difference;
 mod held;
 mod saved;
+mod shared;
 mod stale;
 mod turn;
 

@@ -17,7 +17,7 @@ use super::{
     service_check,
 };
 use crate::{
-    backend::{EndpointRef, Peer, Registry, Site, Unit, Via, endpoints_of},
+    backend::{EndpointRef, Peer, Registry, Site, Subject, Unit, Via, endpoints_of},
     diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity, Staged},
     name::{AbsolutePath, BackendId, Fqdn, Name},
     ordered::OrderedMap,
@@ -453,8 +453,15 @@ impl Connected {
     /// The place in the files that keys lead to, from a target's own top.
     #[must_use]
     pub fn place_of_target(&self, name: &Name, keys: &[String]) -> Option<Place> {
-        let source = self.ties.infrastructure.source_of("target", name)?;
-        let mut path = vec!["target", name.as_str()];
+        self.place_of(&Subject::Target(name.clone()), keys)
+    }
+
+    /// The place in the files that keys lead to, from the top of something that several share.
+    #[must_use]
+    pub fn place_of(&self, subject: &Subject, keys: &[String]) -> Option<Place> {
+        let (kind, name) = (subject.kind(), subject.name());
+        let source = self.ties.infrastructure.source_of(kind, name)?;
+        let mut path = vec![kind, name.as_str()];
         path.extend(keys.iter().map(String::as_str));
         source.place(&path)
     }

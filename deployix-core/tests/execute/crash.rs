@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use deployix_core::execute::settle;
+use deployix_core::{
+    execute::settle,
+    plan::{Only, destroy},
+};
 use futures_util::future::join_all;
 
 use crate::support::{Site, Trouble, Written, deployment, name};
@@ -79,4 +82,36 @@ async fn what_a_dead_run_began_and_nobody_wants_any_more_goes() {
     settle(&site.history().await, &site.registry(), &name("test")).await.unwrap();
     assert!(site.deploy(deployment(&BEFORE)).await.is_good());
     assert_eq!(site.world().await, world);
+}
+
+#[tokio::test]
+async fn what_is_tried_again_is_told_since_when_and_anew_once_it_was_done() {
+    const DB: &str = "functionality/db";
+    let wanted = || deployment(&[("db", "1", &[])]);
+    let site = Site::new();
+    // A provider may show only later what was done, so nothing of this makes it another wish.
+    for trouble in [Trouble::FailsAsItWas, Trouble::Fails, Trouble::HangsBefore] {
+        site.backend.trouble(DB, trouble);
+        let plan = site.plan(wanted(), &[]).await;
+        let _ = tokio::time::timeout(Duration::from_millis(200), site.carry_out(&plan)).await;
+        site.backend.no_trouble();
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        settle(&site.history().await, &site.registry(), &name("test")).await.unwrap();
+    }
+    let tried = || {
+        let all = site.backend.tried.lock().unwrap();
+        let own = all.iter().filter(|(id, _)| id.ends_with(DB));
+        own.map(|(_, since)| *since).collect::<Vec<_>>()
+    };
+    assert!(site.deploy(wanted()).await.is_good());
+    let first = tried();
+    assert_eq!(first.len(), 4, "{first:?}");
+    assert!(first[0] > 0 && first.iter().all(|since| *since == first[0]), "{first:?}");
+    assert!(site.heads().await.tried.is_empty());
+
+    let gone = destroy(&name("test"), &site.heads().await, &Only::All, true).value;
+    assert!(site.carry_out(&gone).await.is_good());
+    assert!(site.deploy(wanted()).await.is_good());
+    let last = *tried().last().unwrap();
+    assert!(last > first[0], "{last} after {first:?}");
 }

@@ -3,6 +3,7 @@
 
 mod atomic;
 mod crash;
+mod keepers;
 mod locks;
 mod observing;
 mod order;

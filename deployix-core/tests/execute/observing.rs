@@ -1,8 +1,11 @@
 //! What really stands, beside what the history tells.
 
 use deployix_core::{
-    backend::{Action, Backend, NoFiles, NoSecrets, OwnedSite, Resource, Step, StepContext},
-    execute::observe,
+    backend::{
+        Action, Backend, BackendError, ErrorKind, NoFiles, NoSecrets, OwnedSite, Resource, Step,
+        StepContext,
+    },
+    execute::{Observation, observe},
     history::Heads,
     plan::PlannedAction,
 };
@@ -14,7 +17,7 @@ const WRITTEN: [Written<'static>; 2] = [("web", "1", &["db"]), ("db", "1", &[])]
 async fn compared(site: &Site) -> (Heads, Vec<String>) {
     let heads = site.heads().await;
     let sites: Vec<OwnedSite> = heads.sites.values().cloned().collect();
-    let observation = observe(&site.registry(), &name("test"), sites).await;
+    let observation = observe(&site.registry(), &name("test"), sites, &heads).await;
     let (heads, drifts) = observation.compare(&heads);
     (heads, drifts.iter().map(|d| format!("{}: {}", d.resource, d.what.join("; "))).collect())
 }
@@ -92,10 +95,39 @@ async fn data_that_the_history_lost_is_not_thrown_away() {
             network: None,
             location: None,
         })],
+        &Heads::default(),
     )
     .await;
     let (heads, _) = observation.compare(&Heads::default());
     let plan = site.plan_from(deployment(&[]), &[], &heads);
     assert!(plan.steps.iter().all(|step| step.id().as_str() != "memory/volume/db"), "{plan:?}");
     assert!(plan.data_kept.contains("memory/volume/db"));
+}
+
+#[test]
+fn what_is_said_of_several_targets_is_told_once() {
+    let mut observation = Observation::default();
+    let mut say = |target: &str, what: &str, behind: String| {
+        let error = BackendError::permanent(ErrorKind::Denied, "DescribeVpcs", what.to_owned());
+        observation.targets.insert(name(target), Err(error.caused_by(behind)));
+    };
+    for target in ["one", "two", "three"] {
+        say(target, "the credentials have expired", format!("ExpiredToken (request {target})"));
+    }
+    say("four", "there is no such region", "UnknownRegion".to_owned());
+    observation.targets.insert(name("five"), Ok(Vec::new()));
+    let found = observation.findings();
+    let told: Vec<_> = found.iter().map(|finding| finding.message.as_str()).collect();
+    let asked = "cannot be asked what stands there: DescribeVpcs:";
+    assert_eq!(
+        told,
+        [
+            format!(
+                "targets `one`, `three` and `two` {asked} the credentials have expired: ExpiredToken \
+                 (request one)"
+            ),
+            format!("target `four` {asked} there is no such region: UnknownRegion"),
+        ]
+    );
+    assert!(found.iter().all(|finding| finding.code.as_str() == "target-unseen"));
 }

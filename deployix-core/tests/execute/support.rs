@@ -51,6 +51,8 @@ pub(crate) struct Troubled {
     trouble: Mutex<BTreeMap<String, Trouble>>,
     /// What was done, in the order of its ends.
     pub(crate) log: Mutex<Vec<String>>,
+    /// What was to be made, and since when that is tried.
+    pub(crate) tried: Mutex<Vec<(String, u64)>>,
     running: Mutex<(usize, usize)>,
 }
 
@@ -60,6 +62,7 @@ impl Troubled {
             inner: MemoryBackend::new(),
             trouble: Mutex::default(),
             log: Mutex::default(),
+            tried: Mutex::default(),
             running: Mutex::default(),
         })
     }
@@ -147,6 +150,10 @@ impl Backend for Shared {
         context: &StepContext<'_>,
     ) -> Result<Outcome, BackendError> {
         self.0.enter();
+        if !matches!(step.action, deployix_core::backend::Action::Remove) {
+            let tried = (step.resource.id().to_string(), step.tried);
+            self.0.tried.lock().unwrap().push(tried);
+        }
         let error = |message: &str| {
             BackendError::permanent(ErrorKind::Unexpected, "apply", message.to_owned())
         };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deployix_core::{
-    ResourceId,
+    HistoryId, ResourceId,
     backend::{Inputs, Owner, Resource},
     history::{Heads, IntentAction, Record, RunId, StepResult},
     topology::Assignment,
@@ -29,6 +29,10 @@ fn resource() -> impl Strategy<Value = Resource> {
 
 fn run() -> impl Strategy<Value = RunId> {
     (0..3).prop_map(|run| serde_json::from_value(format!("{run:016}").into()).unwrap())
+}
+
+fn history() -> impl Strategy<Value = HistoryId> {
+    "[a-c]".prop_map(|digit| HistoryId::new(digit.repeat(32)).unwrap())
 }
 
 fn record() -> impl Strategy<Value = Record> {
@@ -68,6 +72,8 @@ fn record() -> impl Strategy<Value = Record> {
         ("[a-c]", assignment).prop_map(|(name, assignment)| Record::Placed {
             assignments: BTreeMap::from([(crate::support::name(&name), assignment)])
         }),
+        history().prop_map(|history| Record::Identity { history }),
+        history().prop_map(|history| Record::TakeOver { by: holder(), history }),
         ".{0,20}".prop_map(note),
         // So large that checkpoints are due.
         Just(note("x".repeat(200 << 10))),

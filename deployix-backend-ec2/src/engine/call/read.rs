@@ -16,8 +16,8 @@ use crate::{
 /// where it is about versions. Elastic Load
 /// Balancing has none; there `load-balancer-arn` and `target-group-arn` stand for its parameters of
 /// these names, and so does `auto-scaling-group-name` in Auto Scaling, and
-/// `bucket` and `prefix` in S3. Of launch templates the default
-/// versions are told. In Route 53 `hosted-zone-id` stands for the parameter of this name, and
+/// `bucket` and `prefix` in S3. Of launch templates the first
+/// versions are told, from which machines are started. In Route 53 `hosted-zone-id` stands for the parameter of this name, and
 /// `start-record-name` for the one that says from which name on records are told; a client makes one
 /// token of all that says where the next page begins. In Parameter Store filters are those of
 /// `ParameterFilters`.
@@ -88,6 +88,8 @@ macro_rules! reads {
             /// The state of a machine's status checks. Whoever is asked for machines looks at that of
             /// those that run as well.
             DescribeInstanceStatus { instance_id: InstanceId },
+            /// The attribute [`Attribute::PROTECTED`] of a machine.
+            DescribeInstanceAttribute { instance_id: InstanceId },
             /// The state of a group's newest refresh.
             DescribeInstanceRefreshes { auto_scaling_group_name: String },
             /// The state of a change of records: `PENDING`, or `INSYNC`.
@@ -108,6 +110,7 @@ macro_rules! reads {
                     Self::DescribeLoadBalancerAttributes { .. } => "DescribeLoadBalancerAttributes",
                     Self::DescribeTargetGroupAttributes { .. } => "DescribeTargetGroupAttributes",
                     Self::DescribeInstanceStatus { .. } => "DescribeInstanceStatus",
+                    Self::DescribeInstanceAttribute { .. } => "DescribeInstanceAttribute",
                     Self::DescribeInstanceRefreshes { .. } => "DescribeInstanceRefreshes",
                     Self::GetChange { .. } => "GetChange",
                     Self::ListTagsForResource { .. } => "ListTagsForResource",
@@ -141,7 +144,8 @@ macro_rules! reads {
                     Self::DescribeTags { .. }
                     | Self::DescribeLoadBalancerAttributes { .. }
                     | Self::DescribeTargetGroupAttributes { .. } => Service::ElasticLoadBalancing,
-                    Self::DescribeInstanceStatus { .. } => Service::Ec2,
+                    Self::DescribeInstanceStatus { .. }
+                    | Self::DescribeInstanceAttribute { .. } => Service::Ec2,
                     Self::DescribeInstanceRefreshes { .. } => Service::AutoScaling,
                     Self::GetChange { .. } => Service::Route53,
                     Self::ListTagsForResource { .. } => Service::Ssm,

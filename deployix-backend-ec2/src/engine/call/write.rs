@@ -70,6 +70,7 @@ writes! {
     ModifyVolume: Ec2 { volume_id: VolumeId, size: u32, volume_type: String }
     DetachVolume: Ec2 { volume_id: VolumeId }
     DeleteVolume: Ec2 { volume_id: VolumeId }
+    ModifyLaunchTemplate: Ec2 { launch_template_id: String, default_version: String }
     DeleteLaunchTemplate: Ec2 { launch_template_id: String }
     ModifyInstanceAttribute: Ec2 { instance_id: InstanceId, disable_api_termination: bool }
     StopInstances: Ec2 { instance_ids: Vec<InstanceId> }

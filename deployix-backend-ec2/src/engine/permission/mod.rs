@@ -4,7 +4,8 @@
 //! `DryRunOperation`). Auto Scaling, Elastic Load Balancing and the others have no such thing, so what is
 //! needed of them is listed alone. Each operation is asked about once in each region; ids that are not
 //! known yet are placeholders, since AWS looks at permissions before it looks for what is named, and what
-//! it says of a placeholder is no denial. A policy for some things alone may so be taken for one for all.
+//! it says of a placeholder, such as that it is another account's, is no denial. A policy for some things
+//! alone may so be taken for one for all.
 //!
 //! * `need`: what each operation's steps call;
 //! * `placeholder`: what is named in the asking.

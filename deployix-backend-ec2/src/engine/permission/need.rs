@@ -106,6 +106,15 @@ impl Needs {
             .ask(when, Write::DetachVolume { volume_id: ids.volume.clone() })
     }
 
+    /// The first of its kind in an account has AWS make the role of the service (Elastic Load Balancing
+    /// User Guide, "Service-linked role"; Amazon EC2 Auto Scaling User Guide, "Service-linked roles"),
+    /// which whoever makes it has to be allowed.
+    fn of_service(mut self) -> Self {
+        let action = "iam:CreateServiceLinkedRole".to_owned();
+        self.0.push((When::Made, Need::Listed(action)));
+        self
+    }
+
     /// What is started from a launch template removes those that came before.
     fn of_template(self) -> Self {
         let launch_template_id = TEMPLATE.to_owned();
@@ -244,16 +253,24 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
             .detached(Removed, ids),
         Operation::CreateLaunchTemplate => {
             let launch_template_id = TEMPLATE.to_owned();
+            let default_version = LaunchTemplateRef::VERSION.to_string();
+            let changed = Write::ModifyLaunchTemplate {
+                launch_template_id: launch_template_id.clone(),
+                default_version,
+            };
             needs
                 .ask(Always, Read::DescribeLaunchTemplates(all()))
                 .ask(Always, Read::DescribeLaunchTemplateVersions(all()))
                 .tagged(ids)
+                .ask(Changed, changed)
                 .ask(Removed, Write::DeleteLaunchTemplate { launch_template_id })
         }
         Operation::RunInstances => {
             let instance_ids = || vec![ids.instance.clone()];
-            let unprotected =
-                Write::ModifyInstanceAttribute { instance_id, disable_api_termination: false };
+            let protected = |disable_api_termination| Write::ModifyInstanceAttribute {
+                instance_id: ids.instance.clone(),
+                disable_api_termination,
+            };
             let leaves = [
                 "DescribeTargetGroups",
                 "DescribeTags",
@@ -263,17 +280,21 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
             needs
                 .ask(Always, Read::DescribeInstances(all()))
                 .ask(Always, Read::DescribeInstanceStatus { instance_id: ids.instance.clone() })
+                .ask(Always, Read::DescribeInstanceAttribute { instance_id })
                 .tagged(ids)
                 .of_template()
                 .ask(Changed, Write::StartInstances { instance_ids: instance_ids() })
                 .ask(Changed, untag(ids))
+                .ask(Changed, Read::DescribeLaunchTemplateVersions(all()))
+                .ask(Changed, protected(true))
                 .list(Removed, ElasticLoadBalancing, &leaves)
-                .ask(Removed, unprotected)
+                .ask(Removed, protected(false))
                 .ask(Removed, Write::TerminateInstances { instance_ids: instance_ids() })
         }
         Operation::CreateAutoScalingGroup => needs
             .list(Always, AutoScaling, &["DescribeAutoScalingGroups"])
             .list(Made, AutoScaling, &["CreateOrUpdateTags"])
+            .of_service()
             .ask(Made, a_machine())
             .of_template()
             .list(
@@ -296,7 +317,12 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
             .list(Always, ElasticLoadBalancing, &["DescribeLoadBalancers", "DescribeTags"])
             .ask(Always, Read::DescribeNetworkInterfaces(all()))
             .list(Made, ElasticLoadBalancing, &["AddTags"])
-            .list(Changed, ElasticLoadBalancing, &["SetSubnets", "SetSecurityGroups"])
+            .of_service()
+            .list(
+                Changed,
+                ElasticLoadBalancing,
+                &["SetSubnets", "SetSecurityGroups", "DescribeListeners", "DeleteListener"],
+            )
             .list(Removed, ElasticLoadBalancing, &["DeleteLoadBalancer"]),
         Operation::ModifyLoadBalancerAttributes => needs
             .list(

@@ -95,6 +95,7 @@ impl TryFrom<&types::LaunchTemplate> for LaunchTemplate {
         Ok(Self {
             launch_template_id: text(told.launch_template_id(), "LaunchTemplateId")?,
             launch_template_name: text(told.launch_template_name(), "LaunchTemplateName")?,
+            default_version_number: there(told.default_version_number(), "DefaultVersionNumber")?,
             tags: all(told.tags())?,
         })
     }
@@ -108,6 +109,10 @@ impl TryFrom<&types::LaunchTemplateVersion> for LaunchTemplateVersion {
         Ok(Self {
             launch_template_id: text(told.launch_template_id(), "LaunchTemplateId")?,
             user_data: data.and_then(|data| data.user_data()).map(str::to_owned),
+            // Where nothing is told, it is not set.
+            disable_api_termination: data
+                .and_then(|data| data.disable_api_termination())
+                .unwrap_or_default(),
         })
     }
 }

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// A field that is always there.
-fn there<T>(value: Option<T>, field: &'static str) -> Result<T, CallError> {
+pub(super) fn there<T>(value: Option<T>, field: &'static str) -> Result<T, CallError> {
     value.ok_or_else(|| CallError::unreadable(format!("{field} is missing")))
 }
 

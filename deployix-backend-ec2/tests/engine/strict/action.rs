@@ -15,7 +15,19 @@ pub(super) fn own(call: &Call) -> String {
 }
 
 /// What AWS looks at beside it.
-pub(super) fn beside(call: &Call) -> Option<String> {
+pub(super) fn beside(call: &Call) -> Vec<String> {
+    let made = match call {
+        Call::Create { request, .. } => Some(&**request),
+        _ => None,
+    };
+    // In an account that has no role of the service yet.
+    let first =
+        matches!(made, Some(Request::CreateLoadBalancer(_) | Request::CreateAutoScalingGroup(_)));
+    let role = first.then(|| "iam:CreateServiceLinkedRole".to_owned());
+    role.into_iter().chain(tagging(call)).collect()
+}
+
+fn tagging(call: &Call) -> Option<String> {
     let tagging = match call.service() {
         Service::Ec2 => "CreateTags",
         Service::AutoScaling => "CreateOrUpdateTags",

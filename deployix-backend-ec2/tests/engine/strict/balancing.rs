@@ -277,6 +277,13 @@ impl World {
         Ok(())
     }
 
+    /// A listener, whoever adds it.
+    pub(crate) fn add_listener(&mut self, listener: Listener) {
+        let listener_arn = self.arn("listener/net");
+        let at_once = self.late.at_once();
+        self.listeners.add(listener_arn.clone(), Listener { listener_arn, ..listener }, at_once);
+    }
+
     pub(super) fn create_listener(&mut self, it: &CreateListener) -> Result<String> {
         let balancer = known(&it.load_balancer_arn).0.clone();
         self.balancers.get(&balancer, "LoadBalancerNotFound")?;
@@ -315,7 +322,7 @@ impl World {
         Ok(String::new())
     }
 
-    fn put_target(&mut self, arn: &str, id: &InstanceId, port: u16) {
+    pub(crate) fn put_target(&mut self, arn: &str, id: &InstanceId, port: u16) {
         let late = self.late;
         let mut health = TargetHealth {
             id: id.clone(),

@@ -204,6 +204,14 @@ impl World {
         instance_id
     }
 
+    /// An interface that somebody else made, in the subnet of another.
+    pub(crate) fn interface_of_others(&mut self, beside: &InterfaceId) -> InterfaceId {
+        let interface = self.interfaces.entry(beside.as_str()).unwrap().it.clone();
+        let (subnet, groups) = (interface.subnet_id, interface.groups);
+        let id = self.new_interface(&subnet, "of others", groups, Vec::new()).unwrap();
+        InterfaceId::new(&id).unwrap()
+    }
+
     pub(super) fn create_template(&mut self, it: &CreateLaunchTemplate) -> Result<String> {
         let name = &it.launch_template_name;
         if self.templates.all().any(|other| other.launch_template_name == *name) {
@@ -221,6 +229,7 @@ impl World {
         let template = LaunchTemplate {
             launch_template_id: id.clone(),
             launch_template_name: name.clone(),
+            default_version_number: 1,
             tags: tags_of(&it.tag_specifications, "launch-template")?,
         };
         self.template_data.insert(name.clone(), it.clone());
@@ -484,6 +493,14 @@ impl World {
                 }
                 entry.it.state = "deleting".to_owned();
                 entry.instead().gone_after(3);
+            }
+            Write::ModifyLaunchTemplate { launch_template_id, default_version } => {
+                let entry =
+                    self.templates.get(launch_template_id, "InvalidLaunchTemplateId.NotFound")?;
+                let Ok(version) = default_version.parse() else {
+                    return refuse("InvalidParameterValue", default_version);
+                };
+                entry.it.default_version_number = version;
             }
             Write::DeleteLaunchTemplate { launch_template_id } => {
                 self.templates.get(launch_template_id, "InvalidLaunchTemplateId.NotFound")?;

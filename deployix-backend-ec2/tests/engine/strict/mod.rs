@@ -208,6 +208,17 @@ impl Strict {
         all
     }
 
+    /// Everything in the account as it is, with all tags; still, once all that is on its way is there.
+    pub(crate) fn raw(&self) -> Vec<String> {
+        let mut account = self.lock();
+        let mut all = account.names.raw();
+        for (region, world) in &mut account.regions {
+            world.tick();
+            all.extend(world.raw().into_iter().map(|line| format!("{region} {line}")));
+        }
+        all
+    }
+
     fn fault(&self, call: &Call) -> Fault {
         let mut account = self.lock();
         account.calls += 1;

@@ -128,6 +128,12 @@ impl Names {
         Ok(id)
     }
 
+    /// Each record as it is.
+    pub(super) fn raw(&self) -> Vec<String> {
+        let zones = self.zones.values().flat_map(|zone| zone.records.values());
+        zones.map(|set| format!("{set:?}")).collect()
+    }
+
     pub(super) fn inventory(&self) -> Vec<String> {
         let mut all = Vec::new();
         for (id, zone) in &self.zones {

@@ -24,6 +24,13 @@ pub(crate) struct Stored {
     tags: Vec<Tag>,
 }
 
+impl Stored {
+    /// Takes a tag off it.
+    pub(super) fn untag(&mut self, key: &str) {
+        self.tags.retain(|tag| tag.key != key);
+    }
+}
+
 /// The objects of each bucket by key.
 pub(crate) type Buckets = BTreeMap<String, BTreeMap<String, Stored>>;
 

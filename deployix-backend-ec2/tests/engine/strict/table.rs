@@ -105,7 +105,12 @@ impl<T: Thing> Table<T> {
         self.0.get_mut(id)
     }
 
-    pub(crate) fn remove(&mut self, id: &str) -> Option<T> {
+    /// Takes one away, as somebody does who asks nobody.
+    pub(crate) fn take(&mut self, id: &str) {
+        self.remove(id);
+    }
+
+    pub(super) fn remove(&mut self, id: &str) -> Option<T> {
         self.0.remove(id).map(|entry| entry.it)
     }
 

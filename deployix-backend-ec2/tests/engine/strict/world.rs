@@ -14,7 +14,7 @@ use deployix_backend_ec2::{
             SecurityGroup, SecurityGroupRule, Subnet, TargetGroup, TargetHealth, Volume, Vpc,
         },
     },
-    request::{Request, Service, Tag},
+    request::{Attribute, Request, Service, Tag},
 };
 
 use super::table::{Delay, Result, Table, Thing, put_tags, refuse};
@@ -29,29 +29,29 @@ pub(crate) struct World {
     /// What was made with a token, and what was asked for then.
     tokens: BTreeMap<String, (String, String)>,
     pub(super) vpcs: Table<Vpc>,
-    pub(super) subnets: Table<Subnet>,
+    pub(crate) subnets: Table<Subnet>,
     pub(crate) gateways: Table<InternetGateway>,
-    pub(super) tables: Table<RouteTable>,
-    pub(super) groups: Table<SecurityGroup>,
+    pub(crate) tables: Table<RouteTable>,
+    pub(crate) groups: Table<SecurityGroup>,
     pub(crate) rules: Table<SecurityGroupRule>,
     pub(crate) interfaces: Table<NetworkInterface>,
-    pub(super) addresses: Table<Address>,
+    pub(crate) addresses: Table<Address>,
     pub(crate) volumes: Table<Volume>,
     pub(crate) templates: Table<LaunchTemplate>,
     pub(super) template_data: BTreeMap<String, deployix_backend_ec2::request::CreateLaunchTemplate>,
     pub(crate) instances: Table<Instance>,
     /// What each was told at its first boot, in base64.
     pub(crate) user_data: BTreeMap<String, String>,
-    pub(super) protected: BTreeSet<String>,
+    pub(crate) protected: BTreeSet<String>,
     /// Interfaces that go with their machine.
     pub(super) fleeting: BTreeSet<String>,
     /// Root disks, and whose.
     pub(crate) roots: BTreeMap<String, String>,
-    pub(super) scaling: Table<AutoScalingGroup>,
+    pub(crate) scaling: Table<AutoScalingGroup>,
     pub(super) refreshes: BTreeMap<String, tokio::time::Instant>,
     pub(crate) balancers: Table<LoadBalancer>,
     /// Of load balancers and target groups.
-    pub(super) attributes: BTreeMap<String, Vec<deployix_backend_ec2::request::Attribute>>,
+    pub(crate) attributes: BTreeMap<String, Vec<Attribute>>,
     pub(crate) target_groups: Table<TargetGroup>,
     pub(crate) targets: BTreeMap<String, Table<TargetHealth>>,
     pub(crate) listeners: Table<Listener>,
@@ -286,13 +286,13 @@ impl World {
                 Answer::LaunchTemplate(self.templates.page(query, self.page)?)
             }
             Read::DescribeLaunchTemplateVersions(query) => {
-                let version = |it: &LaunchTemplate| LaunchTemplateVersion {
-                    launch_template_id: it.launch_template_id.clone(),
-                    user_data: self.template_data[&it.launch_template_name]
-                        .launch_template_data
-                        .user_data
-                        .known()
-                        .map(ToString::to_string),
+                let version = |it: &LaunchTemplate| {
+                    let data = &self.template_data[&it.launch_template_name].launch_template_data;
+                    LaunchTemplateVersion {
+                        launch_template_id: it.launch_template_id.clone(),
+                        user_data: data.user_data.known().map(ToString::to_string),
+                        disable_api_termination: data.disable_api_termination,
+                    }
                 };
                 let ids = query.filters.iter().filter(|it| it.name == "launch-template-id");
                 let ids: Vec<_> = ids.flat_map(|it| &it.values).collect();
@@ -308,6 +308,12 @@ impl World {
                 let instance =
                     self.instances.get(instance_id.as_str(), "InvalidInstanceID.NotFound")?;
                 Answer::State(Some(instance.it.status.clone()))
+            }
+            Read::DescribeInstanceAttribute { instance_id } => {
+                let id = instance_id.as_str();
+                self.instances.get(id, "InvalidInstanceID.NotFound")?;
+                let value = self.protected.contains(id).to_string();
+                Answer::Attributes(vec![Attribute::new(Attribute::PROTECTED, value)])
             }
             Read::DescribeAutoScalingGroups(query) => {
                 Answer::AutoScalingGroup(self.scaling.page(query, self.page)?)
@@ -387,11 +393,38 @@ impl World {
     /// One line for each thing that is there, without ids.
     pub(super) fn inventory(&self) -> Vec<String> {
         let mut all = Vec::new();
-        let mut add = |kind: &str, tags: &[Tag]| {
+        self.tagged(&mut |kind, tags| {
             let value = |key: &str| tags.iter().find(|it| it.key == key).map(|it| &*it.value);
             let resource = value("deployix:resource").unwrap_or("of nobody");
             all.push(format!("{kind} {resource} {}", value("deployix:digest").unwrap_or_default()));
-        };
+        });
+        all.extend(self.stored());
+        all
+    }
+
+    /// Each thing that is there, as it is, with all of its tags.
+    pub(super) fn raw(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        self.tagged(&mut |kind, tags| all.push(format!("{kind} {tags:?}")));
+        all.extend(self.buckets.iter().map(|(name, objects)| format!("{name} {objects:?}")));
+        all.push(format!("{:?} {:?} {:?}", self.values, self.protected, self.attributes));
+        all
+    }
+
+    /// Takes a tag off everything, by hand.
+    pub(crate) fn untag(&mut self, key: &str) {
+        let other = |tag: &Tag| tag.key != key;
+        macro_rules! untag {
+            ($($table:ident),*) => {$(
+                self.$table.all_mut().for_each(|it| it.tags.retain(other));
+            )*};
+        }
+        untag!(vpcs, subnets, gateways, tables, groups, rules, interfaces, addresses, volumes);
+        untag!(templates, instances, scaling, balancers, target_groups, listeners, parameters);
+        self.buckets.values_mut().flat_map(BTreeMap::values_mut).for_each(|it| it.untag(key));
+    }
+
+    fn tagged(&self, add: &mut dyn FnMut(&str, &[Tag])) {
         self.vpcs.all().for_each(|it| add("vpc", &it.tags));
         self.subnets.all().for_each(|it| add("subnet", &it.tags));
         self.gateways.all().for_each(|it| {
@@ -422,7 +455,5 @@ impl World {
         });
         self.listeners.all().for_each(|it| add("listener", &it.tags));
         self.parameters.all().for_each(|it| add("parameter", &it.tags));
-        all.extend(self.stored());
-        all
     }
 }
