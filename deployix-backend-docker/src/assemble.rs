@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deployix_core::{
     Digest, Name, RelativePath, ResourceId, SecretName,
-    backend::{Artifact, Assembly, CompileError, Inputs, Owner, Remark, Resource, Site, Unit, Via},
+    backend::{
+        Artifact, Assembly, CompileError, Inputs, LeftUnit, Owner, Remark, Resource, Site, Unit,
+        Via,
+    },
     spec::FileContent,
 };
 use ipnet::Ipv4Net;
@@ -26,7 +29,8 @@ use crate::{
 /// # Errors
 /// Every reason why they cannot stand side by side.
 pub(crate) fn assemble(assembly: &Assembly<'_>) -> Result<Artifact, CompileError> {
-    let scene = Scene::new(assembly.deployment, assembly.site, assembly.units, Host::Engine)?;
+    let Assembly { deployment, site, units, left, .. } = *assembly;
+    let scene = Scene::new(deployment, site, units, left, Host::Engine)?;
     let project = scene.project();
     let mut artifact = Artifact { files: scene.files(&project)?, ..Artifact::default() };
     scene.add_resources(&project, &mut artifact)?;
@@ -82,7 +86,7 @@ pub(crate) struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    /// Lowers all functionalities of a target.
+    /// Lowers all functionalities of a target, on which some may be left as they are.
     ///
     /// # Errors
     /// Every reason why they cannot stand side by side.
@@ -90,6 +94,7 @@ impl<'a> Scene<'a> {
         deployment: &'a Name,
         site: Site<'a>,
         units: &'a [Unit<'a>],
+        left: &[LeftUnit<'_>],
         host: Host,
     ) -> Result<Self, CompileError> {
         let target: DockerTarget = compile::settings(&site.target.extensions)?;
@@ -99,7 +104,7 @@ impl<'a> Scene<'a> {
         }
         check_host_ports(&blueprints)?;
         let whose = naming::project(deployment, &site.target.name);
-        let networks = Networks::new(units, &whose, &target, &blueprints)?;
+        let networks = Networks::new(units, left, &whose, &target, &blueprints)?;
         let filter = if target.firewall && !units.is_empty() {
             let context = namespace::context(&target)?;
             let image = namespace::image(deployment, &site.target.name, &context);

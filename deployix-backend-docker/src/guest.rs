@@ -110,7 +110,7 @@ pub(crate) fn user_data(boot: &FirstBoot<'_>) -> Result<UserData, CompileError> 
     let Some(first) = units.first() else {
         return Ok(text_alone("#cloud-config\n{}\n".to_owned()));
     };
-    let scene = Scene::new(first.deployment, boot.site, units, Host::Guest)?;
+    let scene = Scene::new(first.deployment, boot.site, units, &[], Host::Guest)?;
     let mut project = scene.project();
     match boot.disk {
         Some(_) => {

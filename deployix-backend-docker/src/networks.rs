@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use deployix_core::{
     Name,
-    backend::{CompileError, Remark, Unit, Via},
+    backend::{CompileError, LeftUnit, Remark, Unit, Via},
 };
 use ipnet::Ipv4Net;
 
@@ -39,21 +39,37 @@ impl Networks {
         self.0.get(name).map(|(_, purpose)| purpose)
     }
 
-    /// Gives each network its addresses.
+    /// Gives each network its addresses; those of what is left as it is keep theirs, so that nothing
+    /// else gets them.
     ///
     /// # Errors
     /// Where the target's range has no room for all of them.
     pub(crate) fn new(
         units: &[Unit<'_>],
+        left: &[LeftUnit<'_>],
         whose: &str,
         target: &DockerTarget,
         blueprints: &BTreeMap<&Name, Blueprint<'_>>,
     ) -> Result<Self, CompileError> {
-        // A peer that did not compile keeps its network, for what still runs of it.
-        let instances =
-            |name: &Name| blueprints.get(name).map_or(1, |blueprint| blueprint.instances.len());
+        let instances = |name: &Name| match blueprints.get(name) {
+            Some(blueprint) => blueprint.instances.len(),
+            None => left
+                .iter()
+                .find(|left| left.name == name)
+                .map_or(1, |left| usize::try_from(left.replicas.get()).unwrap_or(usize::MAX / 8)),
+        };
+        // While it is rolled, an instance stands there twice.
+        let ends = |consumer: &Name, provider: &Name| {
+            let both = if consumer == provider { 0 } else { instances(consumer) };
+            2 * (both + instances(provider))
+        };
         let mut purposes = BTreeMap::new();
         let mut wanted = BTreeMap::new();
+        for unit in left {
+            for peer in unit.upstreams.iter().filter(|peer| peer.via == Via::Loopback) {
+                wanted.insert(naming::edge(unit.name, peer.name), ends(unit.name, peer.name));
+            }
+        }
         for unit in units {
             let up = unit.upstreams.iter().filter(|peer| peer.via == Via::Loopback);
             let down = unit.consumers.iter().filter(|peer| peer.via == Via::Loopback);
@@ -61,9 +77,7 @@ impl Networks {
             let down = down.map(|peer| (peer.name, unit.name));
             for (consumer, provider) in up.chain(down) {
                 let name = naming::edge(consumer, provider);
-                let both = if consumer == provider { 0 } else { instances(consumer) };
-                // While it is rolled, an instance stands there twice.
-                wanted.insert(name.clone(), 2 * (both + instances(provider)));
+                wanted.insert(name.clone(), ends(consumer, provider));
                 let (consumer, provider) = (consumer.clone(), provider.clone());
                 purposes.insert(name, Purpose::Edge { consumer, provider });
             }

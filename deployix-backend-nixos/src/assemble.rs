@@ -199,15 +199,20 @@ fn machines(assembly: &Assembly<'_>, reasons: &mut Vec<Remark>) -> Vec<Machine> 
 /// What is a machine's own, and what it imports.
 fn own(assembly: &Assembly<'_>, machine: &Machine) -> Result<(Attrs, Vec<String>), CompileError> {
     let target = assembly.site.target;
-    let units = assembly.units.iter().filter(|unit| unit.machines.contains(&machine.index));
-    let units: Vec<&Unit<'_>> = units.collect();
+    let here = |machines: &[u32]| machines.contains(&machine.index);
+    let units = assembly.units.iter().filter(|unit| here(unit.machines));
+    // What cannot be compiled runs on with its module, and so with whom it talks to.
+    let left = assembly.left.iter().filter(|left| here(left.machines));
+    let left = left.flat_map(|left| left.upstreams.iter().chain(&left.consumers));
+    let peers = ipsec::peers(units).chain(left);
     let imports = vec![machine.imports.clone()];
     let mut own = Attrs::new().with(["networking", "hostName"], machine.name.as_str());
     let here = ipsec::Here {
         identity: ipsec::identity(assembly.deployment, &target.name, target.kind, machine.index),
         authority: Expr::Path(AUTHORITY.to_owned()),
     };
-    if let Some(connections) = ipsec::settings(&here, &units, Form::Module(""))? {
+    if let Some(connections) = ipsec::settings(&here, assembly.deployment, peers, Form::Module(""))?
+    {
         if certificate(assembly).is_none() {
             return Err(ipsec::no_authority().into());
         }

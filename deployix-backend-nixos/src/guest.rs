@@ -55,7 +55,7 @@ pub(crate) fn user_data(boot: &FirstBoot<'_>) -> Result<UserData, CompileError> 
             identity: ipsec::identity(unit.deployment, &target.name, target.kind, 0),
             authority: AUTHORITY.into(),
         };
-        match ipsec::settings(&here, &units.iter().collect::<Vec<_>>(), Form::UserData) {
+        match ipsec::settings(&here, unit.deployment, ipsec::peers(units), Form::UserData) {
             Ok(connections) => own.merge(connections.unwrap_or_default()),
             Err(error) => reasons.extend(error.reasons),
         }

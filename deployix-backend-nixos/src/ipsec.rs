@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deployix_core::Name;
-use deployix_core::backend::{CompileError, Remark, Unit, Via};
+use deployix_core::backend::{CompileError, Peer, Remark, Unit, Via};
 use deployix_core::spec::TargetKind;
 
 use crate::compile::{Form, sources};
@@ -46,28 +46,32 @@ pub(crate) struct Here {
     pub(crate) authority: Expr,
 }
 
-/// The settings for one machine, whose units these are; `None` where none of them talks over IPsec.
-pub(crate) fn settings(
+/// Those whom units talk to, whichever end they are.
+pub(crate) fn peers<'u>(
+    units: impl IntoIterator<Item = &'u Unit<'u>>,
+) -> impl Iterator<Item = &'u Peer<'u>> {
+    units.into_iter().flat_map(|unit| unit.upstreams.iter().chain(&unit.consumers))
+}
+
+/// The settings for one machine of a deployment, on which something talks to these; `None` where to
+/// none of them over IPsec.
+pub(crate) fn settings<'p>(
     here: &Here,
-    units: &[&Unit<'_>],
+    deployment: &Name,
+    peers: impl IntoIterator<Item = &'p Peer<'p>>,
     form: Form<'_>,
 ) -> Result<Option<Attrs>, CompileError> {
     let mut reasons = Vec::new();
     let mut others: BTreeMap<String, Other> = BTreeMap::new();
-    for unit in units {
-        for peer in
-            unit.upstreams.iter().chain(&unit.consumers).filter(|peer| peer.via == Via::Ipsec)
-        {
-            match sources(peer, form) {
-                Err(remark) => reasons.push(remark),
-                Ok(addresses) => {
-                    for (&machine, address) in peer.machines.iter().zip(addresses) {
-                        let target = peer.site.target;
-                        let identity =
-                            identity(unit.deployment, &target.name, target.kind, machine);
-                        let name = format!("{}-{machine}", target.name);
-                        others.insert(name, Other { identity, address });
-                    }
+    for peer in peers.into_iter().filter(|peer| peer.via == Via::Ipsec) {
+        match sources(peer, form) {
+            Err(remark) => reasons.push(remark),
+            Ok(addresses) => {
+                for (&machine, address) in peer.machines.iter().zip(addresses) {
+                    let target = peer.site.target;
+                    let identity = identity(deployment, &target.name, target.kind, machine);
+                    let name = format!("{}-{machine}", target.name);
+                    others.insert(name, Other { identity, address });
                 }
             }
         }

@@ -39,6 +39,8 @@ pub(crate) enum Command {
     History(History),
     /// Removes what was made, dependents first.
     Destroy(Destroy),
+    /// Takes a target that nobody will reach again for gone, with all that stood there.
+    Forget(Forget),
 }
 
 #[derive(Debug, Args)]
@@ -174,6 +176,21 @@ pub(crate) struct Destroy {
     #[arg(long)]
     pub(crate) yes: bool,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = FORGET)]
+pub(crate) struct Forget {
+    /// The targets, and the deployment's file, which has a dot or a slash in it and may be left out.
+    #[arg(value_names = ["TARGET", "FILE"], required = true, num_args = 1..)]
+    pub(crate) words: Vec<PathBuf>,
+    /// Does not ask whether to go on.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+const FORGET: &str = "No provider is asked to remove anything: what still is there runs on, and nobody \
+                      looks after it any more. Where it can be reached, use destroy instead. The \
+                      history keeps who forgot what and when.";
 
 /// A backend that this program was built with.
 fn backend(text: &str) -> Result<BackendId, String> {

@@ -2,7 +2,7 @@
 //! read a deployment's history.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     error::Error,
     future::Future,
     path::{Path, PathBuf},
@@ -17,7 +17,7 @@ use deployix::core::{
     history::{Entry, Heads, History, HistoryError, store},
     plan::{Compiled, compile},
     secret::SecretsFolder,
-    spec::Deployment,
+    spec::{Deployment, Infrastructure},
     topology::{connect, place, resolve},
 };
 
@@ -157,15 +157,18 @@ pub(crate) async fn ready(
         if looks.settle {
             journal.settle(registry).await?;
         }
-        let heads = journal.heads().await?.described_by(&deployment.infrastructure);
-        Ok::<_, Diagnostic>((journal, heads.taking_over(looks.take_over)))
+        Ok::<_, Diagnostic>((journal.heads().await?, journal))
     };
-    let (journal, heads) = match read.await {
-        Ok(read) => read,
+    let (heads, journal) = match read.await {
+        Ok((heads, journal)) => {
+            found.extend(moved(&heads, &deployment.infrastructure));
+            let heads = heads.described_by(&deployment.infrastructure);
+            (heads.taking_over(looks.take_over), journal)
+        }
         Err(diagnostic) => return Staged::new(None, Diagnostics::from(diagnostic)),
     };
     let Staged { value: compiled, diagnostics } = resolve(deployment, registry)
-        .then(|resolved| place(resolved, &heads.assignments, registry))
+        .then(|resolved| place(resolved.recalling(&heads.sites), &heads.assignments, registry))
         .then(|placed| connect(placed, registry))
         .then(|connected| compile(connected, registry, None));
     found.extend(diagnostics);
@@ -186,6 +189,29 @@ fn sites(heads: &Heads, compiled: &Compiled) -> Vec<OwnedSite> {
         sites.insert(site.target.name.clone(), site.into());
     }
     sites.into_values().collect()
+}
+
+/// Tells of machines that are described at another address than what stands there was put to.
+fn moved(heads: &Heads, infrastructure: &Infrastructure) -> Diagnostics {
+    let stands: BTreeSet<&Name> = heads.resources.values().map(|it| &it.target).collect();
+    let mut found = Diagnostics::new();
+    for target in stands.into_iter().filter_map(|name| infrastructure.targets.get(name)) {
+        let was = heads.sites.get(&target.name).and_then(|site| site.target.address.as_ref());
+        let (Some(was), Some(now)) = (was, &target.address) else { continue };
+        if was != now {
+            let name = &target.name;
+            let message = format!(
+                "target `{name}` was at {was} and is at {now} now: where that is another machine, what \
+                 runs at {was} goes on there, and nobody looks after it"
+            );
+            let remedy = format!(
+                "for another machine, give `{name}` its old address and `deployix destroy` what is \
+                 there first, or describe the new one as a target of its own"
+            );
+            found.push(Diagnostic::warning(Code::TargetMoved, message).remedy(remedy));
+        }
+    }
+    found
 }
 
 /// That a history cannot be read or written.

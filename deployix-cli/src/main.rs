@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Command::Status(arguments) => command::status::run(&arguments, &session),
         Command::History(arguments) => command::history::run(arguments, &session),
         Command::Destroy(arguments) => command::destroy::run(&arguments, &session),
+        Command::Forget(arguments) => command::forget::run(arguments, &session),
     };
     session.finish(exit)
 }

@@ -82,6 +82,10 @@ pub enum Code {
     TargetUnseen,
     /// Something of the deployment is kept by another history than its own.
     KeptByAnother,
+    /// A target is elsewhere than it was.
+    TargetMoved,
+    /// A target is not forgotten.
+    ForgetRefused,
     /// A saved plan is not carried out.
     PlanRefused,
     /// A provider does not let whoever asks do what a plan needs.
@@ -130,6 +134,8 @@ impl Code {
             Self::HistoryUnusable => "history-unusable",
             Self::TargetUnseen => "target-unseen",
             Self::KeptByAnother => "kept-by-another",
+            Self::TargetMoved => "target-moved",
+            Self::ForgetRefused => "forget-refused",
             Self::PlanRefused => "plan-refused",
             Self::PermissionDenied => "permission-denied",
             Self::PermissionUnknown => "permission-unknown",

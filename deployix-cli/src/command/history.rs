@@ -1,7 +1,7 @@
 //! `deployix history`: what happened.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -9,7 +9,7 @@ use deployix::core::{
     Name, ResourceId,
     backend::Owner,
     diagnostic::{Diagnostics, Staged},
-    history::{Entry, IntentAction, StepResult, Story, Told, ToldStep},
+    history::{Entry, IntentAction, StepResult, Story, Told, ToldForgotten, ToldStep},
 };
 use serde::Serialize;
 
@@ -78,6 +78,9 @@ async fn show(name: Option<&Name>, file: &Path, session: &Session) -> Exit {
             run.steps.retain(|step| concerns(step, name));
         }
         story.runs.retain(|run| !run.steps.is_empty());
+        story.forgotten.retain(|told| {
+            told.target == *name || told.resources.values().any(|owner| owns(owner, name))
+        });
         story.notes.clear();
     }
     session.tell(&found);
@@ -96,21 +99,36 @@ async fn show(name: Option<&Name>, file: &Path, session: &Session) -> Exit {
 
 /// Whether a step is about a functionality or on a target of this name.
 fn concerns(step: &ToldStep, name: &Name) -> bool {
-    let owns = match &step.owner {
+    owns(&step.owner, name) || step.target == *name
+}
+
+fn owns(owner: &Owner, name: &Name) -> bool {
+    match owner {
         Owner::Functionality(owner) | Owner::Target(owner) | Owner::Network(owner) => owner == name,
         Owner::Edge { consumer, provider } => consumer == name || provider == name,
         _ => false,
-    };
-    owns || step.target == *name
+    }
 }
 
 fn text(story: &Story) -> String {
-    if story.runs.is_empty() && story.notes.is_empty() {
+    if story.runs.is_empty() && story.notes.is_empty() && story.forgotten.is_empty() {
         return "nothing happened yet\n".to_owned();
     }
     let mut paragraphs: BTreeMap<u64, String> = BTreeMap::new();
     for run in &story.runs {
         *paragraphs.entry(run.generations.0).or_default() += &run_text(run);
+    }
+    for told in &story.forgotten {
+        let ToldForgotten { generation, at, by, target, resources, .. } = told;
+        let owners: BTreeSet<String> = resources.values().map(ToString::to_string).collect();
+        let owners = owners.into_iter().collect::<Vec<_>>().join(", ");
+        let count = super::counted(resources.len(), "resource", "resources");
+        let of = if owners.is_empty() { String::new() } else { format!(" of {owners}") };
+        *paragraphs.entry(*generation).or_default() += &format!(
+            "generation {generation}, {at:.0}, {}\n  target {target} was forgotten, with {count}{of}; \
+             nothing was removed there\n",
+            plain(&by.to_string())
+        );
     }
     for (generation, at, by, note) in &story.notes {
         let (by, note) = (by.to_string(), plain(note));
@@ -126,6 +144,9 @@ fn run_text(run: &Told) -> String {
     let mut text = format!("generations {first} to {last}, {begun:.0} to {heard:.0}, ");
     text += &plain(&by);
     text += &format!(", run {id}{}\n", if *ended { "" } else { ", not ended" });
+    if run.steps.is_empty() {
+        text += "  no resource was changed\n";
+    }
     let mut by_owner: BTreeMap<&Owner, Vec<&ToldStep>> = BTreeMap::new();
     for step in &run.steps {
         by_owner.entry(&step.owner).or_default().push(step);

@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod compile;
 pub(crate) mod deploy;
 pub(crate) mod destroy;
+pub(crate) mod forget;
 pub(crate) mod graph;
 pub(crate) mod history;
 pub(crate) mod init;

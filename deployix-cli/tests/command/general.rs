@@ -4,7 +4,7 @@ use std::{io, process::Stdio};
 
 use crate::support::{Folder, Ran, SHOP, codes};
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "check",
     "graph",
     "compile --out out",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 8] = [
     "status",
     "history",
     "destroy --yes",
+    "forget rack --yes",
 ];
 
 /// A file that cannot be read as a whole, so that every command has something to tell.

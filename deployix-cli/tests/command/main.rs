@@ -5,6 +5,7 @@ mod check;
 mod compile;
 mod deploy;
 mod destroy;
+mod forget;
 mod general;
 mod graph;
 mod history;

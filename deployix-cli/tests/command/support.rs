@@ -9,6 +9,7 @@ use std::{
 
 use deployix::core::{
     Name,
+    backend::Owner,
     history::{Heads, History, Holder, IntentAction, Record, RunId, StepResult, store},
     plan::Plan,
 };
@@ -162,6 +163,7 @@ impl Folder {
         let begin = Record::Begin { run: run.clone(), by: holder, until, claims: [].into() };
         let mut records = vec![begin];
         records.extend(plan.sites.values().map(|site| Record::Site { site: site.clone().into() }));
+        records.push(Record::Placed { assignments: plan.assignments.clone() });
         for step in plan.steps.iter().filter(|step| of(step.id().as_str())) {
             let (resource, target) = (step.resource.clone(), step.target.clone());
             let (run, action) = (run.clone(), IntentAction::Make);
@@ -172,6 +174,16 @@ impl Folder {
         records.push(Record::End { run });
         let deployment = plan.deployment.to_string();
         self.with_history(&deployment, async |history| history.append(records).await.unwrap());
+    }
+
+    /// Somebody elsewhere is at a functionality from now on.
+    pub(crate) fn hold(&self, deployment: &str, functionality: &str) {
+        let mut by = Holder::current();
+        (by.name, by.host) = ("bert".to_owned(), "elsewhere".to_owned());
+        let until = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5);
+        let claims = [Owner::Functionality(Name::new(functionality).unwrap())].into();
+        let begin = Record::Begin { run: RunId::new(&by), by, until, claims };
+        self.with_history(deployment, async |history| history.append(vec![begin]).await.unwrap());
     }
 
     fn with_history<T>(&self, deployment: &str, with: impl AsyncFnOnce(History) -> T) -> T {

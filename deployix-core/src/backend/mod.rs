@@ -28,4 +28,4 @@ pub use memory::MemoryBackend;
 pub use registry::Registry;
 pub use resource::{Owner, Resource, Turn};
 pub(crate) use unit::endpoints_of;
-pub use unit::{Assembly, EndpointRef, OwnedSite, Peer, PeerAddress, Site, Unit, Via};
+pub use unit::{Assembly, EndpointRef, LeftUnit, OwnedSite, Peer, PeerAddress, Site, Unit, Via};

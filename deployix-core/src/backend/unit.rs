@@ -239,6 +239,26 @@ impl fmt::Display for Via {
     }
 }
 
+/// A functionality or load balancer that runs on a target and is left as it is there, since what
+/// describes it is wrong: how it is connected must stay as well.
+///
+/// Nothing else is known of it for certain; what it was made of stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct LeftUnit<'a> {
+    /// Its name, unique within the deployment.
+    pub name: &'a Name,
+    /// How many of it run.
+    pub replicas: NonZeroU32,
+    /// Which machines of the target it runs on, from 0, in order.
+    pub machines: &'a [u32],
+    /// Whom it reaches; of those that are left as well, endpoints may be missing.
+    pub upstreams: Vec<Peer<'a>>,
+    /// Who reaches it and is left as well; endpoints may be missing.
+    pub consumers: Vec<Peer<'a>>,
+}
+
 /// One target and everything on it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -251,6 +271,8 @@ pub struct Assembly<'a> {
     pub units: &'a [Unit<'a>],
     /// What each of them was compiled to, in the same order.
     pub artifacts: &'a [&'a super::Artifact],
+    /// What runs there and is left as it is, in the order of their names.
+    pub left: &'a [LeftUnit<'a>],
     /// What compiles the inside of the target's machines, where the target names a guest.
     pub guest: Option<&'a dyn super::Guest>,
     /// Who signs the certificates of machines that talk over IPsec.

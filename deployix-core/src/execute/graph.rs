@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The steps of a plan by position, and how many others each still waits for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Graph {
     dependents: Vec<Vec<usize>>,
     waits: Vec<usize>,

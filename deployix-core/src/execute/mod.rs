@@ -2,11 +2,12 @@
 //!
 //! [`apply`] walks the plan's graph with bounded concurrency. A failed step stops only what needs
 //! it; the [`Report`] tells the truth about each functionality. [`settle`] finds out how steps of
-//! runs that died ended, [`observe`] what really stands, and [`permissions`] whether a plan may be
-//! carried out.
+//! runs that died ended, [`observe`] what really stands, [`permissions`] whether a plan may be
+//! carried out, and [`forget`] says that what stood somewhere is nobody's any more.
 
 mod apply;
 mod event;
+mod forget;
 mod graph;
 mod lock;
 mod observe;
@@ -19,6 +20,7 @@ mod work;
 
 pub use apply::{ApplyOptions, EventSender, Interrupt, apply};
 pub use event::{Event, Fate, Held, StepEnd};
+pub use forget::{Forgettable, Forgot, forget};
 pub use observe::{Drift, Observation, observe};
 pub use permissions::permissions;
 pub use report::Report;

@@ -16,7 +16,8 @@ use crate::{
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Report {
-    /// The run; nothing where there was nothing to do.
+    /// The run; nothing where there was nothing to do, or others are at all of it, of which the
+    /// history tells nothing.
     pub run: Option<RunId>,
     /// The generation that it ended with.
     pub generation: u64,

@@ -12,7 +12,7 @@ use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::watch, task::JoinHandle, time};
 
-use super::{ApplyOptions, Held, lock::Locks};
+use super::{ApplyOptions, Held, graph::Graph, lock::Locks};
 use crate::{
     backend::{BackendError, ErrorKind, Files, Keeper, NoFiles, Owner, Resource},
     digest::Digest,
@@ -30,6 +30,8 @@ pub(super) struct Run<'a> {
     pub(super) held: BTreeMap<Owner, Held>,
     /// On whose account its steps are carried out.
     pub(super) keeper: Keeper,
+    /// Whether it is in the history: where others are at all of it, there is nothing to tell.
+    begun: bool,
     history: &'a History,
     contents: &'a BTreeMap<Digest, Arc<[u8]>>,
     /// Until when its claims and intents hold, as far as it knows.
@@ -89,6 +91,7 @@ impl<'a> Run<'a> {
             .collect();
         let (run, by, lease) = (id.clone(), options.by.clone(), options.lease);
         let (drawn, taken) = (HistoryId::draw(&by), options.take_over.clone());
+        let refused = Refusal::of(plan);
         let begin = move |heads: &Heads| {
             let now = Timestamp::now();
             let locks = Locks::new(heads, &run, now);
@@ -98,6 +101,11 @@ impl<'a> Run<'a> {
                 .filter_map(|owner| Some((owner.clone(), locks.claimant(owner)?)))
                 .collect();
             claims.retain(|owner| !held.contains_key(owner));
+            if !held.is_empty() && refused.is_whole(&held) {
+                // Nothing is made on its account.
+                let keeper = Keeper::new(drawn.clone(), []);
+                return (Vec::new(), (held, keeper, heads.clone(), false));
+            }
             let mut records = Vec::new();
             let history = heads.history.clone().unwrap_or_else(|| {
                 records.push(Record::Identity { history: drawn.clone() });
@@ -122,13 +130,21 @@ impl<'a> Run<'a> {
             if !placed.is_empty() {
                 records.push(Record::Placed { assignments: placed });
             }
-            (records, (held, keeper, heads.clone()))
+            (records, (held, keeper, heads.clone(), true))
         };
-        let ((held, keeper, heads), _) = history.append_with(begin).await?;
+        let ((held, keeper, heads, begun), _) = history.append_with(begin).await?;
         let (renewed, until) = watch::channel(after(Timestamp::now(), options.lease));
         let renewal = tokio::spawn(renew(history.clone(), id.clone(), options.lease, renewed));
+        if !begun {
+            renewal.abort();
+        }
         let contents = &plan.contents;
-        Ok(Self { id, heads, held, keeper, history, contents, until, renewal })
+        Ok(Self { id, heads, held, keeper, begun, history, contents, until, renewal })
+    }
+
+    /// The run, where the history knows it.
+    pub(super) fn told(&self) -> Option<RunId> {
+        self.begun.then(|| self.id.clone())
     }
 
     /// Whether the run was held up for so long that somebody else may have taken over.
@@ -187,6 +203,9 @@ impl<'a> Run<'a> {
 
     /// Ends the run: nothing is claimed any more, and these functionalities run nowhere.
     pub(super) async fn end(&self, gone: BTreeSet<Name>) -> Result<u64, HistoryError> {
+        if !self.begun {
+            return Ok(self.heads.generation);
+        }
         let mut records = Vec::new();
         if !gone.is_empty() {
             let assignments = gone.into_iter().map(|name| (name, None)).collect();
@@ -223,6 +242,31 @@ impl<'a> Run<'a> {
             try_join_all(stored.collect::<Vec<_>>()).await?;
         }
         Ok(())
+    }
+}
+
+/// Which steps of a plan are not started where others hold something.
+struct Refusal {
+    /// On whose account each step is.
+    owners: Vec<Owner>,
+    graph: Graph,
+}
+
+impl Refusal {
+    fn of(plan: &Plan) -> Self {
+        let owners = plan.steps.iter().map(|step| step.owner().clone()).collect();
+        Self { owners, graph: Graph::new(&plan.steps, &plan.atomic) }
+    }
+
+    /// Whether all steps are held, or need one that is.
+    fn is_whole(&self, held: &BTreeMap<Owner, Held>) -> bool {
+        let mut graph = self.graph.clone();
+        for (at, owner) in self.owners.iter().enumerate() {
+            if held.contains_key(owner) && graph.take(at) {
+                graph.failed(at);
+            }
+        }
+        graph.take_all().is_empty()
     }
 }
 

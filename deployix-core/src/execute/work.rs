@@ -321,7 +321,7 @@ impl<'a> Work<'a> {
         }
         let ids = self.plan.steps.iter().map(|step| step.id().clone());
         Report {
-            run: Some(self.run.id.clone()),
+            run: self.run.told(),
             generation,
             steps: ids.zip(self.ends).filter_map(|(id, end)| Some((id, end?))).collect(),
             fates,

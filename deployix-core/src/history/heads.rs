@@ -226,8 +226,39 @@ impl Heads {
             Record::TakeOver { history, .. } => {
                 self.took_over.insert(history.clone());
             }
+            Record::Forgotten { target, resources, functionalities, .. } => {
+                let mut targets = self.targets_with(target, resources.keys());
+                for id in resources.keys() {
+                    self.resources.remove(id);
+                    self.open.remove(id);
+                }
+                for name in functionalities {
+                    self.assignments.remove(name);
+                }
+                // By way of a target something may have to be removed that others shared with it.
+                targets.retain(|target| !self.is_in_use(target));
+                self.sites.retain(|target, _| !targets.contains(target));
+            }
             Record::Note { .. } => {}
         }
+    }
+
+    /// A target, and those for which resources were made.
+    pub(super) fn targets_with<'i>(
+        &self,
+        target: &Name,
+        resources: impl Iterator<Item = &'i ResourceId>,
+    ) -> BTreeSet<Name> {
+        let of = |id| {
+            let standing = self.resources.get(id).map(|standing| &standing.target);
+            [standing, self.open.get(id).map(|open| &open.target)]
+        };
+        resources.flat_map(of).flatten().chain([target]).cloned().collect()
+    }
+
+    fn is_in_use(&self, target: &Name) -> bool {
+        self.resources.values().any(|standing| standing.target == *target)
+            || self.open.values().any(|open| open.target == *target)
     }
 
     fn settle(&mut self, id: &ResourceId, result: &StepResult, entry: &Entry) {

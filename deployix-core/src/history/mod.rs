@@ -24,4 +24,4 @@ pub use heads::{Heads, Open, Run, Standing};
 pub use log::History;
 pub use record::{Entry, Holder, IntentAction, Record, RunId, StepResult};
 pub use store::{store, store_with};
-pub use story::{Story, Told, ToldStep};
+pub use story::{Story, Told, ToldForgotten, ToldStep};

@@ -108,6 +108,18 @@ pub enum Record {
         /// The lost one.
         history: HistoryId,
     },
+    /// What stood on a target is nobody's any more, and the target is known no longer: somebody said
+    /// so, since nobody will reach it again. No provider was asked to remove anything.
+    Forgotten {
+        /// Who said so.
+        by: Holder,
+        /// The target.
+        target: Name,
+        /// What stood or may have stood there, each with on whose account.
+        resources: BTreeMap<ResourceId, Owner>,
+        /// Functionalities that ran there, and run nowhere any more as far as is known.
+        functionalities: BTreeSet<Name>,
+    },
     /// Something worth telling.
     Note {
         /// Who tells it.

@@ -18,6 +18,8 @@ use crate::{
 pub struct Story {
     /// The runs, in the order in which they began.
     pub runs: Vec<Told>,
+    /// Targets that were forgotten, in order.
+    pub forgotten: Vec<ToldForgotten>,
     /// Notes, each with its generation, when and by whom.
     pub notes: Vec<(u64, Timestamp, Holder, String)>,
 }
@@ -39,6 +41,23 @@ pub struct Told {
     pub ended: bool,
     /// What it did, in order.
     pub steps: Vec<ToldStep>,
+}
+
+/// A target that was forgotten with all that stood there.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct ToldForgotten {
+    /// In which generation.
+    pub generation: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Who said so.
+    pub by: Holder,
+    /// The target.
+    pub target: Name,
+    /// What stood or may have stood there, each with on whose account.
+    pub resources: BTreeMap<ResourceId, Owner>,
 }
 
 /// What a run did to one resource.
@@ -132,6 +151,15 @@ impl Story {
                     let end = (result.clone(), entry.position, entry.at);
                     self.runs[*run].steps[*step].end = Some(end);
                 }
+            }
+            Record::Forgotten { by, target, resources, .. } => {
+                self.forgotten.push(ToldForgotten {
+                    generation: entry.position,
+                    at: entry.at,
+                    by: by.clone(),
+                    target: target.clone(),
+                    resources: resources.clone(),
+                });
             }
             Record::Note { by, text } => {
                 self.notes.push((entry.position, entry.at, by.clone(), text.clone()));

@@ -71,6 +71,18 @@ impl Undo {
                 }
             }
             Record::Site { site } => keep(&mut self.sites, &heads.sites, &site.target.name),
+            Record::Forgotten { target, resources, functionalities, .. } => {
+                for id in resources.keys() {
+                    keep(&mut self.open, &heads.open, id);
+                    keep(&mut self.resources, &heads.resources, id);
+                }
+                for name in functionalities {
+                    keep(&mut self.assignments, &heads.assignments, name);
+                }
+                for target in heads.targets_with(target, resources.keys()) {
+                    keep(&mut self.sites, &heads.sites, &target);
+                }
+            }
             // Kept from the beginning, as there is little of it.
             Record::Identity { .. } | Record::TakeOver { .. } | Record::Note { .. } => {}
         }

@@ -16,7 +16,7 @@ use crate::{
     digest::Digest,
     name::{Name, RelativePath, ResourceId},
     spec::{FileContent, Target},
-    topology::Connected,
+    topology::{Connected, Left},
 };
 
 /// What a deployment compiles to.
@@ -35,6 +35,8 @@ pub struct Compiled {
     targets: Vec<u32>,
     failed: BTreeSet<Name>,
     failed_targets: BTreeSet<Name>,
+    /// What of those that failed runs on, and how it is connected.
+    left: Left,
 }
 
 impl Compiled {
@@ -124,31 +126,22 @@ pub fn compile(
     previous: Option<&Compiled>,
 ) -> Staged<Compiled> {
     let mut found = Diagnostics::new();
-    let mut failed = connected.failed().clone();
-    let units: Vec<Unit<'_>> = connected.units().map(|unit| possible(unit, registry)).collect();
-
     let sites: Vec<_> = connected.sites().collect();
     let sound = sound(sites.iter().copied(), registry);
     let mut shared = Shared::default();
-    let outcomes = in_parallel(&units, |unit| {
-        if !sound.contains(&unit.site.target.name) || !is_sound(unit, registry) {
-            return OneCompiled::nothing();
-        }
-        compile_one(unit, &connected, registry, previous)
-    });
+    let Turned { left, outcomes, failed, blocked } =
+        take_turns(&connected, &sound, registry, previous);
+    let units: Vec<Unit<'_>> =
+        connected.units_beside(&left).map(|unit| possible(unit, registry)).collect();
     let mut artifacts = Vec::with_capacity(units.len());
     let mut fresh = Vec::with_capacity(units.len());
     for (unit, outcome) in units.iter().zip(outcomes) {
         found.extend(outcome.found);
         shared.extend(outcome.shared);
-        let usable = outcome.artifact.filter(|_| !failed.contains(unit.name));
-        if usable.is_none() {
-            failed.insert(unit.name.clone());
-        }
-        artifacts.push(usable);
+        artifacts.push(outcome.artifact.filter(|_| !failed.contains(unit.name)));
         fresh.push(outcome.fresh);
     }
-    block_dependents(&connected, &units, &mut artifacts, &mut failed, &mut found);
+    found.extend(blocked);
     for (at, unit) in units.iter().enumerate() {
         let left_before = previous.map(|before| left_peers(unit, &before.failed));
         fresh[at] |= left_before.is_some_and(|before| before != left_peers(unit, &failed));
@@ -166,8 +159,8 @@ pub fn compile(
         let here = by_target.get(&site.target.name).map_or(&[][..], Vec::as_slice);
         let before = before.get(&site.target.name).copied().unwrap_or_default();
         let units = &units;
-        let (artifacts, fresh, failed) = (&artifacts, &fresh, &failed);
-        let job = Job { site: *site, here, before, units, artifacts, fresh, failed };
+        let (artifacts, fresh, failed, left) = (&artifacts, &fresh, &failed, &left);
+        let job = Job { site: *site, here, before, units, artifacts, fresh, failed, left };
         assemble_one(&job, &connected, registry, previous)
     });
     let mut assembled = BTreeMap::new();
@@ -205,9 +198,75 @@ pub fn compile(
     drop(sound);
     drop(sites);
     drop(units);
-    let compiled =
-        Compiled { connected, artifacts, assembled, resources, targets, failed, failed_targets };
+    let compiled = Compiled {
+        connected,
+        artifacts,
+        assembled,
+        resources,
+        targets,
+        failed,
+        failed_targets,
+        left,
+    };
     Staged::new(compiled, found)
+}
+
+/// All functionalities, compiled.
+struct Turned {
+    left: Left,
+    outcomes: Vec<OneCompiled>,
+    failed: BTreeSet<Name>,
+    /// What is told of those that depend on what failed.
+    blocked: Diagnostics,
+}
+
+/// Compiles every functionality; those once more which one that failed only now goes on reaching.
+fn take_turns(
+    connected: &Connected,
+    sound: &BTreeSet<&Name>,
+    registry: &Registry,
+    previous: Option<&Compiled>,
+) -> Turned {
+    let mut failed = connected.failed().clone();
+    let mut left = connected.left(&failed);
+    let mut blocked = Diagnostics::new();
+    let mut outcomes: Vec<Option<OneCompiled>> = Vec::new();
+    loop {
+        let units: Vec<Unit<'_>> =
+            connected.units_beside(&left).map(|unit| possible(unit, registry)).collect();
+        outcomes.resize_with(units.len(), || None);
+        let due: Vec<usize> = (0..units.len()).filter(|at| outcomes[*at].is_none()).collect();
+        let compiled = in_parallel(&due, |&at| {
+            let unit = &units[at];
+            if !sound.contains(&unit.site.target.name) || !is_sound(unit, registry) {
+                return OneCompiled::nothing();
+            }
+            compile_one(unit, connected, registry, previous)
+        });
+        for (&at, outcome) in due.iter().zip(compiled) {
+            if outcome.artifact.is_none() {
+                failed.insert(units[at].name.clone());
+            }
+            outcomes[at] = Some(outcome);
+        }
+        block_dependents(connected, &mut failed, &mut blocked);
+        let now = connected.left(&failed);
+        let mut again = false;
+        for (at, unit) in units.iter().enumerate() {
+            if !failed.contains(unit.name) && now.differs_for(&left, unit.name) {
+                outcomes[at] = None;
+                again = true;
+            }
+        }
+        if !again {
+            // Equal but for what is on targets and reaches nobody else.
+            drop(units);
+            let outcomes = outcomes.into_iter().flatten().collect();
+            return Turned { left: now, outcomes, failed, blocked };
+        }
+        drop(units);
+        left = now;
+    }
 }
 
 /// What compiling one thing gave.
@@ -249,7 +308,7 @@ fn compile_one(
     let noted = |remark: &Remark| remarked(unit, remark, connected);
     if let Some(before) = previous
         && let Some(artifact) = before.artifacts.get(unit.name)
-        && let Some(unit_before) = before.connected.unit(unit.name)
+        && let Some(unit_before) = before.connected.unit_beside(unit.name, &before.left)
         && possible(unit_before, registry) == *unit
     {
         one.tell(Severity::Warning, &artifact.remarks, whom, noted);
@@ -407,22 +466,12 @@ fn unreachable(
 }
 
 /// Leaves out all that depends on what failed.
-fn block_dependents(
-    connected: &Connected,
-    units: &[Unit<'_>],
-    artifacts: &mut [Option<Artifact>],
-    failed: &mut BTreeSet<Name>,
-    found: &mut Diagnostics,
-) {
-    let position = |name: &Name| units.binary_search_by(|unit| unit.name.cmp(name)).ok();
+fn block_dependents(connected: &Connected, failed: &mut BTreeSet<Name>, found: &mut Diagnostics) {
     let mut open: Vec<Name> = failed.iter().cloned().collect();
     while let Some(provider) = open.pop() {
         for consumer in connected.graph().consumers_of(&provider) {
             if !failed.insert(consumer.clone()) {
                 continue;
-            }
-            if let Some(at) = position(consumer) {
-                artifacts[at] = None;
             }
             found.push(
                 Diagnostic::error(
@@ -475,6 +524,7 @@ struct Job<'a> {
     artifacts: &'a [Option<Artifact>],
     fresh: &'a [bool],
     failed: &'a BTreeSet<Name>,
+    left: &'a Left,
 }
 
 fn assemble_one(
@@ -484,12 +534,14 @@ fn assemble_one(
     previous: Option<&Compiled>,
 ) -> OneCompiled {
     let target = job.site.target;
+    let left = connected.left_on(&target.name, job.left);
     if let Some(before) = previous
         && let Some(artifact) = before.assembled.get(&target.name)
         && before.connected.site(&target.name) == Some(job.site)
         && before.connected.certificate_authority() == connected.certificate_authority()
         && job.here.iter().all(|&at| !job.fresh[at])
         && job.here.len() == job.before
+        && before.connected.left_on(&target.name, &before.left) == left
     {
         let artifact = Some(artifact.clone());
         return OneCompiled { artifact, fresh: false, ..OneCompiled::nothing() };
@@ -505,6 +557,7 @@ fn assemble_one(
         site: job.site,
         units: &units,
         artifacts: &artifacts,
+        left: &left,
         guest: target.guest.as_ref().and_then(|guest| registry.guest(guest)),
         certificate_authority: connected.certificate_authority(),
     };

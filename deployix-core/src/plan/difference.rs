@@ -452,13 +452,15 @@ fn compare(prefix: &str, from: &Inputs, to: &Inputs, changes: &mut Vec<FieldChan
 
 /// Whether something is left as it is, since it failed before this.
 fn is_left(owner: &Owner, compiled: &Compiled) -> bool {
+    let connected = compiled.connected();
+    let is_left = |name: &Name| compiled.failed().contains(name) || connected.is_unheard(name);
     match owner {
-        Owner::Functionality(name) => compiled.failed().contains(name),
-        Owner::Edge { consumer, provider } => {
-            compiled.failed().contains(consumer) || compiled.failed().contains(provider)
+        Owner::Functionality(name) => is_left(name),
+        Owner::Edge { consumer, provider } => is_left(consumer) || is_left(provider),
+        Owner::Target(name) => {
+            compiled.failed_targets().contains(name) || connected.is_unread(name)
         }
-        Owner::Target(name) => compiled.failed_targets().contains(name),
-        Owner::Network(_) => !compiled.failed_targets().is_empty(),
+        Owner::Network(_) => !compiled.failed_targets().is_empty() || connected.has_unread(),
     }
 }
 

@@ -27,6 +27,10 @@ use crate::{
     },
 };
 
+mod left;
+
+pub(crate) use left::Left;
+
 /// A placed deployment in which every edge knows what it runs over.
 ///
 /// Invariants: every service is as its backend is to see it, with upstreams and endpoints filled
@@ -41,6 +45,8 @@ pub struct Connected {
     by_provider: Vec<u32>,
     graph: DependencyGraph,
     failed: BTreeSet<Name>,
+    /// Where each functionality ran before.
+    before: Assignments,
 }
 
 #[derive(Debug, Clone)]
@@ -50,6 +56,8 @@ struct ConnectedNode {
     assignment: Assignment,
     /// The position of its target among all.
     target: usize,
+    /// Where its service listens.
+    endpoints: Arc<[EndpointRef]>,
     /// Its edges to upstreams, among `edges`.
     upstreams: Range<usize>,
     /// Its edges from consumers, among `by_provider`.
@@ -83,7 +91,7 @@ pub struct Connection<'a> {
 /// Finds out what each edge runs over: the same machine's loopback, a private network, or IPsec.
 pub fn connect(placed: Placed, registry: &Registry) -> Staged<Connected> {
     let mut found = Diagnostics::new();
-    let Placed { ties, mut nodes, edges, graph, mut failed, assignments } = placed;
+    let Placed { ties, mut nodes, edges, graph, mut failed, assignments, before } = placed;
 
     let targets: Vec<&Target> = ties.infrastructure.targets.values().collect();
     let positions: HashMap<&Name, usize> =
@@ -136,14 +144,14 @@ pub fn connect(placed: Placed, registry: &Registry) -> Staged<Connected> {
     let mut consumers = shares(by_provider.iter().map(|at| edges[*at as usize].edge.provider));
     let nodes: Vec<_> = (0u32..)
         .zip(nodes)
-        .zip(assignments.into_iter().zip(located))
-        .map(|((at, node), (assignment, target))| {
+        .zip(assignments.into_iter().zip(located).zip(endpoints))
+        .map(|((at, node), ((assignment, target), endpoints))| {
             let (upstreams, consumers) = (upstreams(at), consumers(at));
-            ConnectedNode { node, assignment, target, upstreams, consumers }
+            ConnectedNode { node, assignment, target, endpoints, upstreams, consumers }
         })
         .collect();
     drop((upstreams, consumers));
-    Staged::new(Connected { ties, nodes, edges, by_provider, graph, failed }, found)
+    Staged::new(Connected { ties, nodes, edges, by_provider, graph, failed, before }, found)
 }
 
 /// What a functionality has at a path.
@@ -403,6 +411,22 @@ impl Connected {
     #[must_use]
     pub fn failed(&self) -> &BTreeSet<Name> {
         &self.failed
+    }
+
+    /// Targets that are described, or may be, and are none of the sites.
+    pub(crate) fn is_unread(&self, target: &Name) -> bool {
+        let unread = self.ties.infrastructure.incomplete || self.ties.unusable.contains(target);
+        unread && !self.ties.infrastructure.targets.contains_key(target)
+    }
+
+    /// Whether there may be targets that could not be read or cannot be used.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.ties.infrastructure.incomplete || !self.ties.unusable.is_empty()
+    }
+
+    /// Functionalities that are not described, and may be in what could not be read.
+    pub(crate) fn is_unheard(&self, functionality: &Name) -> bool {
+        self.ties.incomplete && !self.graph.knows(functionality)
     }
 
     /// Every declared upstream, in order, those outside the deployment among them.

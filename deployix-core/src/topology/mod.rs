@@ -11,6 +11,7 @@ mod policy;
 mod resolve;
 mod service_check;
 
+pub(crate) use connect::Left;
 pub use connect::{Connected, Connection, connect};
 pub use graph::DependencyGraph;
 pub use one_target::on_one_target;

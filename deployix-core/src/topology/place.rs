@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
     sync::Arc,
 };
 
@@ -14,7 +15,8 @@ use super::{
 use crate::{
     backend::{Registry, Site},
     diagnostic::{Code, Diagnostic, Diagnostics, Place, Staged},
-    name::Name,
+    name::{Fqdn, Name},
+    ordered::OrderedMap,
     spec::Target,
     topology::DependencyGraph,
 };
@@ -23,10 +25,11 @@ mod ground;
 
 use ground::{Ground, Pick};
 
-/// Where each functionality runs.
+/// Where each functionality runs, and whom it reaches from there.
 pub type Assignments = BTreeMap<Name, Assignment>;
 
-/// Where one functionality runs.
+/// Where one functionality runs, and whom it reaches from there: enough to leave its connections as
+/// they are while what describes it is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Assignment {
@@ -35,6 +38,29 @@ pub struct Assignment {
     /// Which of its machines, from 0, in order: `[0]` for groups that scale and for swarms, none
     /// for a load balancer that is no program on a machine.
     pub machines: Arc<[u32]>,
+    /// How many of it run.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub replicas: NonZeroU32,
+    /// The host names of the deployment that it uses, each with the functionality or load balancer
+    /// that it meant.
+    #[serde(default, skip_serializing_if = "OrderedMap::is_empty")]
+    pub upstreams: OrderedMap<Fqdn, Name>,
+}
+
+fn one() -> NonZeroU32 {
+    NonZeroU32::MIN
+}
+
+fn is_one(replicas: &NonZeroU32) -> bool {
+    *replicas == NonZeroU32::MIN
+}
+
+impl Assignment {
+    /// One that runs on these machines and reaches nobody.
+    #[must_use]
+    pub fn new(target: Name, machines: impl Into<Arc<[u32]>>) -> Self {
+        Self { target, machines: machines.into(), replicas: one(), upstreams: OrderedMap::new() }
+    }
 }
 
 /// A resolved deployment whose functionalities all have a place to run.
@@ -50,6 +76,8 @@ pub struct Placed {
     pub(super) failed: BTreeSet<Name>,
     /// In the order of the nodes.
     pub(super) assignments: Vec<Assignment>,
+    /// Where each functionality ran before.
+    pub(super) before: Assignments,
 }
 
 impl Placed {
@@ -84,10 +112,17 @@ impl Ties {
 ///
 /// In this order: explicit placement, then a wished target, then where it ran `before`, then the
 /// wished location, then the default backend's pool; and there where the most room is. What the
-/// default backend has no machines for, it gets new ones for.
+/// default backend has no machines for, it gets new ones for. What ran on a target that cannot be
+/// used now goes nowhere else by itself, and whoever ran and may be described in what could not be
+/// read counts as failed.
 pub fn place(resolved: Resolved, before: &Assignments, registry: &Registry) -> Staged<Placed> {
     let Resolved { mut ties, nodes, edges, graph, mut failed } = resolved;
     let mut found = Diagnostics::new();
+    if ties.incomplete {
+        // Whoever is not described may be so in what could not be read.
+        let described = |name: &Name| nodes.binary_search_by(|node| node.name().cmp(name)).is_ok();
+        failed.extend(before.keys().filter(|name| !described(name)).cloned());
+    }
     let mut ground = Ground::new(&mut ties, registry);
     let mut assignments: Vec<Option<Assignment>> = vec![None; nodes.len()];
     let provider_of: BTreeMap<u32, u32> = edges
@@ -123,9 +158,17 @@ pub fn place(resolved: Resolved, before: &Assignments, registry: &Registry) -> S
 
     let nodes: Vec<_> = nodes.into_iter().zip(assignments).collect();
     let (nodes, edges, graph) = cut(nodes, edges, graph, &mut failed, &mut found);
-    let (nodes, assignments): (Vec<_>, Vec<_>) =
+    let (nodes, mut assignments): (Vec<_>, Vec<_>) =
         nodes.into_iter().filter_map(|(node, assignment)| Some((node, assignment?))).unzip();
-    Staged::new(Placed { ties, nodes, edges, graph, failed, assignments }, found)
+    for (node, assignment) in nodes.iter().zip(&mut assignments) {
+        assignment.replicas = node.functionality.replicas;
+    }
+    for edge in &edges {
+        let provider = nodes[edge.provider as usize].name().clone();
+        assignments[edge.consumer as usize].upstreams.insert(edge.fqdn.clone(), provider);
+    }
+    let before = before.clone();
+    Staged::new(Placed { ties, nodes, edges, graph, failed, assignments, before }, found)
 }
 
 /// In which order functionalities are placed, so that who has a claim comes first.
@@ -162,6 +205,10 @@ impl Turn {
             Self::Before if node.balancer.is_some() => None,
             Self::Before => {
                 let before = before?;
+                if ground.may_be_described(&before.target) {
+                    // Elsewhere it would be another one, without its data.
+                    return Some(Err(on_unread(node, &before.target).into()));
+                }
                 ground.keep(node, &demand(), before).map(|assignment| Ok((assignment, None)))
             }
             Self::New if node.balancer.is_some() => None,
@@ -192,6 +239,16 @@ fn asked<'a>(node: &'a Node, ties: &'a Ties) -> Option<(&'a Name, Box<Asker<'a>>
     Some((target, Box::new(|| node.place(["machine", "target"]))))
 }
 
+/// That a functionality runs where nothing can be told to.
+fn on_unread(node: &Node, target: &Name) -> Diagnostic {
+    let message = format!("`{}` runs on `{target}`, which cannot be used", node.name());
+    let remedy = format!(
+        "mend target `{target}` and the infrastructure's files, or place `{}` elsewhere",
+        node.name()
+    );
+    Diagnostic::error(Code::Blocked, message).at(node.place([])).remedy(remedy)
+}
+
 impl Ground<'_> {
     fn place_on(
         &mut self,
@@ -214,7 +271,7 @@ impl Ground<'_> {
         };
         if node.balancer.is_some() && self.balances(index) {
             // The backend's own load balancer is no program on a machine.
-            return Ok((Assignment { target: target.clone(), machines: [].into() }, None));
+            return Ok((Assignment::new(target.clone(), []), None));
         }
         match self.pick(index, node, demand) {
             Ok(pick) => Ok(self.take(index, node, demand, pick, place)),

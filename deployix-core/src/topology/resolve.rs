@@ -7,7 +7,7 @@ use std::{
 
 use super::{DependencyGraph, service_check::Problem};
 use crate::{
-    backend::{EndpointRef, Registry},
+    backend::{EndpointRef, OwnedSite, Registry},
     diagnostic::{Code, Diagnostic, Diagnostics, Place, Staged},
     name::{Fqdn, Name},
     source::Source,
@@ -49,6 +49,10 @@ pub(super) struct Ties {
     pub(super) source: Option<Arc<Source>>,
     /// Targets that are described and cannot be used.
     pub(super) unusable: BTreeSet<Name>,
+    /// Whether there may be more functionalities than could be read.
+    pub(super) incomplete: bool,
+    /// Targets that cannot be used or could not be read, as they were.
+    pub(super) recalled: BTreeMap<Name, OwnedSite>,
 }
 
 /// One functionality or load balancer.
@@ -91,6 +95,20 @@ pub(super) struct Edge {
 }
 
 impl Resolved {
+    /// The same, with the targets as they were when something was last done there: what runs on one
+    /// that is described wrongly is still reached, and reaches others, where it was.
+    #[must_use]
+    pub fn recalling(mut self, sites: &BTreeMap<Name, OwnedSite>) -> Self {
+        let Ties { infrastructure, unusable, recalled, .. } = &mut self.ties;
+        let is_unread = |target: &Name| {
+            unusable.contains(target)
+                || (infrastructure.incomplete && !infrastructure.targets.contains_key(target))
+        };
+        let unread = sites.iter().filter(|(target, _)| is_unread(target));
+        recalled.extend(unread.map(|(target, site)| (target.clone(), site.clone())));
+        self
+    }
+
     /// Who needs whom.
     #[must_use]
     pub fn graph(&self) -> &DependencyGraph {
@@ -126,7 +144,6 @@ pub fn resolve(deployment: Deployment, registry: &Registry) -> Staged<Resolved> 
     } = deployment;
     let mut failed: BTreeSet<Name> =
         catalogs.iter().flat_map(|catalog| catalog.unreadable.iter().cloned()).collect();
-    let incomplete = incomplete || !failed.is_empty();
     let mut ties = Ties {
         name,
         infrastructure,
@@ -136,7 +153,10 @@ pub fn resolve(deployment: Deployment, registry: &Registry) -> Staged<Resolved> 
         atomic,
         source,
         unusable: BTreeSet::new(),
+        incomplete,
+        recalled: BTreeMap::new(),
     };
+    let incomplete = incomplete || !failed.is_empty();
     infrastructure::check(&mut ties, registry, &mut found);
 
     let (mut nodes, mut hosts) = candidates::nodes(catalogs, registry, &mut failed, &mut found);

@@ -35,7 +35,7 @@ async fn id(site: &Site) -> HistoryId {
 async fn compared(site: &Site, heads: Heads) -> (Heads, Vec<Drift>) {
     let target = machine();
     let here = deployix_core::backend::Site { target: &target, network: None, location: None };
-    observe(&site.registry(), &name("test"), [OwnedSite::from(here)]).await.compare(&heads)
+    observe(&site.registry(), &name("test"), [OwnedSite::from(here)], &heads).await.compare(&heads)
 }
 
 /// Every record that a history holds.

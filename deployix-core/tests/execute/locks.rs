@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use deployix_core::{
     backend::Owner,
     execute::{Event, Fate, settle},
-    history::{Heads, IntentAction, Record, RunId, StepResult},
+    history::{Heads, IntentAction, Record, RunId, StepResult, Story},
     plan::PlannedAction,
 };
 
@@ -43,6 +43,31 @@ async fn who_deploys_the_same_is_refused_with_the_holder_and_the_unrelated_goes_
         assert!(told.contains(part), "{part} in {told}");
     }
     assert_eq!(second.fates[&owner("new")], Fate::Deployed);
+}
+
+#[tokio::test]
+async fn who_is_refused_all_of_it_leaves_nothing_in_the_history() {
+    let site = Site::new();
+    let other = another(&site);
+    site.backend.trouble("functionality/db", Trouble::Takes(400));
+    let written = [("web", "1", &["db"][..]), ("db", "1", &[])];
+    let first = site.plan(deployment(&written), &[]).await;
+    let only = other.plan(deployment(&written), &["db"]).await;
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let before = other.heads().await;
+        let report = other.carry_out(&only).await;
+        (before, report, other.heads().await)
+    };
+    let (first, (before, second, after)) = tokio::join!(site.carry_out(&first), late);
+    assert!(first.is_good(), "{first:?}");
+    assert!(matches!(second.fates[&owner("db")], Fate::Held { .. }), "{second:?}");
+    assert_eq!((second.run, second.generation), (None, before.generation));
+    // Renewals of the one who is at it are all that may have come meanwhile.
+    assert_eq!(before.runs.keys().collect::<Vec<_>>(), after.runs.keys().collect::<Vec<_>>());
+    let story = Story::of(&site.history().await.entries(0).await.unwrap());
+    assert_eq!(story.runs.len(), 1, "{story:?}");
+    assert!(other.carry_out(&only).await.is_good());
 }
 
 #[tokio::test]

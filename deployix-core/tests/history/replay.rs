@@ -1,9 +1,12 @@
 //! What stands is a replay of what was appended, at any generation and time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+};
 
 use deployix_core::{
-    HistoryId, ResourceId,
+    Fqdn, HistoryId, ResourceId,
     backend::{Inputs, Owner, Resource},
     history::{Heads, IntentAction, Record, RunId, StepResult},
     topology::Assignment,
@@ -45,9 +48,17 @@ fn record() -> impl Strategy<Value = Record> {
         Just(StepResult::Removed),
         any::<bool>().prop_map(|as_it_was| StepResult::Failed { error: "no".into(), as_it_was }),
     ];
-    let assignment = prop::option::of(
-        "[a-c]".prop_map(|target| Assignment { target: name(&target), machines: [0].into() }),
-    );
+    let assignment = prop::option::of(("[a-c]", 1..3_u32, any::<bool>()).prop_map(
+        |(target, replicas, reaches)| {
+            let mut assignment = Assignment::new(name(&target), [0]);
+            assignment.replicas = NonZeroU32::new(replicas).unwrap();
+            if reaches {
+                let upstream = Fqdn::new(format!("{target}.example.com")).unwrap();
+                assignment.upstreams.insert(upstream, name("d"));
+            }
+            assignment
+        },
+    ));
     prop_oneof![
         (run(), until(), claims()).prop_map(|(run, until, claims)| Record::Begin {
             run,
@@ -74,6 +85,19 @@ fn record() -> impl Strategy<Value = Record> {
         }),
         history().prop_map(|history| Record::Identity { history }),
         history().prop_map(|history| Record::TakeOver { by: holder(), history }),
+        (
+            prop::collection::vec((resource(), owner()), 0..3),
+            prop::collection::btree_set("[a-c]", 0..3)
+        )
+            .prop_map(|(resources, names)| Record::Forgotten {
+                by: holder(),
+                target: name("box"),
+                resources: resources
+                    .into_iter()
+                    .map(|(it, owner)| (it.id().clone(), owner))
+                    .collect(),
+                functionalities: names.iter().map(|text| name(text)).collect(),
+            }),
         ".{0,20}".prop_map(note),
         // So large that checkpoints are due.
         Just(note("x".repeat(200 << 10))),

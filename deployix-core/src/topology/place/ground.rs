@@ -31,6 +31,8 @@ pub(super) struct Ground<'r> {
     networks: BTreeMap<Name, Network>,
     locations: Vec<Name>,
     unusable: BTreeSet<Name>,
+    /// Whether there may be more targets than could be read.
+    incomplete: bool,
 }
 
 /// One target while it fills up.
@@ -66,6 +68,7 @@ impl<'r> Ground<'r> {
             networks: mem::take(&mut infrastructure.networks),
             locations: infrastructure.locations.keys().cloned().collect(),
             unusable: ties.unusable.clone(),
+            incomplete: infrastructure.incomplete,
         };
         // Infrastructure that could not be read is not none.
         let nothing =
@@ -113,6 +116,12 @@ impl<'r> Ground<'r> {
 
     pub(super) fn is_unusable(&self, target: &Name) -> bool {
         self.unusable.contains(target)
+    }
+
+    /// Whether a target is none that can be used, and is or may be described all the same.
+    pub(super) fn may_be_described(&self, target: &Name) -> bool {
+        let made = || self.made_for(target).is_some();
+        self.is_unusable(target) || (self.incomplete && self.index(target).is_none() && !made())
     }
 
     pub(super) fn knows_location(&self, location: &Name) -> bool {
@@ -227,7 +236,7 @@ impl<'r> Ground<'r> {
             room.take(name, &demand);
             self.queue(index, machine, Some(before));
         }
-        Assignment { target: self.plots[index].target.name.clone(), machines: machines.into() }
+        Assignment::new(self.plots[index].target.name.clone(), machines)
     }
 
     /// Leaves a functionality where it was before, where that still fits what it wishes.
