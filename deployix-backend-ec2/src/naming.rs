@@ -103,6 +103,28 @@ pub(crate) fn zone_and_name(id: &ResourceId) -> Option<(HostedZoneId, &str)> {
     Some((HostedZoneId::new(zone).ok()?, segments.next()?))
 }
 
+/// The id of what makes a machine take part in a target group of a load balancer. It tells both, so that
+/// the machine leaves the group by it alone.
+pub(crate) fn registration(
+    balancer: &Name,
+    group: &str,
+    target: &Name,
+    machine: u32,
+) -> Result<ResourceId, CompileError> {
+    let machine = machine.to_string();
+    of_functionality(balancer, &[group, "machines", target.as_str(), &machine])
+}
+
+/// The ids of the target group and of something of the machine, from that of a registration.
+#[cfg(feature = "engine")]
+pub(crate) fn registered(id: &ResourceId, what: &str) -> Option<(String, String)> {
+    let mut segments = id.as_str().rsplitn(4, '/');
+    let (number, target) = (segments.next()?.parse::<u32>().ok()?, segments.next()?);
+    let group = segments.next().filter(|it| *it == "machines").and(segments.next())?;
+    let of_machine = format!("{}/target/{target}/machine/{number}/{what}", crate::ID);
+    Some((group.to_owned(), of_machine))
+}
+
 /// The id of a secret of a target.
 pub(crate) fn secret(target: &Name, secret: &SecretName) -> Result<ResourceId, CompileError> {
     id(&["target", target.as_str(), "secret", secret.as_str()])
@@ -207,6 +229,22 @@ mod tests {
         assert_eq!(zone_and_name(&id), Some((zone, "a.example.com")));
         for other in ["ec2/functionality/web/security-group", "ec2/functionality/web/record/z/a"] {
             assert_eq!(zone_and_name(&ResourceId::new(other).unwrap()), None, "{other}");
+        }
+    }
+
+    #[cfg(feature = "engine")]
+    #[test]
+    fn the_id_of_a_registration_tells_group_and_machine() {
+        let (front, pool) = (Name::new("front").unwrap(), Name::new("pool").unwrap());
+        // In a network that is called so.
+        let name = "target-group-80/network/machines/10.0.0.0-20";
+        let id = registration(&front, name, &pool, 2).unwrap();
+        let group = of_functionality(&front, &[name]).unwrap();
+        let machine = of_machine(&pool, 2, "instance").unwrap();
+        assert_eq!(registered(&id, "instance"), Some((group.to_string(), machine.to_string())));
+        let whole = of_functionality(&front, &[name, "machines", "pool"]).unwrap();
+        for other in [&whole, &group, &machine] {
+            assert_eq!(registered(other, "instance"), None, "{other}");
         }
     }
 

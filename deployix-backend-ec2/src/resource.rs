@@ -8,12 +8,20 @@ use deployix_core::{
 };
 use serde_json::Value as Json;
 
-use crate::request::{OUTPUT_KEY, Operation, Request};
+use crate::{
+    naming,
+    request::{OUTPUT_KEY, Operation, Request},
+};
 
 /// The inputs that are not the request's own parameters; those start with an upper-case letter.
 pub const OPERATION: &str = "operation";
 /// The region that the request goes to; that of whoever deploys where it is not there.
 pub const REGION: &str = "region";
+/// The launch template beside what is started from it. The request names it by its contents alone, so
+/// this has whatever is started from it follow where it is made anew, and those before are to go.
+const TEMPLATE: &str = "launch-template";
+/// What a launch template gives for that.
+pub(crate) const TEMPLATE_ID: &str = "LaunchTemplateId";
 
 /// The only key of a secret in a request's JSON, as in that of the core's inputs.
 const SECRET_KEY: &str = "$secret";
@@ -58,6 +66,9 @@ pub(crate) fn resource(
         _ => Inputs::new(),
     };
     inputs.insert(OPERATION, request.operation().into());
+    if matches!(request, Request::RunInstances(_) | Request::CreateAutoScalingGroup(_)) {
+        inputs.insert(TEMPLATE, Input::output(naming::beside(&id, TEMPLATE)?, TEMPLATE_ID));
+    }
     if let Some(region) = region {
         inputs.insert(REGION, region.into());
     }

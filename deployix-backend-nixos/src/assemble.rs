@@ -283,7 +283,9 @@ fn system(
         ("imports", machine.imports.as_str().into()),
         ("machine", machine.name.as_str().into()),
     ]);
-    Ok(Resource::new(id, Owner::Target(target.name.clone()), inputs, []))
+    let system = Resource::new(id, Owner::Target(target.name.clone()), inputs, []);
+    // A system that does not start is found out on one machine of several.
+    Ok(system.in_turn(target.name.clone(), machine.index))
 }
 
 /// The id of what a machine has whatever runs on it.

@@ -58,3 +58,15 @@ fn long_values_are_broken_into_lines() {
         insta::assert_snapshot!("long-values", print(&module).expect("prints"));
     });
 }
+
+#[test]
+fn the_systems_of_a_pool_are_switched_to_in_turn() {
+    let sample = support::sample::hydra(support::sample::targets());
+    let (compiled, _) = support::try_compile(sample);
+    let place = |id: &str| {
+        let (_, resource) = compiled.resources().iter().find(|(it, _)| it.as_str() == id)?;
+        resource.turn().map(|turn| (turn.group.to_string(), turn.place))
+    };
+    assert_eq!(place("nixos/eu/system/0"), Some(("eu".to_owned(), 0)));
+    assert_eq!(place("nixos/eu/system/1"), Some(("eu".to_owned(), 1)));
+}

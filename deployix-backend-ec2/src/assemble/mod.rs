@@ -102,6 +102,21 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
+    /// The same at the turn of a machine, so that those of a pool are changed one after the other.
+    fn make_in_turn(
+        &mut self,
+        machine: u32,
+        id: &ResourceId,
+        request: impl Into<crate::request::Request>,
+        after: impl IntoIterator<Item = ResourceId>,
+    ) -> Result<(), CompileError> {
+        let (owner, region) = (self.owner(), self.net.region.as_deref());
+        let made = resource(id.clone(), owner, region, request, after)?;
+        let group = self.assembly.site.target.name.clone();
+        self.artifact.resources.push(made.in_turn(group, machine));
+        Ok(())
+    }
+
     /// What is called `zalora/epsilon1/0` on AWS.
     fn name(&self, machine: Option<u32>) -> String {
         let target = &self.assembly.site.target.name;
@@ -232,7 +247,7 @@ impl<'a> Job<'a> {
         if self.settings.public_address {
             after.push(id("address-association")?);
         }
-        self.make(&instance, run, after)?;
+        self.make_in_turn(machine, &instance, run, after)?;
 
         if let Some(volume) = &place.state_disk {
             let attach = AttachVolume {
@@ -240,7 +255,7 @@ impl<'a> Job<'a> {
                 instance_id: Value::output_of(&instance),
                 device: STATE_DEVICE.to_owned(),
             };
-            self.make(&id("volume-attachment")?, attach, [])?;
+            self.make_in_turn(machine, &id("volume-attachment")?, attach, [])?;
         }
         Ok(())
     }

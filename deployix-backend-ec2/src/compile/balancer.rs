@@ -242,10 +242,17 @@ impl Parts<'_, '_> {
 
     /// The machines behind a target group, in each of the provider's targets.
     fn machines(&self, port: NonZeroU16) -> Result<Vec<Resource>, CompileError> {
-        self.unit.upstreams.iter().map(|upstream| self.provider(upstream, port)).collect()
+        let all = self.unit.upstreams.iter().map(|upstream| self.provider(upstream, port));
+        Ok(all.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
-    fn provider(&self, upstream: &Peer<'_>, port: NonZeroU16) -> Result<Resource, CompileError> {
+    /// The machines of an autoscaling group come together, by the group; all others each by itself, so
+    /// that they can be changed in turn.
+    fn provider(
+        &self,
+        upstream: &Peer<'_>,
+        port: NonZeroU16,
+    ) -> Result<Vec<Resource>, CompileError> {
         let target = &upstream.site.target.name;
         if !peer::is_ec2(&upstream.site) {
             let message = format!(
@@ -259,20 +266,30 @@ impl Parts<'_, '_> {
         let owner =
             Owner::Edge { consumer: self.unit.name.clone(), provider: upstream.name.clone() };
         let group_name = self.group_name(port);
-        let rest = [group_name.as_str(), "machines", target.as_str()];
-        let id = naming::of_functionality(self.unit.name, &rest)?;
         let region = self.net.region.as_deref();
         let group = self.group(port)?;
         if peer::is_autoscaling(&upstream.site) {
+            let rest = [group_name.as_str(), "machines", target.as_str()];
+            let id = naming::of_functionality(self.unit.name, &rest)?;
             let attach = AttachLoadBalancerTargetGroups {
                 auto_scaling_group_name: peer::autoscaling_group(self.unit.deployment, target),
                 target_group_arns: vec![group],
             };
             let made_before = naming::of_target(target, "autoscaling-group")?;
-            return resource(id, owner, region, attach, [made_before]);
+            return Ok(vec![resource(id, owner, region, attach, [made_before])?]);
         }
-        let machines = peer::instances(upstream)?.into_iter();
-        let targets = machines.map(|id| TargetDescription { id, port: port.get() }).collect();
-        resource(id, owner, region, RegisterTargets { target_group_arn: group, targets }, [])
+        let register = |&machine: &u32| {
+            let id = naming::registration(self.unit.name, &group_name, target, machine)?;
+            let instance = naming::of_machine(target, machine, "instance")?;
+            let target_description =
+                TargetDescription { id: Value::output_of(&instance), port: port.get() };
+            let request = RegisterTargets {
+                target_group_arn: group.clone(),
+                targets: vec![target_description],
+            };
+            let made = resource(id, owner.clone(), region, request, [])?;
+            Ok(made.in_turn(target.clone(), machine))
+        };
+        upstream.machines.iter().map(register).collect()
     }
 }

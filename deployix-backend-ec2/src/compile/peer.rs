@@ -12,9 +12,7 @@ use ipnet::IpNet;
 use crate::{
     extension::TargetSettings,
     naming, network,
-    request::{
-        GroupId, InstanceId, Output, Peer as RulePeer, PrivateIp, PublicCidr, PublicIp, Value,
-    },
+    request::{GroupId, Output, Peer as RulePeer, PrivateIp, PublicCidr, PublicIp, Value},
     settings,
 };
 
@@ -47,14 +45,6 @@ pub(super) fn via(unit: &Unit<'_>, peer: &Peer<'_>) -> Via {
         Via::Private if same_group && !balanced => Via::Loopback,
         via => via,
     }
-}
-
-/// The instances that a peer runs on.
-pub(super) fn instances(peer: &Peer<'_>) -> Result<Vec<Value<InstanceId>>, CompileError> {
-    let instance = |&machine: &u32| {
-        Ok(Value::output_of(&naming::of_machine(&peer.site.target.name, machine, "instance")?))
-    };
-    peer.machines.iter().map(instance).collect()
 }
 
 /// A peer in the same network, as one side of a rule, and a short name for it that is unique among

@@ -20,8 +20,7 @@ use crate::{
     assemble::STATE_DEVICE,
     naming::{self, RESOURCE},
     request::{
-        Attribute, InstanceId, InterfaceId, InternetGatewayId, Request, RouteTableId,
-        TargetGroupArn, VpcId,
+        Attribute, InterfaceId, InternetGatewayId, Request, RouteTableId, TargetGroupArn, VpcId,
     },
     resource,
 };
@@ -149,57 +148,30 @@ pub(super) fn attributes(has: &[Attribute], wanted: Option<&Request>) -> Vec<Str
     unlike.collect()
 }
 
-/// The machines of one target behind a target group.
+/// An autoscaling group behind a target group.
 pub(super) struct Behind<'a> {
-    /// All that are behind it and do not leave it.
+    /// All machines that are behind it and do not leave it.
     pub(super) has: &'a [TargetHealth],
-    /// All machines of the deployment.
-    pub(super) machines: &'a [Instance],
     /// All autoscaling groups of the deployment.
     pub(super) scaling: &'a [AutoScalingGroup],
 }
 
 impl Behind<'_> {
-    /// What is other about the machines of the target that a part is about: its id's last segment.
-    pub(super) fn differs(&self, arn: &str, id: &ResourceId, wanted: Option<&Request>) -> Drift {
+    /// What is other about the autoscaling group that a part is about.
+    pub(super) fn differs(&self, arn: &str, wanted: Option<&Request>) -> Drift {
         let scaled = |it: &AutoScalingGroup| it.target_group_arns.iter().any(|it| it == arn);
-        let wanted = match wanted {
-            Some(Request::AttachLoadBalancerTargetGroups(it)) => {
-                let name = &it.auto_scaling_group_name;
-                let mut own = self.scaling.iter();
-                let own = own.find(|it| it.auto_scaling_group_name == *name);
-                let arns = it.target_group_arns.iter().filter_map(|it| it.known());
-                let is_about: BTreeSet<_> = arns.map(|TargetGroupArn(arn)| arn.as_str()).collect();
-                if is_about.contains(arn) && own.is_some_and(scaled) {
-                    return Some(Vec::new());
-                }
-                let line = || vec![format!("the autoscaling group {name} is not behind it")];
-                return (!self.has.is_empty()).then(line);
-            }
-            Some(Request::RegisterTargets(it)) => &it.targets,
-            _ => {
-                let any = self.scaling.iter().any(scaled) || !self.has.is_empty();
-                return any.then(Vec::new);
-            }
+        let Some(Request::AttachLoadBalancerTargetGroups(it)) = wanted else {
+            let any = self.scaling.iter().any(scaled) || !self.has.is_empty();
+            return any.then(Vec::new);
         };
-        let wanted: BTreeSet<_> =
-            wanted.iter().filter_map(|it| Some((it.id.known()?, it.port))).collect();
-        let has: BTreeSet<_> = self.has.iter().map(|it| (&it.id, it.port)).collect();
-        if has.is_empty() {
-            return None;
+        let name = &it.auto_scaling_group_name;
+        let own = self.scaling.iter().find(|it| it.auto_scaling_group_name == *name);
+        let arns = it.target_group_arns.iter().filter_map(|it| it.known());
+        let is_about: BTreeSet<_> = arns.map(|TargetGroupArn(arn)| arn.as_str()).collect();
+        if is_about.contains(arn) && own.is_some_and(scaled) {
+            return Some(Vec::new());
         }
-        let target = id.as_str().rsplit('/').next().unwrap_or_default();
-        let own = format!("{}/target/{target}/", crate::ID);
-        // Those of the deployment's other targets are there on another part's account.
-        let of_others = |id: &InstanceId| {
-            let machine = self.machines.iter().find(|it| it.instance_id == *id);
-            let resource = machine.and_then(|it| tag(&it.tags, RESOURCE));
-            resource.is_some_and(|resource| !resource.starts_with(&own))
-        };
-        let missing = wanted.difference(&has);
-        let missing = missing.map(|(id, port)| format!("{id} is not behind it at port {port}"));
-        let more = has.difference(&wanted).filter(|(id, _)| !of_others(id));
-        let more = more.map(|(id, port)| format!("{id} is behind it at port {port} as well"));
-        Some(missing.chain(more).collect())
+        let line = || vec![format!("the autoscaling group {name} is not behind it")];
+        (!self.has.is_empty()).then(line)
     }
 }

@@ -44,8 +44,13 @@ pub(super) fn is_passing(error: &CallError) -> bool {
 
 /// What was named is not there: `InvalidVpcID.NotFound`, `TargetGroupNotFound`.
 pub(crate) fn is_not_found(error: &CallError) -> bool {
-    const CODES: [&str; 3] =
-        ["Gateway.NotAttached", "InvalidInstanceID.Malformed", "InvalidResourceId"];
+    const CODES: [&str; 4] = [
+        "Gateway.NotAttached",
+        "InvalidInstanceID.Malformed",
+        "InvalidResourceId",
+        // A machine that is in no target group, or not known to load balancers yet.
+        "InvalidTarget",
+    ];
     // Auto Scaling and Elastic Load Balancing call it a wrong value.
     let says = |words: &str| error.message.contains(words);
     let no_group = error.code == "ValidationError" && (says("not found") || says("does not exist"));

@@ -23,6 +23,10 @@ pub(super) const HISTORY: &str = "deployix:history";
 /// What its settings were when it was made, as AWS told them: what is other since is drift.
 pub(super) const MADE_AS: &str = "deployix:made-as";
 
+/// Written on a machine before it leaves its places to another, and on that one until it has them and all
+/// of the one before is gone: who finds it finds a step that did not end.
+pub(super) const UNDER_WAY: &str = "deployix:under-way";
+
 /// What a step gives to others.
 pub(super) type Outputs = BTreeMap<String, String>;
 
@@ -74,6 +78,11 @@ impl<'a> Job<'a> {
     pub(super) fn back_to(&self, replaced: &Resource) -> Self {
         let digest = replaced.digest().to_string();
         Self { digest, before: None, replaced: None, ..self.clone() }
+    }
+
+    /// Whether something stood before.
+    pub(super) fn is_change(&self) -> bool {
+        self.before.is_some() || self.replaced.is_some()
     }
 
     pub(super) fn deployment(&self) -> &'a Name {

@@ -6,8 +6,8 @@ use deployix_core::backend::{BackendError, ErrorKind};
 
 use super::{
     call::{Described, Filter, InterfaceAttribute, Write},
-    job::{DIGEST, Job, MADE_AS, Outputs, all_known, by_tags, tag},
-    kind::{Kind, Once, State, own, remove_all, value},
+    job::{DIGEST, Job, MADE_AS, Outputs, UNDER_WAY, all_known, by_tags, tag},
+    kind::{Kind, Once, State, is_standing, made_as, own, remove_all, value},
     network::{output, tags_of_ec2_requests},
     part::Whole,
     shape::{
@@ -17,9 +17,12 @@ use super::{
     staged,
     target::leave,
 };
-use crate::request::{
-    AllocateAddress, CreateLaunchTemplate, CreateNetworkInterface, CreateVolume, LaunchTemplateRef,
-    PrivateIp, PublicCidr, PublicIp, RunInstances, Tag,
+use crate::{
+    request::{
+        AllocateAddress, CreateLaunchTemplate, CreateNetworkInterface, CreateVolume,
+        LaunchTemplateRef, PrivateIp, PublicCidr, PublicIp, RunInstances, Tag,
+    },
+    resource::TEMPLATE_ID,
 };
 
 impl Kind for NetworkInterface {
@@ -225,7 +228,7 @@ impl Kind for LaunchTemplate {
     }
 
     fn outputs(&self) -> Outputs {
-        Outputs::new()
+        Outputs::from([(TEMPLATE_ID.to_owned(), self.id())])
     }
 
     /// Nothing is started from another version. One that somebody made the default is what others, and
@@ -332,6 +335,9 @@ impl Kind for Instance {
 
     /// It leaves the groups behind load balancers first, and ends what it is at for others.
     async fn remove(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        if job.replaced.is_some() {
+            job.tag(Self::SERVICE, &self.id(), &self.tags, [under_way()]).await?;
+        }
         for group in own::<TargetGroup>(job, None).await? {
             leave(job, &group.target_group_arn, |target| target.id == self.instance_id).await?;
         }
@@ -341,6 +347,34 @@ impl Kind for Instance {
         let instance_ids = vec![self.instance_id.clone()];
         job.aws.remove(Write::TerminateInstances { instance_ids }).await
     }
+}
+
+/// The tag of a machine whose change is under way.
+pub(super) fn under_way() -> Tag {
+    Tag::new(UNDER_WAY, "until all of it is done")
+}
+
+impl Instance {
+    pub(super) fn is_under_way(&self) -> bool {
+        is_standing(self) && tag(&self.tags, UNDER_WAY).is_some()
+    }
+
+    /// Its change is done, or given up.
+    pub(super) async fn rests(&self, job: &Job<'_>) -> Result<(), BackendError> {
+        let (resources, tag_keys) = (vec![self.id()], vec![UNDER_WAY.to_owned()]);
+        job.aws.write(Write::DeleteTags { resources, tag_keys }).await
+    }
+}
+
+/// All of a machine's change is done.
+pub(super) async fn ended(job: &Job<'_>) -> Result<(), BackendError> {
+    if job.is_change() {
+        let machines: Vec<Instance> = made_as(job, job.id.as_str()).await?;
+        for machine in machines.iter().filter(|machine| machine.is_under_way()) {
+            machine.rests(job).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether what is started from a launch template is to be protected from being ended.

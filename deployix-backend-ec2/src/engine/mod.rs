@@ -12,7 +12,7 @@
 //! * `job`: one step and its tags;
 //! * `kind`: how whatever stands by itself is made what it should be; with `network`, `rule`,
 //!   `machine`, `scaling`, `balancer` and `target_group` for what differs from kind to kind;
-//! * `target`: machines of target groups come, are well and leave;
+//! * `target`: machines of target groups come, are well and leave; `registration`: each one's own part;
 //! * `successor`: a machine that takes another's place, which is put back where it does not start;
 //! * `part`: what has no tags of its own; `disk`: where disks are attached; `record`: names, which
 //!   have no tags either;
@@ -38,6 +38,7 @@ mod parameter;
 mod part;
 mod permission;
 mod record;
+mod registration;
 mod rule;
 mod scaling;
 pub mod shape;
@@ -164,6 +165,7 @@ async fn make(
         Request::RunInstances(it) => {
             let outputs = successor::run(job, it).await?;
             machine::remove_old_templates(job, &it.launch_template.launch_template_name).await?;
+            machine::ended(job).await?;
             Ok(outputs)
         }
         Request::CreateAutoScalingGroup(it) => {
@@ -184,7 +186,7 @@ async fn make(
             balancer::listens(job, it).await?;
             Ok(outputs)
         }
-        Request::RegisterTargets(it) => target::register(job, it).await,
+        Request::RegisterTargets(it) => registration::make(job, it).await,
         Request::ChangeResourceRecordSets(it) => record::put(job, it).await,
         Request::PutParameter(it) => parameter::put(job, it, context).await,
     }
@@ -225,9 +227,10 @@ async fn take_away(job: &Job<'_>, step: &Step<'_>) -> Result<(), BackendError> {
         Operation::ModifyLoadBalancerAttributes => part::remove::<LoadBalancer>(job).await,
         Operation::CreateTargetGroup => remove::<TargetGroup>(job).await,
         Operation::CreateListener => balancer::remove_listener(job).await,
-        Operation::ModifyTargetGroupAttributes
-        | Operation::RegisterTargets
-        | Operation::AttachLoadBalancerTargetGroups => part::remove::<TargetGroup>(job).await,
+        Operation::RegisterTargets => registration::remove(job).await,
+        Operation::ModifyTargetGroupAttributes | Operation::AttachLoadBalancerTargetGroups => {
+            part::remove::<TargetGroup>(job).await
+        }
         Operation::ChangeResourceRecordSets => record::remove(job).await,
         Operation::PutParameter => remove::<Parameter>(job).await,
     }
@@ -242,6 +245,7 @@ async fn take_away_unknown(job: &Job<'_>, found: &Resource) -> Result<(), Backen
     if naming::is_of_secret(job.id) {
         return remove::<Parameter>(job).await;
     }
+    registration::remove(job).await?;
     part::remove::<TargetGroup>(job).await?;
     part::remove::<LoadBalancer>(job).await?;
     part::remove::<Volume>(job).await?;

@@ -14,12 +14,12 @@ use super::{
     drift::{self, Behind, Drift, Wanted},
     job::{MADE_AS, OWNER, by_tags, history, is_made_for, owner, resource_of, tag},
     kind::{Kind, State, is_standing, value},
-    record,
+    record, registration,
     rule::{is_by_hand, is_default_egress, says},
     shape::{
         Address, AutoScalingGroup, Instance, InternetGateway, LaunchTemplate,
         LaunchTemplateVersion, LoadBalancer, NetworkInterface, Parameter, RouteTable,
-        SecurityGroup, SecurityGroupRule, Subnet, TargetGroup, Volume, Vpc,
+        SecurityGroup, SecurityGroupRule, Subnet, TargetGroup, TargetHealth, Volume, Vpc,
     },
     staged, target,
 };
@@ -51,9 +51,13 @@ pub(super) async fn observe(
     let mut seen = Seen { wanted, ..Seen::default() };
     let mine = || by_tags(deployment.as_str(), None);
     seen.add(&Vpc::find(aws, mine()).await?);
-    seen.add(&NetworkInterface::find(aws, mine()).await?);
+    let interfaces = NetworkInterface::find(aws, mine()).await?;
+    seen.add(&interfaces);
     let machines = Instance::find(aws, mine()).await?;
     seen.add(&machines);
+    for machine in machines.iter().filter(|machine| machine.is_under_way()) {
+        seen.drift(&machine.tags, ["its last change did not end".to_owned()]);
+    }
 
     let gateways = InternetGateway::find(aws, mine()).await?;
     seen.add(&gateways);
@@ -84,7 +88,7 @@ pub(super) async fn observe(
     groups(aws, deployment, &mut seen).await?;
     let protecting = templates(aws, deployment, &mut seen).await?;
     protections(aws, &machines, &protecting, &mut seen).await?;
-    balancers(aws, deployment, &machines, &mut seen).await?;
+    balancers(aws, deployment, &machines, &interfaces, &mut seen).await?;
     seen.left_over();
     if elsewhere.parameters {
         seen.add(&Parameter::find(aws, mine()).await?);
@@ -182,6 +186,7 @@ async fn balancers(
     aws: &Caller<'_>,
     deployment: &Name,
     machines: &[Instance],
+    interfaces: &[NetworkInterface],
     seen: &mut Seen,
 ) -> Result<(), BackendError> {
     let mine = || by_tags(deployment.as_str(), None);
@@ -210,17 +215,18 @@ async fn balancers(
     for group in &groups {
         let arn = &group.target_group_arn;
         let mut has = target::targets(aws, arn).await?;
-        has.retain(|it| !it.is_leaving() && !it.is_gone());
+        has.retain(TargetHealth::is_in);
         let read = Read::DescribeTargetGroupAttributes { target_group_arn: arn.clone() };
         let attributes = aws.attributes(read).await?;
-        let behind = Behind { has: &has, machines, scaling: &scaling };
+        let behind = Behind { has: &has, scaling: &scaling };
         seen.parts(&group.tags, |id, wanted| {
             if id.as_str().contains("/machines/") {
-                behind.differs(arn, id, wanted)
+                behind.differs(arn, wanted)
             } else {
                 Some(drift::attributes(&attributes, wanted))
             }
         });
+        registration::Group { group, has: &has, machines }.observe(interfaces, seen);
     }
     Ok(())
 }
@@ -350,7 +356,17 @@ impl Seen {
         tags: &[Tag],
         drift: impl Fn(&ResourceId, Option<&Request>) -> Drift,
     ) -> Vec<ResourceId> {
-        let owner = tag(tags, OWNER).and_then(owner);
+        self.parts_of(tags, tags, drift)
+    }
+
+    /// The same, on account of whoever has other tags.
+    pub(super) fn parts_of(
+        &mut self,
+        tags: &[Tag],
+        whose: &[Tag],
+        drift: impl Fn(&ResourceId, Option<&Request>) -> Drift,
+    ) -> Vec<ResourceId> {
+        let owner = tag(whose, OWNER).and_then(owner);
         let mut ids = Vec::new();
         for part in tags.iter().filter(|tag| tag.key.starts_with(PART)) {
             let Some((digest, id)) = part.value.split_once(' ') else { continue };

@@ -15,6 +15,7 @@ use super::{
     error::is_hopeless,
     job::{DIGEST, Job, Outputs, tag},
     kind::{Kind, converge, is_standing, made_as, one_at_most, own, remove},
+    machine::under_way,
     part::bring_address,
     shape::{Instance, LaunchTemplate, TargetGroup, Volume},
     target::{enter, healthy, targets},
@@ -36,6 +37,8 @@ pub(super) async fn run(job: &Job<'_>, request: &RunInstances) -> Result<Outputs
         job.aws.would_make(request.clone().into()).await?;
         seats = seats_of(job, &before).await?;
     }
+    let mut marked = request.clone();
+    Instance::add_tags(&mut marked, &[under_way()]);
     let takes_its_place = async {
         if !stands {
             remove::<Instance>(job).await?;
@@ -44,7 +47,7 @@ pub(super) async fn run(job: &Job<'_>, request: &RunInstances) -> Result<Outputs
                 bring_address(job, interface).await?;
             }
         }
-        converge::<Instance>(job, request).await
+        converge::<Instance>(job, &marked).await
     };
     match takes_its_place.await {
         Err(error) if is_hopeless(&error) => {
@@ -112,7 +115,8 @@ async fn again(
     old.network_interfaces.clone_from(&request.network_interfaces);
     let job = job.back_to(replaced);
     if let Some(machine) = before(&job).await? {
-        serves(&job, &machine, seats).await?;
+        serves(&job, &machine.instance_id, seats).await?;
+        machine.rests(&job).await?;
         return Ok(None);
     }
     let templates: Vec<LaunchTemplate> = own(&job, Some(&job.sibling("launch-template"))).await?;
@@ -124,16 +128,16 @@ async fn again(
     }
     converge::<Instance>(&job, &old).await?;
     let Some(machine) = before(&job).await? else { return Ok(None) };
-    serves(&job, &machine, seats).await?;
-    Ok(Some(machine))
+    serves(&job, &machine.instance_id, seats).await?;
+    Ok(Some(machine.instance_id))
 }
 
 /// The machine that a step made, where it stands.
-async fn before(job: &Job<'_>) -> Result<Option<InstanceId>, BackendError> {
+async fn before(job: &Job<'_>) -> Result<Option<Instance>, BackendError> {
     let all: Vec<Instance> = made_as(job, job.id.as_str()).await?;
     let is_before =
         |it: &&Instance| is_standing(*it) && tag(&it.tags, DIGEST) == Some(&*job.digest);
-    Ok(all.iter().find(is_before).map(|it| it.instance_id.clone()))
+    Ok(all.iter().find(is_before).cloned())
 }
 
 /// Gives a machine its disk and its places, and waits until it is healthy there.
@@ -154,7 +158,7 @@ async fn serves(job: &Job<'_>, machine: &InstanceId, seats: &[Seat]) -> Result<(
         job.aws.write(protect).await?;
     }
     for Seat { group, port } in seats {
-        enter(job, &group.target_group_arn, &[(machine.clone(), *port)]).await?;
+        enter(job, &group.target_group_arn, machine, *port).await?;
     }
     for Seat { group, .. } in seats {
         healthy(job, group, |target| target.id == *machine).await?;

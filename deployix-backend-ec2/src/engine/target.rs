@@ -1,22 +1,19 @@
 //! The machines in a target group: how they come, how they are, how they leave.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use deployix_core::backend::{BackendError, ErrorKind};
 
 use super::{
     call::{Filter, Write},
     caller::{Caller, Waiting, too_long},
-    job::{Job, Outputs, all_known, by_tags, known, tag},
+    job::{Job, Outputs, all_known, tag},
     part::{Attempts, attempt, done, whole},
     shape::{AutoScalingGroup, Instance, TargetGroup, TargetHealth},
 };
-use crate::{
-    naming::RESOURCE,
-    request::{
-        AttachLoadBalancerTargetGroups, CreateTargetGroup, InstanceId, RegisterTargets,
-        TargetDescription, TargetGroupArn,
-    },
+use crate::request::{
+    AttachLoadBalancerTargetGroups, CreateTargetGroup, InstanceId, RegisterTargets,
+    TargetDescription, TargetGroupArn,
 };
 
 /// How long after its machine was started a program may take until it serves: it is installed at the
@@ -28,9 +25,23 @@ const SERVES_WITHIN: Duration = Duration::from_secs(1200);
 const LEAVES_WITHIN: Duration = Duration::from_secs(3600 + 300);
 
 impl TargetHealth {
+    /// It takes part, however it is.
+    pub(super) fn is_in(&self) -> bool {
+        !self.is_leaving() && !self.is_gone()
+    }
+
     /// It ends what it is at, and gets nothing new.
     pub(super) fn is_leaving(&self) -> bool {
         self.state.contains("draining")
+    }
+
+    /// Why nobody is led to it, where that is its own: one that is not in use is not checked, or its machine
+    /// tells why.
+    pub(super) fn ill(&self) -> Option<String> {
+        let Self { state, reason, .. } = self;
+        let reason = reason.as_deref().unwrap_or("AWS does not say why");
+        let is_ill = state != "healthy" && state != "unused";
+        is_ill.then(|| format!("it is {state}: {reason}"))
     }
 
     /// AWS tells for a moment of what has left.
@@ -52,57 +63,24 @@ pub(super) async fn targets(
     aws.all(vec![Filter::new("target-group-arn", [arn])]).await
 }
 
-/// The machines of a deployment that are none of the target that a part is about, which is the last
-/// segment of its id.
-pub(super) async fn of_other_targets(job: &Job<'_>) -> Result<BTreeSet<InstanceId>, BackendError> {
-    let target = job.id.as_str().rsplit('/').next().unwrap_or_default();
-    let own = format!("{}/target/{target}/", crate::ID);
-    let all: Vec<Instance> = job.aws.all(by_tags(job.deployment().as_str(), None)).await?;
-    let of_others = |it: &Instance| tag(&it.tags, RESOURCE).is_some_and(|id| !id.starts_with(&own));
-    Ok(all.into_iter().filter(of_others).map(|it| it.instance_id).collect())
-}
-
-/// Lets machines take part in a target group.
+/// Lets a machine take part in a target group.
 pub(super) async fn enter(
     job: &Job<'_>,
     arn: &str,
-    wanted: &[(InstanceId, u16)],
+    machine: &InstanceId,
+    port: u16,
 ) -> Result<(), BackendError> {
     let mut attempts = Attempts::new();
     loop {
         let has = targets(&job.aws, arn).await?;
-        let is_in = |(id, port): &(InstanceId, u16)| {
-            let mut all = has.iter().filter(|it| it.id == *id && it.port == *port);
-            all.any(|it| !it.is_leaving() && !it.is_gone())
-        };
-        let missing = wanted.iter().filter(|target| !is_in(target));
-        let targets: Vec<_> = missing
-            .map(|(id, port)| TargetDescription { id: id.clone().into(), port: *port })
-            .collect();
-        if targets.is_empty() {
+        let mut places = has.iter().filter(|it| it.id == *machine && it.port == port);
+        if places.any(TargetHealth::is_in) {
             return Ok(());
         }
         let target_group_arn = TargetGroupArn(arn.to_owned()).into();
+        let targets = vec![TargetDescription { id: machine.clone().into(), port }];
         attempt(job, RegisterTargets { target_group_arn, targets }, &mut attempts).await?;
     }
-}
-
-pub(super) async fn register(
-    job: &Job<'_>,
-    request: &RegisterTargets,
-) -> Result<Outputs, BackendError> {
-    let arn = &known(&request.target_group_arn)?.0;
-    let group: TargetGroup = whole(job, arn).await?;
-    let id = |target: &TargetDescription| known(&target.id).map(|id| (id.clone(), target.port));
-    let wanted = request.targets.iter().map(id).collect::<Result<Vec<_>, _>>()?;
-    enter(job, arn, &wanted).await?;
-    let goes = |target: &TargetHealth| !wanted.contains(&(target.id.clone(), target.port));
-    if targets(&job.aws, arn).await?.iter().any(goes) {
-        let others = of_other_targets(job).await?;
-        leave(job, arn, |target| goes(target) && !others.contains(&target.id)).await?;
-    }
-    healthy(job, &group, |target| !goes(target)).await?;
-    done(job, &group).await
 }
 
 pub(super) async fn attach_scaling(
@@ -164,7 +142,7 @@ async fn all_healthy(
     let mut wait = Waiting::new(within);
     loop {
         let mut all = targets(&job.aws, &group.target_group_arn).await?;
-        all.retain(|it| wanted(it) && !it.is_leaving() && !it.is_gone());
+        all.retain(|it| wanted(it) && it.is_in());
         if all.iter().all(|it| it.state == "healthy") {
             return Ok(());
         }
@@ -222,7 +200,7 @@ pub(super) async fn leave(
             .collect();
         if !targets.is_empty() {
             let target_group_arn = target_group_arn.to_owned();
-            job.aws.remove(Write::DeregisterTargets { target_group_arn, targets }).await?;
+            job.aws.ask(Write::DeregisterTargets { target_group_arn, targets }).await?;
         }
         if !wait.go_on().await {
             return Err(too_long("DeregisterTargets", "connections to its machines do not end"));

@@ -1,5 +1,7 @@
 //! Target groups: how one is made what it should be, and how everything leaves it.
 
+use std::collections::BTreeSet;
+
 use deployix_core::backend::BackendError;
 
 use super::{
@@ -11,11 +13,11 @@ use super::{
     network::output,
     part::Whole,
     shape::{AutoScalingGroup, TargetGroup},
-    target::{leave, of_other_targets},
+    target::leave,
 };
 use crate::{
     naming::RESOURCE,
-    request::{CreateTargetGroup, Service, Tag, TargetGroupArn},
+    request::{CreateTargetGroup, InstanceId, Service, Tag, TargetGroupArn},
 };
 
 /// A target group's settings that can be changed.
@@ -97,27 +99,30 @@ impl Kind for TargetGroup {
 }
 
 impl Whole for TargetGroup {
-    /// Machines leave; attributes have no state to go back to.
+    /// An autoscaling group leaves with its machines; attributes have no state to go back to.
     async fn undo(&self, job: &Job<'_>) -> Result<(), BackendError> {
         let Some((_, target)) = job.id.as_str().rsplit_once("/machines/") else { return Ok(()) };
         let own = format!("{}/target/{target}/", crate::ID);
         let is_own = |group: &AutoScalingGroup| {
             tag(&group.tags, RESOURCE).is_some_and(|id| id.starts_with(&own))
         };
-        leave_groups(job, &self.target_group_arn, is_own).await?;
-        let others = of_other_targets(job).await?;
-        leave(job, &self.target_group_arn, |target| !others.contains(&target.id)).await
+        let leaving = leave_groups(job, &self.target_group_arn, is_own).await?;
+        leave(job, &self.target_group_arn, |target| leaving.contains(&target.id)).await
     }
 }
 
-/// Takes a target group from the autoscaling groups of the deployment that are behind it.
+/// Takes a target group from autoscaling groups of the deployment, and tells their machines.
 async fn leave_groups(
     job: &Job<'_>,
     arn: &str,
     leaves: impl Fn(&AutoScalingGroup) -> bool + Send,
-) -> Result<(), BackendError> {
-    for group in own::<AutoScalingGroup>(job, None).await? {
-        if leaves(&group) && group.target_group_arns.iter().any(|it| it == arn) {
+) -> Result<BTreeSet<InstanceId>, BackendError> {
+    let mut machines = BTreeSet::new();
+    let mut groups = own::<AutoScalingGroup>(job, None).await?;
+    groups.retain(leaves);
+    for group in groups {
+        machines.extend(group.instances.iter().map(|machine| machine.instance_id.clone()));
+        if group.target_group_arns.iter().any(|it| it == arn) {
             let write = Write::DetachLoadBalancerTargetGroups {
                 auto_scaling_group_name: group.auto_scaling_group_name,
                 target_group_arns: vec![arn.to_owned()],
@@ -125,5 +130,5 @@ async fn leave_groups(
             job.aws.remove(write).await?;
         }
     }
-    Ok(())
+    Ok(machines)
 }

@@ -72,7 +72,10 @@ async fn one_of_two_machines_that_was_taken_out_of_its_target_group() {
         for targets in world.targets.values_mut() {
             targets.take(gone.as_str());
         }
-        vec![format!("{GROUP}/machines/machines: {gone} is not behind it at port 8080")]
+        let machine = world.instances.all().find(|it| it.instance_id == gone).unwrap();
+        let resource = machine.tags.iter().find(|tag| tag.key == "deployix:resource").unwrap();
+        let number = resource.value.split('/').nth(4).unwrap();
+        vec![format!("{GROUP}/machines/machines/{number}: it is gone")]
     })
     .await;
 }
@@ -83,7 +86,7 @@ async fn a_machine_of_others_that_was_put_behind_a_load_balancer() {
         let other = world.machine_of_others();
         let arn = world.targets.keys().next().unwrap().clone();
         world.put_target(&arn, &other, 8080);
-        vec![format!("{GROUP}/machines/machines: {other} is behind it at port 8080 as well")]
+        vec![format!("{GROUP}/machines/machines/0: {other} is behind it at port 8080 as well")]
     })
     .await;
 }

@@ -15,6 +15,7 @@ use crate::{
     deadly::{Deadly, Death, When},
     faults::everything,
     site::{Site, beyond, ends},
+    turns::pool,
 };
 
 /// Carries a plan out as a process that dies at an entry of the log; whether it survived.
@@ -41,9 +42,14 @@ pub(crate) async fn survives(site: &Site, plan: &Plan, death: Death) -> bool {
     }
 }
 
-/// Dies at every entry of what `plan` makes of a site, and looks at what stands once `again` was
-/// carried out after it. Gives how often somebody died.
-async fn dies_everywhere<P, A>(plan: P, again: A, wanted: &[String]) -> usize
+/// Dies at every entry of what `plan` makes of a site, and looks at what stands of a deployment once
+/// `again` was carried out after it. Gives how often somebody died.
+async fn dies_everywhere<P, A>(
+    plan: P,
+    again: A,
+    deployment: fn() -> Deployment,
+    wanted: &[String],
+) -> usize
 where
     P: AsyncFn(u64) -> (Site, Plan),
     A: AsyncFn(&Site),
@@ -63,7 +69,7 @@ where
             let heads = site.heads().await;
             assert!(heads.open.is_empty() && heads.runs.is_empty(), "died {death}");
             if !wanted.is_empty() {
-                let (plan, drifts) = site.plan_refreshed(everything()).await;
+                let (plan, drifts) = site.plan_refreshed(deployment()).await;
                 assert_eq!((plan.steps.len(), drifts), (0, Vec::new()), "died {death}");
             }
         }
@@ -89,6 +95,7 @@ async fn a_deploy_that_dies_at_any_entry_of_the_log_is_taken_up_and_leaves_nothi
         async |site| {
             site.deploy(everything()).await;
         },
+        everything,
         &wanted,
     )
     .await;
@@ -104,8 +111,30 @@ async fn a_destroy_that_dies_at_any_entry_of_the_log_is_taken_up_and_leaves_noth
             (site, plan)
         },
         async |site| site.destroy().await,
+        everything,
         &[],
     )
     .await;
     assert!(deaths > 100, "{deaths} deaths");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_a_pool_that_dies_at_any_entry_of_the_log_is_taken_up_and_leaves_nothing_over()
+{
+    let after = || pool(2, "m5.large");
+    let wanted = deployed(after(), 51).await.aws.inventory();
+    let deaths = dies_everywhere(
+        async |seed| {
+            let site = deployed(pool(2, "m3.medium"), seed).await;
+            let plan = site.plan(after()).await;
+            (site, plan)
+        },
+        async |site| {
+            site.deploy(after()).await;
+        },
+        after,
+        &wanted,
+    )
+    .await;
+    assert!(deaths > 30, "{deaths} deaths");
 }

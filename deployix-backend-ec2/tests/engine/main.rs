@@ -26,6 +26,7 @@ mod successor;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
+mod turns;
 mod upcast;
 mod way;
 mod wide;

@@ -26,6 +26,6 @@ pub use input::{FileRef, Input, Inputs, OutputRef};
 pub use keeper::Keeper;
 pub use memory::MemoryBackend;
 pub use registry::Registry;
-pub use resource::{Owner, Resource};
+pub use resource::{Owner, Resource, Turn};
 pub(crate) use unit::endpoints_of;
 pub use unit::{Assembly, EndpointRef, LeftUnit, OwnedSite, Peer, PeerAddress, Site, Unit, Via};

@@ -30,7 +30,23 @@ struct Content {
     after: Arc<[ResourceId]>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     holds_data: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    turn: Option<Turn>,
     digest: Digest,
+}
+
+/// A place among resources that do the same work beside each other, such as machines behind a load
+/// balancer: those that stand are changed place by place, so that at most one place at a time is out
+/// of service, and what goes wrong at one of them stops those that come after it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Turn {
+    /// Those whose turns follow each other, such as the machines of the target of that name. Groups of two
+    /// backends are never the same.
+    pub group: Name,
+    /// Whose turn it is, from 0. Several resources may share a place, in the order of what they come
+    /// after: a machine, its disk, its parts in load balancers.
+    pub place: u32,
 }
 
 /// On whose account a resource stands: where that fails, the resource is left as it last was.
@@ -84,7 +100,7 @@ impl Resource {
         let bytes = serde_json::to_vec(&inputs).unwrap_or_default();
         let digest = Digest::of_bytes(&bytes);
         let after = if after.is_empty() { Arc::default() } else { after.into() };
-        Self(Arc::new(Content { id, owner, inputs, after, holds_data: false, digest }))
+        Self(Arc::new(Content { id, owner, inputs, after, holds_data: false, turn: None, digest }))
     }
 
     /// The same, holding data that would be lost with it: it is removed only where somebody asks
@@ -99,6 +115,19 @@ impl Resource {
     #[must_use]
     pub fn holds_data(&self) -> bool {
         self.0.holds_data
+    }
+
+    /// The same, at a place of a turn: where it stands and changes, it waits for the places before.
+    #[must_use]
+    pub fn in_turn(mut self, group: Name, place: u32) -> Self {
+        Arc::make_mut(&mut self.0).turn = Some(Turn { group, place });
+        self
+    }
+
+    /// Its place in a turn, where it has one.
+    #[must_use]
+    pub fn turn(&self) -> Option<&Turn> {
+        self.0.turn.as_ref()
     }
 
     /// Its id.
@@ -164,16 +193,22 @@ impl<'de> Deserialize<'de> for Resource {
             after: Vec<ResourceId>,
             #[serde(default)]
             holds_data: bool,
+            #[serde(default)]
+            turn: Option<Turn>,
             digest: Digest,
         }
-        let Read { id, owner, inputs, after, holds_data, digest } =
+        let Read { id, owner, inputs, after, holds_data, turn, digest } =
             Read::deserialize(deserializer)?;
         let resource = Self::new(id, owner, inputs, after);
         if resource.digest() != digest {
             let message = format!("the settings of {} are not those of its digest", resource.id());
             return Err(de::Error::custom(message));
         }
-        Ok(if holds_data { resource.holding_data() } else { resource })
+        let resource = if holds_data { resource.holding_data() } else { resource };
+        Ok(match turn {
+            Some(Turn { group, place }) => resource.in_turn(group, place),
+            None => resource,
+        })
     }
 }
 
@@ -202,7 +237,8 @@ mod tests {
         let owner =
             Owner::Edge { consumer: Name::new("a").unwrap(), provider: Name::new("b").unwrap() };
         let inputs = Inputs::from([("port", Input::Integer(80))]);
-        let resource = Resource::new(id("m/b"), owner, inputs, [id("m/c")]).holding_data();
+        let resource = Resource::new(id("m/b"), owner, inputs, [id("m/c")]);
+        let resource = resource.holding_data().in_turn(Name::new("pool").unwrap(), 2);
         let json = serde_json::to_string(&resource).unwrap();
         let read: Resource = serde_json::from_str(&json).unwrap();
         assert_eq!(read, resource);

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Compiled, held::Holding};
+use super::{Compiled, held::Holding, turn};
 use crate::{
     backend::{Change, Input, Inputs, OwnedSite, Owner, Registry, Resource, Site},
     diagnostic::{Code, Diagnostic, Diagnostics, Staged},
@@ -234,7 +234,8 @@ pub fn plan(compiled: &Compiled, heads: &Heads, registry: &Registry, only: &Only
     }
     keep_needed(&mut gone, wanted, heads, &changed);
     let assignments = assignments(compiled, heads, only, &holding.waiting);
-    let removals = removals(&gone, heads, &changed);
+    let mut removals = removals(&gone, heads, &changed);
+    turn::take(&mut changed, &mut removals, heads);
     let sites: Vec<Site<'_>> = compiled.connected().sites().collect();
     let target = |draft: &Draft<'_>| match draft.target {
         At::Site(at) => sites.get(at as usize).map(|site| OwnedSite::from(*site)),
@@ -414,7 +415,7 @@ fn follow_replacements<'w>(
 }
 
 /// Whether a resource gives other outputs than before, and came to do so after a generation.
-fn gives_others(heads: &Heads, id: &ResourceId, since: u64) -> bool {
+pub(super) fn gives_others(heads: &Heads, id: &ResourceId, since: u64) -> bool {
     let other_since = heads.resources.get(id).and_then(|standing| standing.outputs_since);
     other_since.is_some_and(|other| other > since)
 }

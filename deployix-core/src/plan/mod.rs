@@ -9,6 +9,7 @@ mod held;
 mod saved;
 mod shared;
 mod stale;
+mod turn;
 
 pub use anew::compile_anew;
 pub use compile::{Compiled, compile};

@@ -191,6 +191,34 @@ async fn what_stood_at_a_time_is_that_after_the_newest_entry_until_then() {
     assert_eq!(history.at(after).await.unwrap().generation, 150);
 }
 
+#[tokio::test]
+async fn the_generation_in_which_other_outputs_came_is_known_until_the_next() {
+    let history = open(&memory()).await;
+    let id = ResourceId::new("memory/a").unwrap();
+    let owner = Owner::Functionality(name("a"));
+    let resource = Resource::new(id.clone(), owner, Inputs::new(), []);
+    let run: RunId = serde_json::from_value("0000000000000001".into()).unwrap();
+    let made = async |address: &str| {
+        let intent = Record::Intent {
+            run: run.clone(),
+            action: IntentAction::Make,
+            resource: resource.clone(),
+            target: name("box"),
+        };
+        let outputs = BTreeMap::from([("address".to_owned(), address.to_owned())]);
+        let result = StepResult::Made { outputs };
+        let outcome = Record::Outcome { run: run.clone(), resource: id.clone(), result };
+        history.append(vec![intent]).await.unwrap();
+        history.append(vec![outcome]).await.unwrap();
+        history.heads().await.unwrap().resources[&id].outputs_since
+    };
+    assert_eq!(made("10.0.0.1").await, None, "nobody knows others");
+    assert_eq!(made("10.0.0.1").await, None);
+    assert_eq!(made("10.0.0.2").await, Some(6));
+    assert_eq!(made("10.0.0.2").await, Some(6));
+    assert_eq!(made("10.0.0.1").await, Some(10));
+}
+
 #[test]
 fn claims_are_kept_in_order() {
     // What is stored is ordered, so that two entries that say the same are alike.

@@ -86,9 +86,7 @@ impl Needs {
 
     /// What is a part of something else is noted in a tag of that.
     fn noted(self, ids: &Ids) -> Self {
-        let tag_keys = vec![DEPLOYMENT.to_owned()];
-        let resources = vec![ids.vpc.to_string()];
-        self.tagged(ids).ask(When::Removed, Write::DeleteTags { resources, tag_keys })
+        self.tagged(ids).ask(When::Removed, untag(ids))
     }
 
     /// Interfaces that load balancers leave behind may hold it.
@@ -287,6 +285,7 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
                 .tagged(ids)
                 .of_template()
                 .ask(Changed, Write::StartInstances { instance_ids: instance_ids() })
+                .ask(Changed, untag(ids))
                 .ask(Changed, Read::DescribeLaunchTemplateVersions(all()))
                 .ask(Changed, protected(true))
                 .ask(Changed, Read::DescribeAddresses(all()))
@@ -317,7 +316,6 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
             )
             .list(Made, ElasticLoadBalancing, &["AddTags"])
             .list(Removed, AutoScaling, &["DetachLoadBalancerTargetGroups"])
-            .ask(Removed, Read::DescribeInstances(all()))
             .list(Removed, ElasticLoadBalancing, &["DeregisterTargets", "RemoveTags"]),
         Operation::CreateLoadBalancer => needs
             .list(Always, ElasticLoadBalancing, &["DescribeLoadBalancers", "DescribeTags"])
@@ -375,11 +373,10 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
                 ElasticLoadBalancing,
                 &["DescribeTargetGroups", "DescribeTags", "DescribeTargetHealth"],
             )
-            .list(Made, ElasticLoadBalancing, &["AddTags"])
-            .list(Changed, ElasticLoadBalancing, &["DeregisterTargets"])
-            .list(Removed, AutoScaling, &["DescribeAutoScalingGroups"])
+            .ask(Always, Read::DescribeNetworkInterfaces(all()))
+            .noted(ids)
             .ask(Removed, Read::DescribeInstances(all()))
-            .list(Removed, ElasticLoadBalancing, &["DeregisterTargets", "RemoveTags"]),
+            .list(Removed, ElasticLoadBalancing, &["DeregisterTargets"]),
         // Records go by the same operation.
         Operation::ChangeResourceRecordSets => needs
             .list(Always, Route53, &["ListResourceRecordSets", "GetChange"])
@@ -389,6 +386,11 @@ pub(super) fn needs(operation: Operation, ids: &Ids) -> Needs {
             .list(Made, Ssm, &["AddTagsToResource"])
             .list(Removed, Ssm, &["DeleteParameter"]),
     }
+}
+
+fn untag(ids: &Ids) -> Write {
+    let (resources, tag_keys) = (vec![ids.vpc.to_string()], vec![DEPLOYMENT.to_owned()]);
+    Write::DeleteTags { resources, tag_keys }
 }
 
 /// A machine from a launch template that is nobody's: whoever gives one to an autoscaling group has to be

@@ -413,11 +413,18 @@ impl World {
             let is_led_to = self.listeners.shown().any(leads);
             let group = self.target_groups.entry(&arn).unwrap();
             let port = group.it.settings.health_check_port.parse().unwrap();
-            let answers = !self.silent.contains(&port);
+            let is_silent = self.silent.contains(&port);
+            let mute: BTreeSet<_> = self
+                .instances
+                .all()
+                .filter(|it| is_silent || self.mute.contains(&it.instance_type))
+                .map(|it| it.instance_id.clone())
+                .collect();
             let targets = self.targets.get_mut(&arn).unwrap();
             targets.tick();
             let ids: Vec<_> = targets.all().map(|it| it.id.clone()).collect();
             for id in ids {
+                let answers = !mute.contains(&id);
                 let entry = targets.entry(id.as_str()).unwrap();
                 let (state, reason) = (&*entry.it.state, entry.it.reason.as_deref());
                 match (state, reason) {

@@ -306,8 +306,9 @@ impl World {
         if self.scarce.contains(&data.instance_type) {
             return refuse("InsufficientInstanceCapacity", data.instance_type);
         }
-        if self.instances.all().filter(|it| it.state != "terminated").count() >= INSTANCES {
-            return refuse("VcpuLimitExceeded", INSTANCES);
+        let most = INSTANCES + self.more;
+        if self.instances.all().filter(|it| it.state != "terminated").count() >= most {
+            return refuse("VcpuLimitExceeded", most);
         }
         let boots = self.boots(&data);
         let id = self.id("i");

@@ -76,8 +76,18 @@ struct Account {
     write_calls: u64,
     tally: BTreeMap<&'static str, u64>,
     writes: Vec<String>,
+    watched: Option<Watched>,
     /// What whoever called had to be allowed.
     actions: BTreeSet<String>,
+}
+
+/// What is counted in a region after every call.
+#[derive(Debug)]
+struct Watched {
+    region: &'static str,
+    count: fn(&World) -> usize,
+    /// The fewest so far.
+    fewest: usize,
 }
 
 /// The account.
@@ -170,6 +180,16 @@ impl Strict {
         std::mem::take(&mut self.lock().actions)
     }
 
+    /// Counts something in a region after every call from now on.
+    pub(crate) fn watch(&self, region: &'static str, count: fn(&World) -> usize) {
+        self.lock().watched = Some(Watched { region, count, fewest: usize::MAX });
+    }
+
+    /// The fewest that were counted since then.
+    pub(crate) fn fewest(&self) -> usize {
+        self.lock().watched.as_ref().unwrap().fewest
+    }
+
     /// Waits until whoever calls was cut off.
     pub(crate) async fn died(&self) {
         self.died.notified().await;
@@ -239,7 +259,7 @@ impl Strict {
             return Err(CallError::refused("UnknownRegion", region));
         }
         let mut account = self.lock();
-        let Account { regions, names, random, mood, writes, heard, .. } = &mut *account;
+        let Account { regions, names, random, mood, writes, heard, watched, .. } = &mut *account;
         let world = regions.entry(region.to_owned()).or_default();
         region.clone_into(&mut world.region);
         let late = Duration::from_millis(next(random) % (mood.late + 1));
@@ -250,6 +270,12 @@ impl Strict {
             Service::Route53 => names.call(call),
             _ => world.call(call),
         };
+        if let Some(watched) = watched
+            && watched.region == region
+        {
+            world.tick();
+            watched.fewest = (watched.count)(world).min(watched.fewest);
+        }
         if let Some(heard) = heard {
             heard.push(format!("{call:?} {call:#?} {answer:?}"));
         }

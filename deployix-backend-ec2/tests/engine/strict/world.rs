@@ -61,10 +61,14 @@ pub(crate) struct World {
     /// What parameters say, by their names.
     pub(crate) values: BTreeMap<String, String>,
     pub(crate) buckets: super::storage::Buckets,
+    /// Types of machines at which nothing listens.
+    pub(crate) mute: BTreeSet<String>,
     /// Images whose machines end while they begin.
     pub(crate) broken: BTreeSet<String>,
     /// Types of which there are no machines to give.
     pub(crate) scarce: BTreeSet<String>,
+    /// How many machines the quota takes beside those that it takes at first.
+    pub(crate) more: usize,
     /// Images that are not there.
     pub(crate) images: BTreeSet<String>,
     /// Instance profiles that are known only from then on; all others are known.
