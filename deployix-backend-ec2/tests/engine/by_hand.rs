@@ -56,7 +56,8 @@ fn two_behind() -> Deployment {
     shop(&[(80, 8080)], &ALL)
 }
 
-const GROUP: &str = "ec2/functionality/load-balancer-front/target-group-8080";
+const BALANCER: &str = "ec2/functionality/load-balancer-front/load-balancer/network/n/10.0.0.0-20";
+const GROUP: &str = "ec2/functionality/load-balancer-front/target-group-8080/network/n/10.0.0.0-20";
 
 /// Machine and port of all that are behind a load balancer.
 fn seats(world: &mut World) -> Vec<(InstanceId, u16)> {
@@ -119,13 +120,12 @@ async fn how_long_a_machine_may_take_to_leave() {
 #[tokio::test(start_paused = true)]
 async fn an_attribute_of_a_load_balancer_that_was_made_with_it() {
     let key = "load_balancing.cross_zone.enabled";
-    let balancer = "ec2/functionality/load-balancer-front/load-balancer";
     is_told_and_put_right(
         two_behind,
         |world| attribute(world, key),
         |world| {
             set(world, key, "false");
-            vec![format!("{balancer}/attributes: {key} is false and should be true")]
+            vec![format!("{BALANCER}/attributes: {key} is false and should be true")]
         },
     )
     .await;
@@ -155,8 +155,7 @@ async fn a_listener_that_was_added_to_a_load_balancer() {
                 let own = world.listeners.all().next().unwrap().clone();
                 let tags = deployment;
                 world.add_listener(Listener { port: 8081, tags, ..own });
-                let balancer = "ec2/functionality/load-balancer-front/load-balancer";
-                vec![format!("{balancer}: somebody made it listen on TCP 8081")]
+                vec![format!("{BALANCER}: somebody made it listen on TCP 8081")]
             },
         )
         .await;
@@ -293,7 +292,9 @@ async fn how_many_machines_an_autoscaling_group_has_at_least_and_at_most() {
         let group = world.scaling.all_mut().next().unwrap();
         group.max_size = 9;
         let template = &group.launch_template.launch_template_name;
-        let (was, is) = (format!("1 to 2 of {template}"), format!("1 to 9 of {template}"));
+        let subnets = group.subnets.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let in_subnets = format!("of {template} in {}", subnets.join(" and "));
+        let (was, is) = (format!("1 to 2 {in_subnets}"), format!("1 to 9 {in_subnets}"));
         vec![format!("ec2/target/fleet/autoscaling-group: it was `{was}` and is `{is}`")]
     })
     .await;

@@ -336,6 +336,8 @@ impl Site<Strict> {
             report = self.carry_out_by(by, plan) => assert!(report.is_good(), "{}", ends(&report)),
             () = self.aws.died() => {}
         }
+        // Whoever comes next does not die of it.
+        self.aws.mood(|mood| mood.dies_at = None);
     }
 }
 
