@@ -1,10 +1,10 @@
 //! [`Aws`]: an account of moto's, with what AWS does and moto does not.
 //!
 //! moto 5.2 makes a second thing with the same client token; its load balancers have no network
-//! interfaces; a machine's first disk has not the size of its image; a rule for ESP needs ports; and a
-//! disk is detached only by who says from what.
+//! interfaces; a machine's first disk has not the size of its image; no launch template protects machines
+//! from being ended; a rule for ESP needs ports; and a disk is detached only by who says from what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::Mutex;
 
@@ -26,6 +26,8 @@ struct Memory {
     attached: BTreeMap<String, String>,
     /// The network interfaces of load balancers.
     interfaces: BTreeMap<String, Vec<String>>,
+    /// Regions and names of the launch templates whose machines are protected from being ended.
+    protecting: BTreeSet<(String, String)>,
 }
 
 impl Aws {
@@ -67,6 +69,24 @@ impl Aws {
                 let (disk, machine) =
                     (request.parameter("VolumeId"), request.parameter("InstanceId"));
                 memory.attached.insert(disk.to_owned(), machine.to_owned());
+            }
+            "CreateLaunchTemplate"
+                if request.parameter("LaunchTemplateData.DisableApiTermination") == "true" =>
+            {
+                let name = request.parameter("LaunchTemplateName").to_owned();
+                memory.protecting.insert((request.region.clone(), name));
+            }
+            "RunInstances" => {
+                let template = request.parameter("LaunchTemplate.LaunchTemplateName").to_owned();
+                if memory.protecting.contains(&(request.region.clone(), template)) {
+                    let machine = answer.element("instanceId").unwrap();
+                    let protect = [
+                        ("Action", "ModifyInstanceAttribute"),
+                        ("InstanceId", machine),
+                        ("DisableApiTermination.Value", "true"),
+                    ];
+                    self.send(&ec2(&request.region, &protect)).await;
+                }
             }
             "CreateLoadBalancer" => {
                 let arn = answer.element("LoadBalancerArn").unwrap().to_owned();
