@@ -272,7 +272,11 @@ impl World {
     pub(crate) fn shape(&self) -> Vec<String> {
         let mut shape = Vec::new();
         for container in self.containers.values() {
-            let Container { name, state, labels, .. } = container;
+            let Container { name, state, mut labels, .. } = container.clone();
+            // Each has a history of its own.
+            if let Some(id) = labels.get_mut("deployix.history") {
+                id.clear();
+            }
             shape.push(format!("container {name} {state} {labels:?}"));
         }
         shape.extend(self.networks.iter().map(|name| format!("network {name}")));
