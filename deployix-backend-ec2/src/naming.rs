@@ -125,6 +125,12 @@ pub(crate) fn registered(id: &ResourceId, what: &str) -> Option<(String, String)
     Some((group.to_owned(), of_machine))
 }
 
+/// Whether something is the machines of an autoscaling group behind a target group, by its id.
+#[cfg(feature = "engine")]
+pub(crate) fn is_of_machines(id: &ResourceId) -> bool {
+    id.as_str().rsplit('/').nth(1) == Some("machines")
+}
+
 /// The id of a secret of a target.
 pub(crate) fn secret(target: &Name, secret: &SecretName) -> Result<ResourceId, CompileError> {
     id(&["target", target.as_str(), "secret", secret.as_str()])
@@ -243,6 +249,8 @@ mod tests {
         let machine = of_machine(&pool, 2, "instance").unwrap();
         assert_eq!(registered(&id, "instance"), Some((group.to_string(), machine.to_string())));
         let whole = of_functionality(&front, &[name, "machines", "pool"]).unwrap();
+        let attributes = of_functionality(&front, &[name, "attributes"]).unwrap();
+        assert!(is_of_machines(&whole) && !is_of_machines(&attributes));
         for other in [&whole, &group, &machine] {
             assert_eq!(registered(other, "instance"), None, "{other}");
         }

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     extension::HostedZone,
-    naming::{self, PART},
+    naming::{PART, is_of_machines},
     request::{GroupId, LaunchTemplateRef, ObjectKey, Output, Request, Tag, UserDataText},
     staging::Staging,
 };
@@ -89,7 +89,6 @@ pub(super) async fn observe(
     let protecting = templates(aws, deployment, &mut seen).await?;
     protections(aws, &machines, &protecting, &mut seen).await?;
     balancers(aws, deployment, &machines, &interfaces, &mut seen).await?;
-    seen.left_over();
     if elsewhere.parameters {
         seen.add(&Parameter::find(aws, mine()).await?);
     }
@@ -220,7 +219,7 @@ async fn balancers(
         let attributes = aws.attributes(read).await?;
         let behind = Behind { has: &has, scaling: &scaling };
         seen.parts(&group.tags, |id, wanted| {
-            if id.as_str().contains("/machines/") {
+            if is_of_machines(id) {
                 behind.differs(arn, wanted)
             } else {
                 Some(drift::attributes(&attributes, wanted))
@@ -246,7 +245,7 @@ async fn objects(
             // With other ids in it, it may be there twice in one version, which its template has alone.
             if other.digest != digest {
                 other.digest = None;
-                other.drift.push(TWICE.to_owned());
+                other.drift.push("there are two of it".to_owned());
             }
             continue;
         }
@@ -258,9 +257,6 @@ async fn objects(
     }
     Ok(())
 }
-
-/// What is told of what is there twice.
-const TWICE: &str = "there are two of it";
 
 /// What was seen.
 #[derive(Debug, Default)]
@@ -290,7 +286,7 @@ impl Seen {
             let changed = changed.map(|made| format!("it was `{made}` and is `{now}`"));
             if let Some(other) = self.all.get_mut(&id) {
                 other.digest = None;
-                other.drift.push(TWICE.to_owned());
+                other.drift.push("there are two of it".to_owned());
                 continue;
             }
             let mut observed = Observed::new(id.clone(), digest);
@@ -305,24 +301,6 @@ impl Seen {
     fn of(&mut self, tags: &[Tag]) -> Option<&mut Observed> {
         let (id, _) = resource_of(tags)?;
         self.all.get_mut(&id)
-    }
-
-    /// The step of a machine or group is over once it has removed the template before, and not where
-    /// there are two.
-    fn left_over(&mut self) {
-        let twice = |(id, seen): (&ResourceId, &Observed)| {
-            let is_template = naming::sibling(id, "launch-template") == id.as_str();
-            (is_template && seen.drift.iter().any(|it| it == TWICE)).then(|| id.clone())
-        };
-        let templates: Vec<ResourceId> = self.all.iter().filter_map(twice).collect();
-        for template in templates {
-            for what in ["instance", "autoscaling-group"] {
-                let started = ResourceId::new(naming::sibling(&template, what)).ok();
-                if let Some(observed) = started.and_then(|started| self.all.get_mut(&started)) {
-                    observed.drift.push("there is another launch template of it".to_owned());
-                }
-            }
-        }
     }
 
     fn drift(&mut self, tags: &[Tag], drift: impl IntoIterator<Item = String>) {
