@@ -1,13 +1,15 @@
 //! What describes one functionality is wrong: what runs of it goes on, with all that it uses, and
 //! everybody else is deployed.
 
+#[path = "../../deployix-core/tests/shared/stages.rs"]
+mod stages;
+
 use deployix_backend_docker::DockerBackend;
 use deployix_core::{
     backend::Registry,
-    history::{Heads, Standing},
+    history::Heads,
     load::{Format, SpecFile, parse_deployment},
-    plan::{Compiled, Only, Plan, compile, plan},
-    topology::{connect, place, resolve},
+    plan::{Compiled, Only, Plan, plan},
 };
 
 /// A page, several times, its database and something else, each where `@NAME` says.
@@ -84,11 +86,8 @@ fn registry() -> Registry {
 fn compiled(text: &str, heads: &Heads) -> (Compiled, bool) {
     let file = SpecFile::new("deployment.toml", Format::Toml, text.to_owned());
     let read = parse_deployment(&file, None);
-    let registry = registry();
-    let staged = resolve(read.value.expect("a deployment"), &registry)
-        .then(|resolved| place(resolved.recalling(&heads.sites), &heads.assignments, &registry))
-        .then(|placed| connect(placed, &registry))
-        .then(|connected| compile(connected, &registry, None));
+    let deployment = read.value.expect("a deployment");
+    let staged = stages::compiled(deployment, heads, &registry());
     (staged.value, read.diagnostics.has_errors() || staged.diagnostics.has_errors())
 }
 
@@ -96,14 +95,7 @@ fn compiled(text: &str, heads: &Heads) -> (Compiled, bool) {
 fn deployed(text: &str) -> Heads {
     let (compiled, wrong) = compiled(text, &Heads::default());
     assert!(!wrong, "{text}");
-    let mut heads = Heads::default();
-    for (resource, site) in compiled.sited() {
-        let standing = Standing::new(resource.clone(), site.target.name.clone(), 1);
-        heads.resources.insert(resource.id().clone(), standing);
-        heads.sites.insert(site.target.name.clone(), site.into());
-    }
-    heads.assignments = compiled.connected().assignments();
-    heads
+    stages::standing(&compiled)
 }
 
 fn planned(text: &str, heads: &Heads) -> Plan {

@@ -4,10 +4,12 @@
 #[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
-use deployix_core::history::{Heads, Standing};
+#[path = "../../deployix-core/tests/shared/stages.rs"]
+mod stages;
+
+use deployix_core::history::Heads;
 use deployix_core::load::{Format, SpecFile, parse_deployment};
-use deployix_core::plan::{Compiled, Only, Plan, compile, plan};
-use deployix_core::topology::{connect, place, resolve};
+use deployix_core::plan::{Compiled, Only, Plan, plan};
 use support::registry;
 
 /// A page and something else on one machine, the page's database on another.
@@ -105,11 +107,7 @@ fn compiled(text: &str, heads: &Heads) -> (Compiled, bool) {
     let mut deployment = read.value.expect("a deployment");
     let authority = deployment.certificate_authority.as_mut().expect("a certificate authority");
     authority.certificate = Some("a certificate".to_owned());
-    let registry = registry();
-    let staged = resolve(deployment, &registry)
-        .then(|resolved| place(resolved.recalling(&heads.sites), &heads.assignments, &registry))
-        .then(|placed| connect(placed, &registry))
-        .then(|connected| compile(connected, &registry, None));
+    let staged = stages::compiled(deployment, heads, &registry());
     (staged.value, read.diagnostics.has_errors() || staged.diagnostics.has_errors())
 }
 
@@ -117,14 +115,7 @@ fn compiled(text: &str, heads: &Heads) -> (Compiled, bool) {
 fn deployed(text: &str) -> Heads {
     let (compiled, wrong) = compiled(text, &Heads::default());
     assert!(!wrong, "{text}");
-    let mut heads = Heads::default();
-    for (resource, site) in compiled.sited() {
-        let standing = Standing::new(resource.clone(), site.target.name.clone(), 1);
-        heads.resources.insert(resource.id().clone(), standing);
-        heads.sites.insert(site.target.name.clone(), site.into());
-    }
-    heads.assignments = compiled.connected().assignments();
-    heads
+    stages::standing(&compiled)
 }
 
 fn planned(text: &str, heads: &Heads) -> Plan {
