@@ -129,7 +129,7 @@ fn source<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'
     all(error).find_map(|error| error.downcast_ref())
 }
 
-/// An error with all its causes, each told once.
+/// An error with all its causes, each told once, on one line.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
     for text in all(error).map(ToString::to_string) {
@@ -137,7 +137,9 @@ fn chain(error: &(dyn Error + 'static)) -> String {
             texts.push(text);
         }
     }
-    texts.join(": ")
+    let lines =
+        texts.iter().flat_map(|text| text.lines()).map(|line| line.trim().trim_end_matches(':'));
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
@@ -161,6 +163,14 @@ mod tests {
         ] {
             assert_eq!(no_credentials(&error).code, code, "{error:?}");
         }
+    }
+
+    #[test]
+    fn what_is_told_on_several_lines_is_one() {
+        let error =
+            CredentialsError::not_loaded("nobody has any. Asked:\n  Environment\n  Profile");
+        let message = no_credentials(&error).message;
+        assert!(message.ends_with("Asked: Environment: Profile"), "{message}");
     }
 
     #[test]
