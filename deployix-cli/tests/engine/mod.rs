@@ -4,6 +4,7 @@ pub(crate) mod probe;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -40,11 +41,24 @@ while (!$stop) {
 /// Images that are nobody's: what others are made from, and what has no name.
 const BASES: [&str; 2] = ["debian:bookworm-slim", "<none>:<none>"];
 
+/// The program.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_deployix");
+
 /// What images are called that only keep layers for later builds.
 const KEPT: &str = "kept-for-tests";
 
 fn is_base(tag: &str) -> bool {
     BASES.contains(&tag) || tag.starts_with(KEPT)
+}
+
+/// So many seconds a command has: what hangs is told by its name before the test's own time is over.
+const LONGEST: &str = "180";
+
+/// A command that is ended, with the exit code 124, when it takes too long.
+pub(crate) fn limited(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("timeout");
+    command.arg(LONGEST).arg(program);
+    command
 }
 
 /// What the program did.
@@ -109,7 +123,7 @@ pub(crate) struct Engine {
 impl Engine {
     /// The client, to ask this engine.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("docker");
+        let mut command = limited("docker");
         if let Some(socket) = &self.socket {
             command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
         }
@@ -339,10 +353,10 @@ impl Home {
         self.write(path, &text.replacen(old, new, 1));
     }
 
-    /// The program, to be run in the folder.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_deployix"));
-        command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
+    /// The program, or one that runs it, in the folder.
+    fn here(&self, mut command: Command, arguments: &str) -> Command {
+        command.args(arguments.split_whitespace());
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
         for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
             command.env_remove(variable);
         }
@@ -354,14 +368,12 @@ impl Home {
 
     /// Runs the program with arguments that are separated by blanks.
     pub(crate) fn run(&self, arguments: &str) -> Ran {
-        let arguments: Vec<_> = arguments.split_whitespace().collect();
-        self.command(&arguments).output().unwrap().into()
+        self.here(limited(PROGRAM), arguments).output().unwrap().into()
     }
 
     /// Starts the program and does not wait for it.
     pub(crate) fn start(&self, arguments: &str) -> Child {
-        let arguments: Vec<_> = arguments.split_whitespace().collect();
-        let mut command = self.command(&arguments);
+        let mut command = self.here(Command::new(PROGRAM), arguments);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().unwrap()
     }
