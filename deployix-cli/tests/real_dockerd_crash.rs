@@ -197,7 +197,7 @@ fn check(home: &Home, clean: &World, what: &str) {
 
 /// Tells what is tried next at once, which also a test shows that runs out of its time.
 fn trying(death: Death, engine: &Engine) {
-    writeln!(stderr(), "killed {death}, on {engine:?}").unwrap();
+    stderr().write_all(format!("killed {death}, on {engine:?}\n").as_bytes()).unwrap();
 }
 
 /// How two worlds differ.

@@ -103,6 +103,12 @@ impl Builds {
         left.containers.insert(own);
     }
 
+    /// An instance is what it should be: its images have their names, so what has none of them came of
+    /// a build of before, whose process was killed and which its engine ended only after the new one.
+    pub(super) fn used(&self, step: &Step<'_>) {
+        self.left().images.extend(label::of_functionality(step));
+    }
+
     fn left(&self) -> MutexGuard<'_, Left> {
         // As above.
         self.left.lock().unwrap_or_else(PoisonError::into_inner)

@@ -17,6 +17,8 @@ pub(super) const DIGEST: &str = "deployix.digest";
 pub(super) const OWNER: &str = "deployix.owner";
 /// The id of the history that keeps it. Labels never change, so what was taken over keeps that of before.
 pub(super) const HISTORY: &str = "deployix.history";
+/// The functionality on whose account it stands.
+const FUNCTIONALITY: &str = "deployix.functionality";
 /// What a container or volume is within its instance: see [`Part`].
 pub(super) const PART: &str = "deployix.part";
 /// The name of a container in its instance, whatever the version.
@@ -67,7 +69,7 @@ pub(super) fn of(step: &Step<'_>, context: &StepContext<'_>) -> BTreeMap<String,
     }
     match owner {
         Owner::Functionality(name) => {
-            labels.insert("deployix.functionality".to_owned(), name.to_string());
+            labels.insert(FUNCTIONALITY.to_owned(), name.to_string());
         }
         Owner::Edge { consumer, provider } => {
             labels.insert("deployix.consumer".to_owned(), consumer.to_string());
@@ -102,6 +104,14 @@ pub(super) fn kind(resource: &str) -> Option<&str> {
 /// A filter for what a deployment has on a target.
 pub(super) fn of_target(deployment: &Name, target: &Name) -> Vec<String> {
     vec![format!("{DEPLOYMENT}={deployment}"), format!("{TARGET}={target}")]
+}
+
+/// A filter for what stands on the account of a step's functionality; nothing where it is of none.
+pub(super) fn of_functionality(step: &Step<'_>) -> Option<Vec<String>> {
+    let Owner::Functionality(name) = step.resource.owner() else { return None };
+    let mut labels = of_target(step.deployment, &step.site.target.name);
+    labels.push(format!("{FUNCTIONALITY}={name}"));
+    Some(labels)
 }
 
 /// A filter for what stands of a step's resource, in whatever version.

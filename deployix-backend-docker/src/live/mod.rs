@@ -46,7 +46,10 @@ pub(crate) async fn apply(
         Some("image") => image::apply(&engine, step, context).await?,
         Some("network") => network::apply(&engine, step, context).await?,
         Some("volume") => volume::apply(&engine, step, context).await?,
-        Some("instance") => instance::apply(&engine, step, context).await?,
+        Some("instance") => {
+            instance::apply(&engine, step, context).await?;
+            engine.builds.used(step);
+        }
         _ => {
             let message = format!("{} is nothing that Docker knows", step.resource.id());
             return Err(BackendError::permanent(ErrorKind::Invalid, "apply", message).as_it_was());
