@@ -39,6 +39,9 @@ fn report(finding: &Diagnostic) -> Vec<Group<'_>> {
     };
     let title = level.primary_title(plain(&finding.message)).id(finding.code.as_str());
     let mut main = located(title, finding.place.as_ref());
+    if let Some(consequence) = finding.consequence() {
+        main = main.element(Level::NOTE.message(plain(&consequence).into_owned()));
+    }
     if let Some(remedy) = &finding.remedy {
         main = main.element(Level::HELP.message(plain(remedy)));
     }

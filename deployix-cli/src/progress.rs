@@ -241,6 +241,7 @@ fn end_word(end: &StepEnd) -> &'static str {
     match end {
         StepEnd::Failed { .. } => "failed",
         StepEnd::Blocked { .. } => "blocked",
+        StepEnd::Waits(_) => "waits its turn",
         StepEnd::Held { .. } => "held by somebody else",
         StepEnd::MovedOn { .. } => "moved on",
         StepEnd::Interrupted => "interrupted",
@@ -256,6 +257,7 @@ pub(crate) fn fate_word(fate: &Fate) -> &'static str {
         Fate::Removed => "removed",
         Fate::Failed { .. } => "failed",
         Fate::Blocked { .. } => "blocked",
+        Fate::Waits { .. } => "waits its turn",
         Fate::Held { .. } => "held by somebody else",
         Fate::MovedOn { .. } => "moved on",
         Fate::Interrupted => "interrupted",

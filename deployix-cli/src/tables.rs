@@ -1,12 +1,12 @@
 //! What commands show as tables: how a plan that was carried out ended, and what runs where.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use comfy_table::{Table, presets::NOTHING};
 use deployix::core::{
     Name, ResourceId,
     backend::Owner,
-    execute::{Fate, Held, Report},
+    execute::{Fate, Held, Report, Waiting},
     history::Heads,
     plan::Plan,
 };
@@ -115,6 +115,7 @@ fn why(owner: &Owner, fate: &Fate, heads: Option<&Heads>) -> String {
             let by: Vec<_> = by.iter().map(|owner| format!("`{owner}`")).collect();
             format!("it needs {}", by.join(", "))
         }
+        Fate::Waits { turns } => waiting(turns),
         Fate::Held { holder } => held(holder),
         Fate::MovedOn { since } => {
             format!("somebody else changed it in generation {since}; plan anew")
@@ -129,6 +130,20 @@ fn why(owner: &Owner, fate: &Fate, heads: Option<&Heads>) -> String {
 pub(crate) fn held(holder: &Held) -> String {
     let Held { by, since, until, .. } = holder;
     format!("held by {by} since {since:.0}, until {until:.0} unless renewed")
+}
+
+/// What waits its turn, behind whom, and what to do.
+fn waiting(turns: &BTreeSet<Waiting>) -> String {
+    let mut behind: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for Waiting { turn, behind: before, why, .. } in turns {
+        behind.entry((before, why)).or_default().push(format!("`{turn}`"));
+    }
+    let told = behind.into_iter().map(|((before, why), waiting)| {
+        let wait = if waiting.len() == 1 { "waits its turn" } else { "wait their turn" };
+        let (waiting, why) = (waiting.join(", "), shortened(why));
+        format!("{waiting} {wait} behind `{before}`, which was not done: {why}")
+    });
+    format!("{}; mend that and deploy again", told.collect::<Vec<_>>().join("; "))
 }
 
 fn shortened(text: &str) -> String {

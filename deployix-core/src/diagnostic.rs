@@ -1,159 +1,17 @@
 //! What is wrong, where, why and what to do about it; and a stage's successes beside its failures.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use serde::Serialize;
 
 use crate::name::Name;
 
-/// A stable, searchable name for one kind of finding.
-///
-/// Codes are never renamed or reused; new ones are added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Code {
-    /// A file cannot be read.
-    FileUnreadable,
-    /// A file is not valid TOML, YAML or JSON.
-    SyntaxInvalid,
-    /// A file's `version` is missing or not one that this program reads.
-    VersionUnsupported,
-    /// A key that nothing knows.
-    KeyUnknown,
-    /// A key that has to be there is not.
-    KeyMissing,
-    /// A value has the wrong type or form.
-    ValueInvalid,
-    /// Two keys or values exclude each other.
-    ValuesConflict,
-    /// Two things of one kind have one name.
-    NameTaken,
-    /// Two functionalities have one fqdn.
-    FqdnTaken,
-    /// An upstream host is nobody's fqdn and not declared external.
-    UpstreamNotProvided,
-    /// A host is declared external and is also some functionality's fqdn.
-    ExternalHostProvided,
-    /// A functionality's upstream offers no endpoint to connect to.
-    UpstreamWithoutEndpoint,
-    /// Something is named that does not exist: a target, a network, a location, an endpoint.
-    ReferenceUnknown,
-    /// An extension's namespace is registered by nobody, or not for this place.
-    ExtensionUnknown,
-    /// An extension's settings are not what its owner declared.
-    ExtensionInvalid,
-    /// An extension's owner is not the backend that compiles this.
-    ExtensionUnsupported,
-    /// A backend is named that is not registered.
-    BackendUnknown,
-    /// A group's members cannot run on one host as asked.
-    GroupSplit,
-    /// One port is used twice on one host.
-    PortTaken,
-    /// One file or directory is wanted twice on one host.
-    PathTaken,
-    /// A target has no room left.
-    TargetFull,
-    /// No target fits what a functionality wishes.
-    TargetNotFound,
-    /// Fewer replicas run than were asked for.
-    ReplicasReduced,
-    /// A machine has to be reached, and its address is not known.
-    AddressMissing,
-    /// Machines are to talk over IPsec, and nobody signs their certificates.
-    AuthorityMissing,
-    /// A secret stands where other processes or people could read it.
-    SecretExposed,
-    /// A service lowers to something that cannot run.
-    ServiceInvalid,
-    /// A backend refuses to compile something.
-    NotCompiled,
-    /// A backend compiled something with a remark.
-    Noted,
-    /// Two resources have one id and different contents.
-    ResourceConflict,
-    /// Something it depends on failed.
-    Blocked,
-    /// A compiled file cannot be written.
-    FileNotWritten,
-    /// A history cannot be read or written.
-    HistoryUnusable,
-    /// A target cannot be asked what stands there.
-    TargetUnseen,
-    /// Something of the deployment is kept by another history than its own.
-    KeptByAnother,
-    /// A target is elsewhere than it was.
-    TargetMoved,
-    /// A target is not forgotten.
-    ForgetRefused,
-    /// A saved plan is not carried out.
-    PlanRefused,
-    /// A provider does not let whoever asks do what a plan needs.
-    PermissionDenied,
-    /// A provider does not tell whether it would.
-    PermissionUnknown,
-}
+mod code;
+mod consequence;
 
-impl Code {
-    /// The code's text, in kebab case.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::FileUnreadable => "file-unreadable",
-            Self::SyntaxInvalid => "syntax-invalid",
-            Self::VersionUnsupported => "version-unsupported",
-            Self::KeyUnknown => "key-unknown",
-            Self::KeyMissing => "key-missing",
-            Self::ValueInvalid => "value-invalid",
-            Self::ValuesConflict => "values-conflict",
-            Self::NameTaken => "name-taken",
-            Self::FqdnTaken => "fqdn-taken",
-            Self::UpstreamNotProvided => "upstream-not-provided",
-            Self::ExternalHostProvided => "external-host-provided",
-            Self::UpstreamWithoutEndpoint => "upstream-without-endpoint",
-            Self::ReferenceUnknown => "reference-unknown",
-            Self::ExtensionUnknown => "extension-unknown",
-            Self::ExtensionInvalid => "extension-invalid",
-            Self::ExtensionUnsupported => "extension-unsupported",
-            Self::BackendUnknown => "backend-unknown",
-            Self::GroupSplit => "group-split",
-            Self::PortTaken => "port-taken",
-            Self::PathTaken => "path-taken",
-            Self::TargetFull => "target-full",
-            Self::TargetNotFound => "target-not-found",
-            Self::ReplicasReduced => "replicas-reduced",
-            Self::AddressMissing => "address-missing",
-            Self::AuthorityMissing => "authority-missing",
-            Self::SecretExposed => "secret-exposed",
-            Self::ServiceInvalid => "service-invalid",
-            Self::NotCompiled => "not-compiled",
-            Self::Noted => "noted",
-            Self::ResourceConflict => "resource-conflict",
-            Self::Blocked => "blocked",
-            Self::FileNotWritten => "file-not-written",
-            Self::HistoryUnusable => "history-unusable",
-            Self::TargetUnseen => "target-unseen",
-            Self::KeptByAnother => "kept-by-another",
-            Self::TargetMoved => "target-moved",
-            Self::ForgetRefused => "forget-refused",
-            Self::PlanRefused => "plan-refused",
-            Self::PermissionDenied => "permission-denied",
-            Self::PermissionUnknown => "permission-unknown",
-        }
-    }
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl Serialize for Code {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
+pub use code::Code;
+pub(crate) use consequence::Cause;
+pub use consequence::Stopped;
 
 /// How much a finding weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -255,6 +113,17 @@ pub struct Diagnostic {
     pub functionality: Option<Name>,
     /// Other places that belong to it, each with what is there.
     pub related: Vec<(String, Place)>,
+    /// What goes no further because of it, besides what it is about: no finding of its own says so.
+    pub stops: Stopped,
+    /// What may be described where nothing could be read because of it, and is named elsewhere, such as
+    /// ``a target `box` ``.
+    pub hides: BTreeSet<String>,
+    /// What is described wrongly, where others depend on it.
+    #[serde(skip)]
+    of: BTreeSet<Cause>,
+    /// What it comes of; nothing where it is a mistake itself.
+    #[serde(skip)]
+    because: Vec<Cause>,
 }
 
 impl Diagnostic {
@@ -268,6 +137,10 @@ impl Diagnostic {
             remedy: None,
             functionality: None,
             related: Vec::new(),
+            stops: Stopped::default(),
+            hides: BTreeSet::new(),
+            of: BTreeSet::new(),
+            because: Vec::new(),
         }
     }
 
@@ -294,7 +167,41 @@ impl Diagnostic {
     #[must_use]
     pub fn about(mut self, functionality: &Name) -> Self {
         self.functionality = Some(functionality.clone());
+        self.of(Cause::Functionality(functionality.clone()))
+    }
+
+    /// Says what it is that is described wrongly, so that what depends on it is told with it.
+    #[must_use]
+    pub(crate) fn of(mut self, cause: Cause) -> Self {
+        self.of.insert(cause);
         self
+    }
+
+    /// Makes it the consequence of one of these: it is told with that, and only where nothing is told
+    /// of any of them as a finding of its own.
+    #[must_use]
+    pub(crate) fn because(mut self, causes: impl IntoIterator<Item = Cause>) -> Self {
+        self.because.extend(causes);
+        self
+    }
+
+    /// Says what may be described in what could not be read, such as ``a target `box` ``.
+    #[must_use]
+    pub(crate) fn hidden(mut self, what: impl Into<String>) -> Self {
+        self.hides.insert(what.into());
+        self
+    }
+
+    /// Whether nobody has said yet what it is that is described wrongly.
+    pub(crate) fn is_of_nothing(&self) -> bool {
+        self.of.is_empty()
+    }
+
+    /// What comes of it, besides what it is about, in a sentence that goes on from it; nothing where
+    /// that is nothing.
+    #[must_use]
+    pub fn consequence(&self) -> Option<String> {
+        consequence::told(&self.stops, &self.hides)
     }
 
     /// Adds another place that belongs to it.
@@ -313,6 +220,9 @@ impl fmt::Display for Diagnostic {
         write!(f, "{}[{}]: {}", self.severity, self.code, self.message)?;
         for (what, place) in &self.related {
             write!(f, "; {place}: {what}")?;
+        }
+        if let Some(consequence) = self.consequence() {
+            write!(f, "; {consequence}")?;
         }
         if let Some(remedy) = &self.remedy {
             write!(f, "; {remedy}")?;
@@ -379,14 +289,22 @@ impl Diagnostics {
         self.0.iter().filter(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
-    /// Puts them in the order of their places, then codes and messages, and drops repetitions; so
-    /// the same problems print the same, in whatever order they were found.
+    /// Puts them in the order of their places, then codes and messages, drops repetitions, and has what
+    /// only comes of others told with these; so the same problems print the same, in whatever order they
+    /// were found, and each mistake is one finding.
     pub fn sort(&mut self) {
         self.0.sort_by(|a, b| {
             let key = |d: &Diagnostic| (d.place.is_none(), d.place.clone(), d.severity, d.code);
             key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))
         });
         self.0.dedup();
+        consequence::fold(&mut self.0);
+    }
+
+    /// The functionalities that go no further only because of mistakes that are not their own.
+    #[must_use]
+    pub fn stopped(&self) -> BTreeSet<&Name> {
+        self.0.iter().flat_map(|finding| &finding.stops.functionalities).collect()
     }
 
     /// All of them, in order.

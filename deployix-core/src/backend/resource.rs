@@ -49,6 +49,13 @@ pub struct Turn {
     pub place: u32,
 }
 
+/// `pool.2`.
+impl fmt::Display for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.group, self.place)
+    }
+}
+
 /// On whose account a resource stands: where that fails, the resource is left as it last was.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    backend::Owner,
+    backend::{Owner, Turn},
     history::{Holder, RunId},
     name::{Name, ResourceId},
     plan::{PlannedAction, PlannedStep},
@@ -103,6 +103,8 @@ pub enum StepEnd {
         /// What failed.
         by: Owner,
     },
+    /// It was not started, since another one whose turn is before its own was not done.
+    Waits(Waiting),
     /// It was not started, since somebody else is at it.
     Held {
         /// Who.
@@ -124,6 +126,26 @@ impl StepEnd {
     #[must_use]
     pub fn is_good(&self) -> bool {
         matches!(self, Self::Done | Self::DoneByAnother)
+    }
+}
+
+/// Something that waits its turn behind something that was not done.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Waiting {
+    /// What waits.
+    pub turn: Turn,
+    /// Behind whom.
+    pub behind: Turn,
+    /// Why that was not done.
+    pub why: String,
+}
+
+impl std::fmt::Display for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { turn, behind, why } = self;
+        write!(f, "`{turn}` waits its turn behind `{behind}`, which was not done: {why}")
     }
 }
 
@@ -166,6 +188,11 @@ pub enum Fate {
         /// What, by name.
         by: Vec<Owner>,
     },
+    /// Some of it waits its turn behind something that was not done, and goes on as it was.
+    Waits {
+        /// What, and behind whom.
+        turns: BTreeSet<Waiting>,
+    },
     /// Somebody else is at it.
     Held {
         /// Who.
@@ -185,7 +212,7 @@ pub enum Fate {
 impl Fate {
     /// The fate of an owner whose steps ended so.
     pub(super) fn of<'s>(steps: impl Iterator<Item = (&'s PlannedStep, &'s StepEnd)>) -> Self {
-        let (mut errors, mut by) = (Vec::new(), BTreeSet::new());
+        let (mut errors, mut by, mut turns) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         let (mut held, mut moved_on, mut put_back, mut interrupted) = (None, None, false, false);
         let mut removed = true;
         for (step, end) in steps {
@@ -195,6 +222,9 @@ impl Fate {
                 StepEnd::Failed { error } => errors.push((step.id().clone(), error.clone())),
                 StepEnd::Blocked { by: owner } => {
                     by.insert(owner.clone());
+                }
+                StepEnd::Waits(waiting) => {
+                    turns.insert(waiting.clone());
                 }
                 StepEnd::Held { holder } => held = Some(holder.clone()),
                 StepEnd::MovedOn { since } => moved_on = Some(*since),
@@ -207,6 +237,7 @@ impl Fate {
             (Some(holder), _) => Self::Held { holder },
             (None, Some(since)) => Self::MovedOn { since },
             _ if !by.is_empty() => Self::Blocked { by: by.into_iter().collect() },
+            _ if !turns.is_empty() => Self::Waits { turns },
             _ if put_back => Self::PutBack,
             _ if interrupted => Self::Interrupted,
             _ if removed => Self::Removed,

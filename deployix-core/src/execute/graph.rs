@@ -14,11 +14,35 @@ use crate::{
 /// The steps of a plan by position, and how many others each still waits for.
 #[derive(Debug, Clone)]
 pub(super) struct Graph {
-    dependents: Vec<Vec<usize>>,
+    dependents: Vec<Vec<Dependent>>,
     waits: Vec<usize>,
     ready: BinaryHeap<Reverse<usize>>,
     /// Whether a step has started, has ended or never will start.
     taken: Vec<bool>,
+}
+
+/// A step that waits for another.
+#[derive(Debug, Clone, Copy)]
+struct Dependent {
+    at: usize,
+    /// Whether it does not need what the other does, and only waits its turn behind it.
+    in_turn: bool,
+}
+
+/// A step that is not started, since another one was not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Blocked {
+    pub(super) at: usize,
+    /// Where it does not need what was not done: behind whom a step waits its turn. That is this one, or
+    /// one that it needs.
+    pub(super) turn: Option<InTurn>,
+}
+
+/// A step that waits its turn behind another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InTurn {
+    pub(super) at: usize,
+    pub(super) behind: usize,
 }
 
 impl Graph {
@@ -41,7 +65,8 @@ impl Graph {
             }
             // A step never waits for one that stands behind it, so there is always one to start.
             for before in before.into_iter().filter(|before| *before < at) {
-                dependents[before].push(at);
+                let in_turn = step.behind.contains(steps[before].id());
+                dependents[before].push(Dependent { at, in_turn });
                 waits[at] += 1;
             }
         }
@@ -66,28 +91,43 @@ impl Graph {
 
     /// A step was done: what waited for it alone can start.
     pub(super) fn done(&mut self, at: usize) {
-        for &dependent in &self.dependents[at] {
-            self.waits[dependent] -= 1;
-            if self.waits[dependent] == 0 {
-                self.ready.push(Reverse(dependent));
+        for &Dependent { at, .. } in &self.dependents[at] {
+            self.waits[at] -= 1;
+            if self.waits[at] == 0 {
+                self.ready.push(Reverse(at));
             }
         }
     }
 
-    /// A step was not done: takes all that needs it, directly or by way of others.
-    pub(super) fn failed(&mut self, at: usize) -> Vec<usize> {
-        let mut open = vec![at];
-        let mut blocked = Vec::new();
-        while let Some(at) = open.pop() {
-            for &dependent in &self.dependents[at] {
-                if !std::mem::replace(&mut self.taken[dependent], true) {
-                    blocked.push(dependent);
-                    open.push(dependent);
+    /// A step was not done: takes all that needs it or waits its turn behind it, directly or by way of
+    /// others.
+    pub(super) fn failed(&mut self, at: usize) -> Vec<Blocked> {
+        let mut blocked = vec![Blocked { at, turn: None }];
+        self.take_dependents(&mut blocked, false);
+        // What needs it does so whatever turns there are.
+        self.take_dependents(&mut blocked, true);
+        blocked.remove(0);
+        blocked.sort_unstable_by_key(|blocked| blocked.at);
+        blocked
+    }
+
+    /// Takes what waits for some steps, and what waits for that; what only waits its turn where it is
+    /// asked for.
+    fn take_dependents(&mut self, blocked: &mut Vec<Blocked>, turns: bool) {
+        let mut next = 0;
+        while let Some(&Blocked { at: before, turn }) = blocked.get(next) {
+            next += 1;
+            for &Dependent { at, in_turn } in &self.dependents[before] {
+                if (turns || !in_turn) && !std::mem::replace(&mut self.taken[at], true) {
+                    let turn = match turn {
+                        Some(InTurn { behind, .. }) if in_turn => Some(InTurn { at, behind }),
+                        None if in_turn => Some(InTurn { at, behind: before }),
+                        turn => turn,
+                    };
+                    blocked.push(Blocked { at, turn });
                 }
             }
         }
-        blocked.sort_unstable();
-        blocked
     }
 
     /// Takes all steps that are left.
@@ -127,7 +167,15 @@ mod tests {
             doubt: None,
             changes: Vec::new(),
             after: after.into(),
+            behind: BTreeSet::new(),
         }
+    }
+
+    /// The same, waiting its turn behind others.
+    fn behind(mut step: PlannedStep, others: &[&str]) -> PlannedStep {
+        step.behind = others.iter().map(|id| ResourceId::new(format!("m/{id}")).unwrap()).collect();
+        step.after = step.after.iter().chain(&step.behind).cloned().collect();
+        step
     }
 
     #[test]
@@ -142,10 +190,34 @@ mod tests {
         ];
         let mut graph = Graph::new(&steps, &[]);
         assert_eq!((graph.next(), graph.next(), graph.next()), (Some(0), Some(1), None));
-        assert_eq!(graph.failed(0), [2, 3]);
+        assert_eq!(graph.failed(0), [2, 3].map(|at| Blocked { at, turn: None }));
         graph.done(1);
         assert_eq!((graph.next(), graph.next()), (Some(4), None));
         assert_eq!(graph.take_all(), [0; 0]);
+    }
+
+    #[test]
+    fn what_waits_its_turn_and_what_needs_that_is_told_from_what_needs_what_failed() {
+        use PlannedAction::Update;
+        let steps = [
+            step("a", Update, &[]),
+            step("a-part", Update, &["a"]),
+            behind(step("b", Update, &[]), &["a", "a-part"]),
+            step("b-reader", Update, &["b"]),
+            behind(step("c", Update, &[]), &["b"]),
+            step("both", Update, &["a", "b"]),
+        ];
+        let mut graph = Graph::new(&steps, &[]);
+        assert_eq!(graph.next(), Some(0));
+        let turn = |at, behind| Some(InTurn { at, behind });
+        let wanted = [
+            (1, None),
+            (2, turn(2, 0)),
+            (3, turn(2, 0)),
+            (4, turn(4, 0)),
+            (5, None),
+        ];
+        assert_eq!(graph.failed(0), wanted.map(|(at, turn)| Blocked { at, turn }));
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod step;
 mod work;
 
 pub use apply::{ApplyOptions, EventSender, Interrupt, apply};
-pub use event::{Event, Fate, Held, StepEnd};
+pub use event::{Event, Fate, Held, StepEnd, Waiting};
 pub use forget::{Forgettable, Forgot, forget};
 pub use observe::{Drift, Observation, observe};
 pub use permissions::permissions;

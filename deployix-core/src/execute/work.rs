@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, pin::Pin};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use super::{
-    ApplyOptions, Event, EventSender, Fate, Interrupt, Report, StepEnd,
-    graph::{Graph, is_of},
+    ApplyOptions, Event, EventSender, Fate, Interrupt, Report, StepEnd, Waiting,
+    graph::{Blocked, Graph, InTurn, is_of},
     run::Run,
     step::{Ended, StepWork},
 };
@@ -205,10 +205,11 @@ impl<'a> Work<'a> {
 
     /// Ends a step that was not done, and all that needs it.
     fn fail(&mut self, at: usize, end: StepEnd) {
+        let why = why(&end);
         self.end(at, end);
         let by = self.plan.steps[at].owner();
-        for blocked in self.graph.failed(at) {
-            self.end(blocked, StepEnd::Blocked { by: by.clone() });
+        for Blocked { at: blocked, turn } in self.graph.failed(at) {
+            self.end(blocked, self.blocked(blocked, turn, at, &why));
         }
         let Owner::Functionality(name) = by else { return };
         for set in self.plan.atomic.iter().filter(|set| set.contains(name)) {
@@ -218,6 +219,20 @@ impl<'a> Work<'a> {
                 }
             }
         }
+    }
+
+    /// How a step ends that is not started, since it needs another or waits its turn behind it.
+    fn blocked(&self, at: usize, turn: Option<InTurn>, failed: usize, why: &str) -> StepEnd {
+        let steps = &self.plan.steps;
+        let place = |at: usize| steps[at].resource.turn().cloned();
+        let behind = |InTurn { behind, .. }| Some((place(at)?, place(behind)?, behind));
+        if let Some((turn, behind, first)) = turn.and_then(behind) {
+            let needs = || format!("it needs `{}`", steps[failed].owner());
+            let why = if first == failed { why.to_owned() } else { needs() };
+            return StepEnd::Waits(Waiting { turn, behind, why });
+        }
+        let by = turn.map_or(failed, |waiting| waiting.at);
+        StepEnd::Blocked { by: steps[by].owner().clone() }
     }
 
     fn end(&mut self, at: usize, end: StepEnd) {
@@ -335,5 +350,15 @@ impl<'a> Work<'a> {
             // Nobody listens any more: so be it.
             let _ = events.send(event());
         }
+    }
+}
+
+/// Why a step was not done, in a line.
+fn why(end: &StepEnd) -> String {
+    match end {
+        StepEnd::Failed { error } => error.lines().next().unwrap_or_default().to_owned(),
+        StepEnd::Held { holder } => holder.to_string(),
+        StepEnd::MovedOn { since } => format!("somebody else changed it in generation {since}"),
+        _ => "it was not started".to_owned(),
     }
 }

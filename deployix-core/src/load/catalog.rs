@@ -8,7 +8,7 @@ use super::{
     tree::Node,
 };
 use crate::{
-    diagnostic::{Code, Diagnostic},
+    diagnostic::{Cause, Code, Diagnostic},
     name::{Fqdn, Name},
     spec::{Bytes, Catalog, Functionality, FunctionalitySpec, Lowered, MachineWishes},
 };
@@ -33,9 +33,7 @@ pub(super) fn functionalities(
     reader: &mut Reader<'_>,
     node: &Node<'_>,
 ) -> Named<Arc<dyn Functionality>> {
-    reader.named(node, |reader, node, name| {
-        reader.about(&name.clone(), |reader| functionality(reader, node, name))
-    })
+    reader.named(node, &Cause::Catalogs, Cause::Functionality, functionality)
 }
 
 fn functionality(

@@ -1,13 +1,18 @@
 //! Gathers what a deployment file names: catalogs and infrastructure from other files.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use super::{
     Central, Document, Folder, SpecFile, deployment::Reference, parallel::in_parallel,
     parse_catalog, parse_infrastructure,
 };
 use crate::{
-    diagnostic::{Code, Diagnostic, Diagnostics, Staged},
+    diagnostic::{Cause, Code, Diagnostic, Diagnostics, Staged},
     name::Name,
     source::Source,
     spec::{Catalog, Deployment, Infrastructure},
@@ -31,8 +36,9 @@ pub(super) fn gather(
     let mut all = Gathered::default();
     all.add(central.infrastructure, &file.source, &mut diagnostics);
     if let Some(folder) = folder {
-        let named = open(file, folder, &central.catalogs, "deployix", &mut diagnostics);
-        let unread = named.len() < central.catalogs.len();
+        let stem = "deployix";
+        let (named, unread) =
+            open(file, folder, &central.catalogs, stem, Cause::Catalogs, &mut diagnostics);
         let read = in_parallel(&named, |(file, folder)| parse_catalog(file, Some(folder)));
         for read in read {
             diagnostics.extend(read.diagnostics);
@@ -41,9 +47,10 @@ pub(super) fn gather(
         if unread {
             catalogs.push(Catalog { incomplete: true, ..Catalog::default() });
         }
-        let named =
-            open(file, folder, &central.infrastructures, "infrastructure", &mut diagnostics);
-        all.infrastructure.incomplete |= named.len() < central.infrastructures.len();
+        let (stem, cause) = ("infrastructure", Cause::Infrastructure);
+        let (named, unread) =
+            open(file, folder, &central.infrastructures, stem, cause, &mut diagnostics);
+        all.infrastructure.incomplete |= unread;
         for (file, _) in &named {
             let read = parse_infrastructure(file);
             diagnostics.extend(read.diagnostics);
@@ -61,22 +68,24 @@ pub(super) fn gather(
     Staged::new(deployment, diagnostics)
 }
 
-/// Opens the files that are named; one that cannot be, or that was named before, is told where it
-/// is named.
+/// Opens the files that are named, and says whether one of them cannot be; such a one, or one that was
+/// named before, is told where it is named.
 fn open(
     file: &SpecFile,
     folder: &Folder,
     references: &[Reference],
     stem: &str,
+    cause: Cause,
     diagnostics: &mut Diagnostics,
-) -> Vec<(SpecFile, Folder)> {
-    let mut opened = Vec::new();
+) -> (Vec<(SpecFile, Folder)>, bool) {
+    let (mut opened, mut unread) = (Vec::new(), false);
     let mut before: BTreeMap<PathBuf, &Reference> = BTreeMap::new();
     let place = |reference: &Reference| file.source.at(reference.at.range());
     for reference in references {
         match SpecFile::open(&folder.join(&reference.path), stem) {
             Err(diagnostic) => {
-                let mut diagnostic = *diagnostic;
+                unread = true;
+                let mut diagnostic = diagnostic.of(cause.clone());
                 let named = Some(place(reference));
                 if diagnostic.place.is_none() {
                     diagnostic = diagnostic.at(named);
@@ -102,7 +111,7 @@ fn open(
             }
         }
     }
-    opened
+    (opened, unread)
 }
 
 /// Infrastructure of several files.
@@ -119,13 +128,17 @@ impl Gathered {
         all.sources.push(Arc::clone(source));
         all.incomplete |= more.incomplete;
         all.unreadable.extend(more.unreadable);
-        let mut merge = Merge { origins, source, diagnostics, taken: Vec::new() };
-        merge.section("location", &mut all.locations, more.locations);
-        merge.section("network", &mut all.networks, more.networks);
-        merge.section("target", &mut all.targets, more.targets);
-        merge.section("load-balancer", &mut all.load_balancers, more.load_balancers);
-        let taken = merge.taken;
-        all.unreadable.extend(taken);
+        let mut merge = Merge { origins, source, diagnostics };
+        let twice = &mut all.unreadable;
+        let kind = ("location", Cause::Location as fn(_) -> _);
+        merge.section(kind, &mut all.locations, more.locations, &mut twice.locations);
+        let kind = ("network", Cause::Network as fn(_) -> _);
+        merge.section(kind, &mut all.networks, more.networks, &mut twice.networks);
+        let kind = ("target", Cause::Target as fn(_) -> _);
+        merge.section(kind, &mut all.targets, more.targets, &mut twice.targets);
+        let kind = ("load-balancer", Cause::load_balancer as fn(_) -> _);
+        let balancers = &mut twice.load_balancers;
+        merge.section(kind, &mut all.load_balancers, more.load_balancers, balancers);
     }
 }
 
@@ -133,7 +146,6 @@ struct Merge<'a> {
     origins: &'a mut BTreeMap<(&'static str, Name), Arc<Source>>,
     source: &'a Arc<Source>,
     diagnostics: &'a mut Diagnostics,
-    taken: Vec<Name>,
 }
 
 impl Merge<'_> {
@@ -141,9 +153,10 @@ impl Merge<'_> {
     /// one is meant.
     fn section<T>(
         &mut self,
-        kind: &'static str,
+        (kind, cause): (&'static str, fn(Name) -> Cause),
         all: &mut BTreeMap<Name, T>,
         more: BTreeMap<Name, T>,
+        twice: &mut BTreeSet<Name>,
     ) {
         for (name, thing) in more {
             let key = (kind, name.clone());
@@ -151,12 +164,13 @@ impl Merge<'_> {
                 let place = |source: &Source| source.place(&[kind, name.as_str()]);
                 let message = format!("there are two things `{kind}.{name}`");
                 let diagnostic = Diagnostic::error(Code::NameTaken, message)
+                    .of(cause(name.clone()))
                     .at(place(self.source))
                     .remedy("rename one of the two, or remove it")
                     .related("the first one is here", place(first));
                 self.diagnostics.push(diagnostic);
                 all.remove(&name);
-                self.taken.push(name);
+                twice.insert(name);
             } else {
                 self.origins.insert(key, Arc::clone(self.source));
                 all.insert(name, thing);

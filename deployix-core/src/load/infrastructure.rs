@@ -4,16 +4,16 @@ use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32};
 
 use super::{
     catalog::name,
-    decode::{Fields, Reader, invalid},
+    decode::{Fields, Named, Reader, invalid},
     service::port,
     tree::{At, Entry, Node, Value},
 };
 use crate::{
-    diagnostic::{Code, Diagnostic},
+    diagnostic::{Cause, Code, Diagnostic},
     name::{BackendId, Fqdn, Name},
     spec::{
         Bytes, Capacity, Infrastructure, IpNet, Listener, Listeners, LoadBalancer, Location,
-        Network, Target, TargetKind,
+        Network, Target, TargetKind, Unreadable,
     },
 };
 
@@ -22,25 +22,36 @@ pub(super) fn infrastructure(
     reader: &mut Reader<'_>,
     fields: &mut Fields<'_, '_>,
 ) -> Infrastructure {
-    let mut found = Infrastructure::default();
-    found.locations = section(reader, fields.get("location"), &mut found, location);
-    found.networks = section(reader, fields.get("network"), &mut found, network);
-    found.targets = section(reader, fields.get("target"), &mut found, target);
-    found.load_balancers = section(reader, fields.get("load-balancer"), &mut found, load_balancer);
-    found
+    let locations = section(reader, fields.get("location"), Cause::Location, location);
+    let networks = section(reader, fields.get("network"), Cause::Network, network);
+    let targets = section(reader, fields.get("target"), Cause::Target, target);
+    let node = fields.get("load-balancer");
+    let load_balancers = section(reader, node, Cause::load_balancer, load_balancer);
+    let nameless =
+        locations.nameless + networks.nameless + targets.nameless + load_balancers.nameless;
+    Infrastructure {
+        locations: locations.read,
+        networks: networks.read,
+        targets: targets.read,
+        load_balancers: load_balancers.read,
+        sources: Vec::new(),
+        unreadable: Unreadable {
+            locations: locations.unreadable,
+            networks: networks.unreadable,
+            targets: targets.unreadable,
+            load_balancers: load_balancers.unreadable,
+        },
+        incomplete: nameless > 0,
+    }
 }
 
 fn section<'n, 't, T>(
     reader: &mut Reader<'_>,
     node: Option<&'n Node<'t>>,
-    found: &mut Infrastructure,
+    cause: impl Fn(Name) -> Cause,
     read: impl FnMut(&mut Reader<'_>, &'n Node<'t>, Name) -> Option<T>,
-) -> BTreeMap<Name, T> {
-    let Some(node) = node else { return BTreeMap::new() };
-    let named = reader.named(node, read);
-    found.unreadable.extend(named.unreadable);
-    found.incomplete |= named.nameless > 0;
-    named.read
+) -> Named<T> {
+    node.map(|node| reader.named(node, &Cause::Infrastructure, cause, read)).unwrap_or_default()
 }
 
 fn location(reader: &mut Reader<'_>, node: &Node<'_>, _: Name) -> Option<Location> {

@@ -59,7 +59,7 @@ pub use self::{
     folder::{Folder, FolderError},
 };
 use crate::{
-    diagnostic::{Code, Diagnostic, Diagnostics, Place, Staged},
+    diagnostic::{Cause, Code, Diagnostic, Diagnostics, Place, Severity, Staged},
     spec::{Catalog, Deployment, Infrastructure},
 };
 
@@ -78,7 +78,7 @@ pub fn load_catalog(path: &Path) -> Staged<Catalog> {
         Ok((file, folder)) => parse_catalog(&file, Some(&folder)),
         Err(diagnostic) => {
             let catalog = Catalog { incomplete: true, ..Catalog::default() };
-            Staged::new(catalog, placed(*diagnostic, path).into())
+            Staged::new(catalog, placed(diagnostic.of(Cause::Catalogs), path).into())
         }
     }
 }
@@ -100,7 +100,7 @@ pub fn parse_catalog(file: &SpecFile, folder: Option<&Folder>) -> Staged<Catalog
     let mut catalog = content.unwrap_or_default();
     catalog.source = Some(Arc::clone(&file.source));
     catalog.incomplete |= !complete;
-    Staged::new(catalog, diagnostics)
+    Staged::new(catalog, hiding(diagnostics, Cause::Catalogs))
 }
 
 /// Reads infrastructure from its text.
@@ -110,7 +110,14 @@ pub fn parse_infrastructure(file: &SpecFile) -> Staged<Infrastructure> {
     let mut infrastructure = content.unwrap_or_default();
     infrastructure.sources = vec![Arc::clone(&file.source)];
     infrastructure.incomplete |= !complete;
-    Staged::new(infrastructure, diagnostics)
+    Staged::new(infrastructure, hiding(diagnostics, Cause::Infrastructure))
+}
+
+/// Findings about a file: those that are about nothing in it by name hide whatever it holds.
+fn hiding(diagnostics: Diagnostics, cause: Cause) -> Diagnostics {
+    let hides = |it: &Diagnostic| it.severity == Severity::Error && it.is_of_nothing();
+    let of = |it: Diagnostic| if hides(&it) { it.of(cause.clone()) } else { it };
+    diagnostics.into_iter().map(of).collect()
 }
 
 /// What a file says.

@@ -7,12 +7,12 @@ use std::{
     thread,
 };
 
-use super::shared::{Shared, Whom, is_sound, sound};
+use super::shared::{Shared, Whom, is_sound, on_unsound, unsound, unsound_target};
 use crate::{
     backend::{
         Artifact, Assembly, Backend, Owner, Peer, Registry, Remark, Resource, Site, Unit, Via,
     },
-    diagnostic::{Code, Diagnostic, Diagnostics, Severity, Staged},
+    diagnostic::{Cause, Code, Diagnostic, Diagnostics, Severity, Staged},
     digest::Digest,
     name::{Name, RelativePath, ResourceId},
     spec::{FileContent, Target},
@@ -127,10 +127,11 @@ pub fn compile(
 ) -> Staged<Compiled> {
     let mut found = Diagnostics::new();
     let sites: Vec<_> = connected.sites().collect();
-    let sound = sound(sites.iter().copied(), registry);
+    let unsound = unsound(sites.iter().copied(), registry);
+    found.extend(unsound.iter().map(|(target, causes)| unsound_target(target, causes)));
     let mut shared = Shared::default();
     let Turned { left, outcomes, failed, blocked } =
-        take_turns(&connected, &sound, registry, previous);
+        take_turns(&connected, &unsound, registry, previous);
     let units: Vec<Unit<'_>> =
         connected.units_beside(&left).map(|unit| possible(unit, registry)).collect();
     let mut artifacts = Vec::with_capacity(units.len());
@@ -153,7 +154,7 @@ pub fn compile(
     }
     let before = previous.map(Compiled::by_target).unwrap_or_default();
     let assemblies = in_parallel(&sites, |site| {
-        if !sound.contains(&site.target.name) {
+        if unsound.contains_key(&site.target.name) {
             return OneCompiled::nothing();
         }
         let here = by_target.get(&site.target.name).map_or(&[][..], Vec::as_slice);
@@ -195,7 +196,7 @@ pub fn compile(
         merge(of_units.chain(of_targets), &failed, &mut found)
     };
     drop(by_target);
-    drop(sound);
+    drop(unsound);
     drop(sites);
     drop(units);
     let compiled = Compiled {
@@ -223,7 +224,7 @@ struct Turned {
 /// Compiles every functionality; those once more which one that failed only now goes on reaching.
 fn take_turns(
     connected: &Connected,
-    sound: &BTreeSet<&Name>,
+    unsound: &BTreeMap<&Name, Vec<Cause>>,
     registry: &Registry,
     previous: Option<&Compiled>,
 ) -> Turned {
@@ -238,7 +239,11 @@ fn take_turns(
         let due: Vec<usize> = (0..units.len()).filter(|at| outcomes[*at].is_none()).collect();
         let compiled = in_parallel(&due, |&at| {
             let unit = &units[at];
-            if !sound.contains(&unit.site.target.name) || !is_sound(unit, registry) {
+            if unsound.contains_key(&unit.site.target.name) {
+                let found = vec![on_unsound(unit)];
+                return OneCompiled { found, ..OneCompiled::nothing() };
+            }
+            if !is_sound(unit, registry) {
                 return OneCompiled::nothing();
             }
             compile_one(unit, connected, registry, previous)
@@ -479,6 +484,7 @@ fn block_dependents(connected: &Connected, failed: &mut BTreeSet<Name>, found: &
                     format!("`{consumer}` needs `{provider}`, which cannot be deployed"),
                 )
                 .about(consumer)
+                .because([Cause::Functionality(provider.clone())])
                 .at(connected.place(consumer, &["upstream-hosts".to_owned()]))
                 .remedy(format!("mend `{provider}`")),
             );

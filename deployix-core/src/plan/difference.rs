@@ -148,6 +148,9 @@ pub struct PlannedStep {
     pub changes: Vec<FieldChange>,
     /// Resources of this plan that have to be done first, in order, each once.
     pub after: Arc<[ResourceId]>,
+    /// Those of them that it does not need: it waits its turn behind them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub behind: BTreeSet<ResourceId>,
 }
 
 impl PlannedStep {
@@ -273,6 +276,9 @@ pub fn plan(compiled: &Compiled, heads: &Heads, registry: &Registry, only: &Only
     };
     plan.steps.extend(in_order(changed, &name));
     append_removals(&mut plan.steps, removals, &name);
+    for PlannedStep { behind, after, .. } in &mut plan.steps {
+        behind.retain(|id| after.contains(id));
+    }
     let touched: BTreeSet<&Name> = plan
         .steps
         .iter()
@@ -307,6 +313,8 @@ pub(super) struct Draft<'a> {
     pub(super) doubt: Option<String>,
     pub(super) changes: Vec<FieldChange>,
     pub(super) after: Arc<[ResourceId]>,
+    /// Those of `after` that it does not need.
+    pub(super) behind: BTreeSet<ResourceId>,
 }
 
 /// Where a resource is: at a site of what was compiled, or where it was before.
@@ -328,6 +336,7 @@ impl Draft<'_> {
             doubt: self.doubt,
             changes: self.changes,
             after: self.after,
+            behind: self.behind,
         })
     }
 }
@@ -358,7 +367,8 @@ fn draft<'a>(
     let changes =
         from.map_or_else(Vec::new, |from| differences(from.resource.inputs(), to.inputs()));
     let (target, after) = (At::Site(target), to.shared_after());
-    Some(Draft { resource: to, target, action, from, gap, doubt, changes, after })
+    let behind = BTreeSet::new();
+    Some(Draft { resource: to, target, action, from, gap, doubt, changes, after, behind })
 }
 
 /// What reads an output of something that is made anew, or may be, has to be changed as well, and so
@@ -405,6 +415,7 @@ fn follow_replacements<'w>(
                 doubt: None,
                 changes,
                 after: resource.shared_after(),
+                behind: BTreeSet::new(),
             });
         }
     }
@@ -645,6 +656,7 @@ pub(super) fn removals<'a>(
             after.sort();
             after.into()
         },
+        behind: BTreeSet::new(),
     };
     gone.iter().map(draft).collect()
 }

@@ -1,11 +1,11 @@
 //! What several share, told once: a location, a network or a target that is described wrongly stops all
 //! that is compiled for it, for one reason.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::{
     backend::{Registry, Remark, Site, Unit},
-    diagnostic::{Code, Diagnostic, Severity, named},
+    diagnostic::{Cause, Code, Diagnostic, Severity, Stopped},
     name::Name,
     spec::{ExtensionSite, Extensions},
     topology::Connected,
@@ -13,14 +13,7 @@ use crate::{
 
 /// What was told about what several share, and for whom each time.
 #[derive(Debug, Default)]
-pub(super) struct Shared(BTreeMap<(Severity, Remark), Concerned>);
-
-/// Whom something stops.
-#[derive(Debug, Default)]
-struct Concerned {
-    functionalities: BTreeSet<Name>,
-    targets: BTreeSet<Name>,
-}
+pub(super) struct Shared(BTreeMap<(Severity, Remark), Stopped>);
 
 /// Who is told something.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +42,7 @@ impl Shared {
 
     /// Takes in what somebody else took in.
     pub(super) fn extend(&mut self, other: Self) {
-        for (what, Concerned { functionalities, targets }) in other.0 {
+        for (what, Stopped { functionalities, targets }) in other.0 {
             let concerned = self.0.entry(what).or_default();
             concerned.functionalities.extend(functionalities);
             concerned.targets.extend(targets);
@@ -64,8 +57,10 @@ impl Shared {
             let told = format!("{subject}: {}", remark.message);
             let finding = match severity {
                 Severity::Error => {
-                    let message = format!("{told}; {} cannot be compiled", concerned.named());
-                    Diagnostic::error(Code::NotCompiled, message)
+                    let mut finding =
+                        Diagnostic::error(Code::NotCompiled, told).of(Cause::from(subject));
+                    finding.stops = concerned;
+                    finding
                 }
                 Severity::Warning => Diagnostic::warning(Code::Noted, told),
             };
@@ -77,38 +72,42 @@ impl Shared {
     }
 }
 
-impl Concerned {
-    /// `` `web`, `db` and 3 more on `one` ``.
-    fn named(&self) -> String {
-        let functionalities = named(&self.functionalities);
-        let targets = named(&self.targets);
-        match (self.functionalities.is_empty(), self.targets.is_empty()) {
-            (false, false) => format!("{functionalities} on {targets}"),
-            (true, false) => format!("what is on {targets}"),
-            (_, true) => functionalities,
-        }
-    }
-}
-
-/// Targets whose settings, and those of their networks and locations, are of the types that their owners
-/// declared. Those of all others were told when they were resolved, and nothing more is to be said.
-pub(super) fn sound<'a>(
+/// Targets that are in networks and locations whose settings are not of the types that their owners
+/// declared, which were told when they were resolved; each with these.
+pub(super) fn unsound<'a>(
     sites: impl IntoIterator<Item = Site<'a>>,
     registry: &Registry,
-) -> BTreeSet<&'a Name> {
-    let is_sound = |site: &Site<'_>| {
-        let network = site.network.is_none_or(|(_, network)| {
-            are_valid(&network.extensions, ExtensionSite::Network, registry)
+) -> BTreeMap<&'a Name, Vec<Cause>> {
+    let causes = |site: &Site<'_>| {
+        let network = site.network.filter(|(_, network)| {
+            !are_valid(&network.extensions, ExtensionSite::Network, registry)
         });
-        let location = site.location.is_none_or(|(_, location)| {
-            are_valid(&location.extensions, ExtensionSite::Location, registry)
+        let location = site.location.filter(|(_, location)| {
+            !are_valid(&location.extensions, ExtensionSite::Location, registry)
         });
-        network && location && are_valid(&site.target.extensions, ExtensionSite::Target, registry)
+        let network = network.map(|(name, _)| Cause::Network(name.clone()));
+        network.into_iter().chain(location.map(|(name, _)| Cause::Location(name.clone()))).collect()
     };
-    sites.into_iter().filter(is_sound).map(|site| &site.target.name).collect()
+    let unsound = sites.into_iter().map(|site| (&site.target.name, causes(&site)));
+    unsound.filter(|(_, causes): &(_, Vec<_>)| !causes.is_empty()).collect()
 }
 
-/// The same of a load balancer's own settings, which are no functionality's.
+/// That a target cannot be used because of what it is in.
+pub(super) fn unsound_target(target: &Name, causes: &[Cause]) -> Diagnostic {
+    let message = format!("what target `{target}` is in is described wrongly");
+    let blocked = Diagnostic::error(Code::Blocked, message).of(Cause::Target(target.clone()));
+    blocked.because(causes.iter().cloned()).remedy("mend its network and location")
+}
+
+/// That a functionality is on such a target.
+pub(super) fn on_unsound(unit: &Unit<'_>) -> Diagnostic {
+    let target = &unit.site.target.name;
+    let message = format!("`{}` runs on `{target}`, which cannot be used", unit.name);
+    let blocked = Diagnostic::error(Code::Blocked, message).about(unit.name);
+    blocked.because([Cause::Target(target.clone())]).remedy(format!("mend target `{target}`"))
+}
+
+/// Whether a load balancer's own settings, which are no functionality's, are of their declared types.
 pub(super) fn is_sound(unit: &Unit<'_>, registry: &Registry) -> bool {
     let site = ExtensionSite::LoadBalancer;
     unit.balancer.is_none_or(|balancer| are_valid(&balancer.extensions, site, registry))

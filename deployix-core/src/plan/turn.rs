@@ -76,12 +76,12 @@ fn turn(resource: &Resource) -> Option<(Group<'_>, u32)> {
     Some(((resource.backend(), group), *place))
 }
 
-/// Has a draft come after others.
+/// Has a draft wait its turn behind others.
 fn wait(draft: &mut Draft<'_>, others: impl IntoIterator<Item = ResourceId>) {
-    let mut others = others.into_iter().peekable();
-    if others.peek().is_some() {
-        let after: BTreeSet<_> = draft.after.iter().cloned().chain(others).collect();
-        draft.after = after.into_iter().collect();
+    let needed: BTreeSet<ResourceId> = draft.after.iter().cloned().collect();
+    draft.behind.extend(others.into_iter().filter(|other| !needed.contains(other)));
+    if !draft.behind.is_empty() {
+        draft.after = needed.union(&draft.behind).cloned().collect();
     }
 }
 
@@ -119,7 +119,8 @@ mod tests {
     ) -> Draft<'a> {
         let after = resource.after().into();
         let (target, changes) = (At::Site(0), Vec::new());
-        Draft { resource, target, action, from, gap: None, doubt: None, changes, after }
+        let (gap, doubt, behind) = (None, None, BTreeSet::new());
+        Draft { resource, target, action, from, gap, doubt, changes, after, behind }
     }
 
     fn drafts<'a>(all: &'a [Resource], from: &'a [Option<Standing>]) -> Vec<Draft<'a>> {
@@ -156,6 +157,9 @@ mod tests {
             "b/1/part: b/1/machine",
         ];
         assert_eq!(lines(&changed), wanted);
+        // Its own machine is what a part needs.
+        let behind = changed[3].behind.iter().map(|id| id.as_str().trim_start_matches("m/"));
+        assert_eq!(behind.collect::<Vec<_>>(), ["a/0/machine", "a/0/part"]);
     }
 
     #[test]

@@ -30,10 +30,40 @@ pub struct Infrastructure {
     pub load_balancers: BTreeMap<Name, LoadBalancer>,
     /// The files it came from.
     pub sources: Vec<Arc<Source>>,
-    /// Names of locations, networks, targets and load balancers that could not be read.
-    pub unreadable: BTreeSet<Name>,
+    /// What has a name and could not be read.
+    pub unreadable: Unreadable,
     /// Whether files may name more than is here and in `unreadable`.
     pub incomplete: bool,
+}
+
+/// Names of what is described in a way that could not be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Places in the world.
+    pub locations: BTreeSet<Name>,
+    /// Private networks.
+    pub networks: BTreeSet<Name>,
+    /// Machines, pools of them and groups that scale.
+    pub targets: BTreeSet<Name>,
+    /// Load balancers.
+    pub load_balancers: BTreeSet<Name>,
+}
+
+impl Unreadable {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { locations, networks, targets, load_balancers } = self;
+        [locations, networks, targets, load_balancers].iter().all(|names| names.is_empty())
+    }
+
+    /// Adds those of another file.
+    pub(crate) fn extend(&mut self, more: Self) {
+        self.locations.extend(more.locations);
+        self.networks.extend(more.networks);
+        self.targets.extend(more.targets);
+        self.load_balancers.extend(more.load_balancers);
+    }
 }
 
 /// A place in the world.

@@ -27,7 +27,7 @@ pub use extension::{
 };
 pub use functionality::{Functionality, FunctionalitySpec, MachineWishes};
 pub use infrastructure::{
-    Capacity, Infrastructure, LoadBalancer, Location, Network, Target, TargetKind,
+    Capacity, Infrastructure, LoadBalancer, Location, Network, Target, TargetKind, Unreadable,
 };
 pub use infrastructure_builder::{InfrastructureBuilder, InfrastructurePart};
 pub use ipnet::IpNet;

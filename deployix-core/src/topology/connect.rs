@@ -415,13 +415,12 @@ impl Connected {
 
     /// Targets that are described, or may be, and are none of the sites.
     pub(crate) fn is_unread(&self, target: &Name) -> bool {
-        let unread = self.ties.infrastructure.incomplete || self.ties.unusable.contains(target);
-        unread && !self.ties.infrastructure.targets.contains_key(target)
+        self.ties.is_unread(target)
     }
 
     /// Whether there may be targets that could not be read or cannot be used.
     pub(crate) fn has_unread(&self) -> bool {
-        self.ties.infrastructure.incomplete || !self.ties.unusable.is_empty()
+        self.ties.has_unread()
     }
 
     /// Functionalities that are not described, and may be in what could not be read.

@@ -2,7 +2,7 @@
 //! it can make: [`Deployment`](crate::spec::Deployment) → [`Resolved`] → [`Placed`] →
 //! [`Connected`].
 
-mod balancer;
+pub(crate) mod balancer;
 mod connect;
 mod graph;
 mod one_target;

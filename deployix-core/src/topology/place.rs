@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     policy::{Demand, Misfit},
-    resolve::{Edge, Node, Resolved, Ties, infrastructure::unknown},
+    resolve::{Edge, Node, Resolved, Ties, infrastructure::{hidden, unknown}},
 };
 use crate::{
     backend::{Registry, Site},
-    diagnostic::{Code, Diagnostic, Diagnostics, Place, Staged},
+    diagnostic::{Cause, Code, Diagnostic, Diagnostics, Place, Staged},
     name::{Fqdn, Name},
     ordered::OrderedMap,
     spec::Target,
@@ -207,7 +207,7 @@ impl Turn {
                 let before = before?;
                 if ground.may_be_described(&before.target) {
                     // Elsewhere it would be another one, without its data.
-                    return Some(Err(on_unread(node, &before.target).into()));
+                    return Some(Err(ground.on_unread(node, &before.target).into()));
                 }
                 ground.keep(node, &demand(), before).map(|assignment| Ok((assignment, None)))
             }
@@ -239,17 +239,27 @@ fn asked<'a>(node: &'a Node, ties: &'a Ties) -> Option<(&'a Name, Box<Asker<'a>>
     Some((target, Box::new(|| node.place(["machine", "target"]))))
 }
 
-/// That a functionality runs where nothing can be told to.
-fn on_unread(node: &Node, target: &Name) -> Diagnostic {
-    let message = format!("`{}` runs on `{target}`, which cannot be used", node.name());
-    let remedy = format!(
-        "mend target `{target}` and the infrastructure's files, or place `{}` elsewhere",
-        node.name()
-    );
-    Diagnostic::error(Code::Blocked, message).at(node.place([])).remedy(remedy)
-}
-
 impl Ground<'_> {
+    /// That a functionality runs where nothing can be told to.
+    fn on_unread(&self, node: &Node, target: &Name) -> Diagnostic {
+        let name = node.name();
+        let place = node.place([]);
+        let otherwise = format!("or place `{name}` elsewhere");
+        let Some(cause) = self.why_unusable(target) else {
+            let unread = "mend the infrastructure's files that could not be read";
+            return hidden("target", target).at(place).remedy(format!("{unread}, {otherwise}"));
+        };
+        let message = format!("`{name}` runs on `{target}`, which cannot be used");
+        let what = match cause {
+            Cause::DefaultBackend => "the default backend".to_owned(),
+            _ => format!("target `{target}`"),
+        };
+        Diagnostic::error(Code::Blocked, message)
+            .because([cause])
+            .at(place)
+            .remedy(format!("mend {what}, {otherwise}"))
+    }
+
     fn place_on(
         &mut self,
         node: &Node,
@@ -262,12 +272,17 @@ impl Ground<'_> {
                 Code::Blocked,
                 format!("`{}` is placed on `{target}`, which cannot be used", node.name()),
             )
+            .because([Cause::Target(target.clone())])
             .at(place())
             .remedy(format!("mend target `{target}`"))
             .into());
         }
         let Some(index) = self.index(target) else {
-            return Err(unknown("target", target, self.names()).at(place()).into());
+            let missing = match self.incomplete() {
+                true => hidden("target", target),
+                false => unknown("target", target, self.names()),
+            };
+            return Err(missing.at(place()).into());
         };
         if node.balancer.is_some() && self.balances(index) {
             // The backend's own load balancer is no program on a machine.
@@ -286,25 +301,32 @@ impl Ground<'_> {
         if let Some(location) = location
             && !self.knows_location(location)
         {
-            return Err(unknown("location", location, self.locations()).at(place()).into());
+            return Err(self.no_location(location).at(place()).into());
         }
-        match self.most_room(node, demand, location) {
-            Ok((index, pick)) => Ok(self.take(index, node, demand, pick, &place)),
-            Err(Some((target, misfit))) => {
-                Err(self.misfit(node, &target, misfit).at(place()).into())
-            }
-            Err(None) => {
-                let message = match location {
-                    Some(location) => {
-                        format!("no target in `{location}` can run `{}`", node.name())
-                    }
-                    None => format!("no target can run `{}`", node.name()),
-                };
-                Err(Diagnostic::error(Code::TargetNotFound, message).at(node.place([])).remedy(
-                    "describe a target in the infrastructure, or a default backend that makes some",
-                ).into())
-            }
+        let misfit = match self.most_room(node, demand, location) {
+            Ok((index, pick)) => return Ok(self.take(index, node, demand, pick, &place)),
+            Err(misfit) => misfit,
+        };
+        let causes = self.missed(location);
+        if !causes.is_empty() {
+            let message = format!("no target that can be used can run `{}`", node.name());
+            return Err(Diagnostic::error(Code::Blocked, message)
+                .because(causes)
+                .at(node.place([]))
+                .remedy("mend the targets that cannot be used")
+                .into());
         }
+        if let Some((target, misfit)) = misfit {
+            return Err(self.misfit(node, &target, misfit).at(place()).into());
+        }
+        let message = match location {
+            Some(location) => format!("no target in `{location}` can run `{}`", node.name()),
+            None => format!("no target can run `{}`", node.name()),
+        };
+        let remedy =
+            "describe a target in the infrastructure, or a default backend that makes some";
+        let missing = Diagnostic::error(Code::TargetNotFound, message).remedy(remedy);
+        Err(missing.at(node.place([])).into())
     }
 
     /// Takes the machines, and tells where there are fewer than asked for.
@@ -410,6 +432,7 @@ fn blocked(node: &Node, provider: &Name) -> Diagnostic {
         format!("`{}` needs `{provider}`, which cannot be deployed", node.name()),
     )
     .about(node.name())
+    .because([Cause::Functionality(provider.clone())])
     .at(node.place(["upstream-hosts"]))
     .remedy(format!("mend `{provider}`"))
 }

@@ -8,7 +8,7 @@ use std::{
 use super::{DependencyGraph, service_check::Problem};
 use crate::{
     backend::{EndpointRef, OwnedSite, Registry},
-    diagnostic::{Code, Diagnostic, Diagnostics, Place, Staged},
+    diagnostic::{Cause, Code, Diagnostic, Diagnostics, Place, Staged},
     name::{Fqdn, Name},
     source::Source,
     spec::{
@@ -47,8 +47,10 @@ pub(super) struct Ties {
     pub(super) default_backend: Option<DefaultBackend>,
     pub(super) atomic: Vec<BTreeSet<Name>>,
     pub(super) source: Option<Arc<Source>>,
-    /// Targets that are described and cannot be used.
-    pub(super) unusable: BTreeSet<Name>,
+    /// Targets that are described and cannot be used, each with its location where that is known.
+    pub(super) unusable: BTreeMap<Name, Option<Name>>,
+    /// Whether the default backend is described and cannot be used.
+    pub(super) default_unusable: bool,
     /// Whether there may be more functionalities than could be read.
     pub(super) incomplete: bool,
     /// Targets that cannot be used or could not be read, as they were.
@@ -94,18 +96,31 @@ pub(super) struct Edge {
     pub(super) fqdn: Fqdn,
 }
 
+impl Ties {
+    /// Whether a target is described, or may be, and cannot be used.
+    pub(super) fn is_unread(&self, target: &Name) -> bool {
+        let Self { infrastructure, unusable, default_unusable, .. } = self;
+        // Which pools a default backend makes is not known where that is described wrongly.
+        let may_be = infrastructure.incomplete || *default_unusable || unusable.contains_key(target);
+        may_be && !infrastructure.targets.contains_key(target)
+    }
+
+    /// Whether there may be targets that could not be read or cannot be used.
+    pub(super) fn has_unread(&self) -> bool {
+        let Self { infrastructure, unusable, default_unusable, .. } = self;
+        let all_read = infrastructure.unreadable.is_empty() && !infrastructure.incomplete;
+        !all_read || *default_unusable || !unusable.is_empty()
+    }
+}
+
 impl Resolved {
     /// The same, with the targets as they were when something was last done there: what runs on one
     /// that is described wrongly is still reached, and reaches others, where it was.
     #[must_use]
     pub fn recalling(mut self, sites: &BTreeMap<Name, OwnedSite>) -> Self {
-        let Ties { infrastructure, unusable, recalled, .. } = &mut self.ties;
-        let is_unread = |target: &Name| {
-            unusable.contains(target)
-                || (infrastructure.incomplete && !infrastructure.targets.contains_key(target))
-        };
-        let unread = sites.iter().filter(|(target, _)| is_unread(target));
-        recalled.extend(unread.map(|(target, site)| (target.clone(), site.clone())));
+        let unread = sites.iter().filter(|(target, _)| self.ties.is_unread(target));
+        let unread: Vec<_> = unread.map(|(name, site)| (name.clone(), site.clone())).collect();
+        self.ties.recalled.extend(unread);
         self
     }
 
@@ -152,21 +167,24 @@ pub fn resolve(deployment: Deployment, registry: &Registry) -> Staged<Resolved> 
         default_backend,
         atomic,
         source,
-        unusable: BTreeSet::new(),
+        unusable: BTreeMap::new(),
+        default_unusable: false,
         incomplete,
         recalled: BTreeMap::new(),
     };
-    let incomplete = incomplete || !failed.is_empty();
+    // What could not be read may have any fqdn.
+    let mut unread: Vec<Cause> = failed.iter().cloned().map(Cause::Functionality).collect();
+    unread.extend(incomplete.then_some(Cause::Catalogs));
     infrastructure::check(&mut ties, registry, &mut found);
 
     let (mut nodes, mut hosts) = candidates::nodes(catalogs, registry, &mut failed, &mut found);
     let infrastructure = &ties.infrastructure;
-    balancers::add(infrastructure, &mut nodes, &mut hosts, incomplete, &mut failed, &mut found);
+    balancers::add(infrastructure, &mut nodes, &mut hosts, &unread, &mut failed, &mut found);
     check_external_hosts(&external_hosts, &hosts, &ties, &mut found);
     check_placement(&ties, &nodes, &failed, incomplete, &mut found);
     atomic::check(&mut ties, &nodes, &failed, incomplete, &mut found);
 
-    let world = World::new(hosts, &nodes, external_hosts, incomplete);
+    let world = World::new(hosts, &nodes, external_hosts, unread);
     let wanted = upstreams::find(&mut nodes, &world, &mut failed, &mut found);
     upstreams::leave_out_dependents(&nodes, &wanted, &mut failed, &mut found);
 
@@ -180,7 +198,8 @@ pub fn resolve(deployment: Deployment, registry: &Registry) -> Staged<Resolved> 
 struct World {
     hosts: Hosts,
     external_hosts: BTreeSet<Fqdn>,
-    incomplete: bool,
+    /// What could not be read and may have any fqdn.
+    unread: Vec<Cause>,
 }
 
 /// Whom host names mean. They are looked up for every upstream; nothing depends on their order.
@@ -212,7 +231,7 @@ impl World {
         mut hosts: Hosts,
         nodes: &[Node],
         external_hosts: BTreeSet<Fqdn>,
-        incomplete: bool,
+        unread: Vec<Cause>,
     ) -> Self {
         let positions: HashMap<&Name, u32> = nodes.iter().map(Node::name).zip(0..).collect();
         for host in hosts.values_mut() {
@@ -220,7 +239,7 @@ impl World {
                 end.at = positions.get(&end.name).copied();
             }
         }
-        Self { hosts, external_hosts, incomplete }
+        Self { hosts, external_hosts, unread }
     }
 }
 
@@ -294,7 +313,7 @@ fn check_placement(
                 "place `{}` as a whole, or make `{name}` a functionality of its own",
                 group.name()
             )),
-            None if incomplete => continue,
+            None if incomplete => hidden(name).at(place),
             None => {
                 let known = nodes.iter().map(|node| node.name().as_str());
                 let remedy = match nearest(name.as_str(), known) {
@@ -310,6 +329,15 @@ fn check_placement(
             }
         });
     }
+}
+
+/// That a functionality is named which may be described in what could not be read.
+fn hidden(name: &Name) -> Diagnostic {
+    let message = format!("nothing that could be read describes functionality `{name}`");
+    Diagnostic::error(Code::Blocked, message)
+        .because([Cause::Catalogs])
+        .hidden(format!("a functionality `{name}`"))
+        .remedy("mend the catalogs that could not be read")
 }
 
 /// What is left, with edges between positions.

@@ -18,7 +18,7 @@ use super::{
     tree::{At, Entry, Node, Problem, Value},
 };
 use crate::{
-    diagnostic::{Code, Diagnostic, Diagnostics},
+    diagnostic::{Cause, Code, Diagnostic, Diagnostics},
     name::Name,
     ordered::OrderedMap,
     source::Source,
@@ -33,8 +33,8 @@ pub(super) struct Reader<'s> {
     pub(super) folder: Option<&'s Folder>,
     problems: Vec<Problem>,
     failures: usize,
-    /// The functionality that is being read.
-    subject: Option<Name>,
+    /// What is being read, where others depend on it.
+    subject: Option<Cause>,
     bulk: Option<Bulk>,
 }
 
@@ -136,7 +136,11 @@ impl<'s> Reader<'s> {
 
     /// Tells a remark.
     pub(super) fn tell(&mut self, at: At, mut diagnostic: Diagnostic) {
-        diagnostic.functionality.clone_from(&self.subject);
+        diagnostic = match &self.subject {
+            Some(Cause::Functionality(name)) => diagnostic.about(name),
+            Some(cause) => diagnostic.of(cause.clone()),
+            None => diagnostic,
+        };
         self.problems.push(Problem::new(at, diagnostic));
     }
 
@@ -149,15 +153,11 @@ impl<'s> Reader<'s> {
         value
     }
 
-    /// Reads something of a functionality; findings are about it.
-    pub(super) fn about<T>(
-        &mut self,
-        functionality: &Name,
-        read: impl FnOnce(&mut Self) -> T,
-    ) -> T {
-        self.subject = Some(functionality.clone());
+    /// Reads something that others depend on; findings are about it.
+    pub(super) fn about<T>(&mut self, cause: Cause, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.subject.replace(cause);
         let value = read(self);
-        self.subject = None;
+        self.subject = before;
         value
     }
 
@@ -213,19 +213,25 @@ impl<'s> Reader<'s> {
         node
     }
 
-    /// Reads things by their names, each good only as a whole.
+    /// Reads things by their names, each good only as a whole; what has no name that is one may be
+    /// anything that `hidden` says.
     pub(super) fn named<'n, 't, T>(
         &mut self,
         node: &'n Node<'t>,
+        hidden: &Cause,
+        cause: impl Fn(Name) -> Cause,
         mut read: impl FnMut(&mut Self, &'n Node<'t>, Name) -> Option<T>,
     ) -> Named<T> {
         let mut named = Named::default();
         for entry in self.entries(node).unwrap_or_default() {
-            let Some(name) = self.whole(|reader| reader.key(entry, |key| Name::new(key))) else {
+            let key = |reader: &mut Self| reader.key(entry, |key| Name::new(key));
+            let name = self.whole(|reader| reader.about(hidden.clone(), key));
+            let Some(name) = name else {
                 named.nameless += 1;
                 continue;
             };
-            match self.whole(|reader| read(reader, &entry.node, name.clone())) {
+            let read = |reader: &mut Self| read(reader, &entry.node, name.clone());
+            match self.whole(|reader| reader.about(cause(name.clone()), read)) {
                 Some(value) => drop(named.read.insert(name, value)),
                 None => drop(named.unreadable.insert(name)),
             }

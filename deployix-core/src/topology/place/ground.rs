@@ -10,12 +10,13 @@ use std::{
 use super::{
     super::{
         policy::{Demand, Misfit, Room},
-        resolve::{Node, Ties},
+        resolve::{Node, Ties, infrastructure::missing},
     },
     Assignment,
 };
 use crate::{
     backend::{Capabilities, Registry},
+    diagnostic::{Cause, Diagnostic},
     name::{BackendId, Name},
     spec::{Capacity, DefaultBackend, Infrastructure, Network, Target, TargetKind},
 };
@@ -28,9 +29,12 @@ pub(super) struct Ground<'r> {
     /// Machines that take new work, least used first: for each location, and for none.
     queues: BTreeMap<Option<Name>, BTreeSet<(u32, usize, u32)>>,
     default: Option<DefaultBackend>,
+    default_unusable: bool,
     networks: BTreeMap<Name, Network>,
     locations: Vec<Name>,
-    unusable: BTreeSet<Name>,
+    /// Those of which no more than the name could be read.
+    unreadable_locations: BTreeSet<Name>,
+    unusable: BTreeMap<Name, Option<Name>>,
     /// Whether there may be more targets than could be read.
     incomplete: bool,
 }
@@ -65,14 +69,16 @@ impl<'r> Ground<'r> {
             by_name: BTreeMap::new(),
             queues: BTreeMap::new(),
             default: ties.default_backend.clone(),
+            default_unusable: ties.default_unusable,
             networks: mem::take(&mut infrastructure.networks),
             locations: infrastructure.locations.keys().cloned().collect(),
+            unreadable_locations: infrastructure.unreadable.locations.clone(),
             unusable: ties.unusable.clone(),
             incomplete: infrastructure.incomplete,
         };
         // Infrastructure that could not be read is not none.
-        let nothing =
-            targets.is_empty() && ground.unusable.is_empty() && !infrastructure.incomplete;
+        let all_read = infrastructure.unreadable.is_empty() && !infrastructure.incomplete;
+        let nothing = targets.is_empty() && ground.unusable.is_empty() && all_read;
         for target in targets.into_values() {
             let of_default = ground.default.as_ref().map(|d| d.backend == target.backend);
             ground.add(target, false, of_default.unwrap_or(true));
@@ -115,21 +121,50 @@ impl<'r> Ground<'r> {
     }
 
     pub(super) fn is_unusable(&self, target: &Name) -> bool {
-        self.unusable.contains(target)
+        self.unusable.contains_key(target)
+    }
+
+    /// Why a target that is described cannot be used.
+    pub(super) fn why_unusable(&self, target: &Name) -> Option<Cause> {
+        // Which pools a default backend makes is not known where that is described wrongly.
+        let made = self.default_unusable && self.index(target).is_none();
+        match self.is_unusable(target) {
+            true => Some(Cause::Target(target.clone())),
+            false => made.then_some(Cause::DefaultBackend),
+        }
+    }
+
+    /// Whether there may be more targets and locations than could be read.
+    pub(super) fn incomplete(&self) -> bool {
+        self.incomplete
     }
 
     /// Whether a target is none that can be used, and is or may be described all the same.
     pub(super) fn may_be_described(&self, target: &Name) -> bool {
         let made = || self.made_for(target).is_some();
-        self.is_unusable(target) || (self.incomplete && self.index(target).is_none() && !made())
+        self.why_unusable(target).is_some()
+            || (self.incomplete && self.index(target).is_none() && !made())
+    }
+
+    /// What is described wrongly or could not be read, and might run what wishes a location.
+    pub(super) fn missed(&self, location: Option<&Name>) -> Vec<Cause> {
+        let there = |at: &Option<Name>| location.is_none() || at.is_none() || at.as_ref() == location;
+        let targets = self.unusable.iter().filter(|(_, at)| there(at));
+        let targets = targets.map(|(target, _)| Cause::Target(target.clone()));
+        let default = self.default_unusable.then_some(Cause::DefaultBackend);
+        let unread = self.incomplete.then_some(Cause::Infrastructure);
+        targets.chain(default).chain(unread).collect()
     }
 
     pub(super) fn knows_location(&self, location: &Name) -> bool {
         self.locations.contains(location)
     }
 
-    pub(super) fn locations(&self) -> impl Iterator<Item = &Name> {
-        self.locations.iter()
+    /// That a location is wished which is not there to be used.
+    pub(super) fn no_location(&self, location: &Name) -> Diagnostic {
+        let (known, unreadable) = (self.locations.iter(), &self.unreadable_locations);
+        let (kind, cause) = ("location", Cause::Location);
+        missing(kind, location, known, unreadable, cause, self.incomplete)
     }
 
     fn add(&mut self, target: Target, grows: bool, general: bool) -> Option<usize> {
@@ -343,7 +378,7 @@ impl<'r> Ground<'r> {
 
     /// The default backend's pool at a location, made where there is none yet.
     fn make(&mut self, location: Option<Name>) -> Option<usize> {
-        let default = self.default.clone()?;
+        let default = self.default.clone().filter(|_| !self.default_unusable)?;
         let location = location.or_else(|| default.location.clone()).or_else(|| {
             let [only] = self.locations.as_slice() else { return None };
             Some(only.clone())

@@ -27,9 +27,9 @@ pub(super) fn check(
         for name in set {
             let exists = nodes.binary_search_by(|node| node.name().cmp(&name)).is_ok();
             if !exists && !failed.contains(&name) {
-                if !incomplete {
-                    found.push(unknown(&name, nodes).at(place(at)));
-                }
+                let unknown =
+                    if incomplete { super::hidden(&name) } else { unknown(&name, nodes) };
+                found.push(unknown.at(place(at)));
                 continue;
             }
             if let Some(first) = first.get(&name) {

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeSet, num::NonZeroU16, sync::Arc};
 
-use super::{super::balancer, End, Hosts, Node};
+use super::{super::balancer, End, Hosts, Node, upstreams::provider_of};
 use crate::{
     backend::endpoints_of,
-    diagnostic::{Code, Diagnostic, Diagnostics},
+    diagnostic::{Cause, Code, Diagnostic, Diagnostics},
     name::{Fqdn, Name, NameError},
     spec::{Infrastructure, LoadBalancer, Service},
     suggest::nearest,
@@ -19,14 +19,14 @@ pub(super) fn add(
     infrastructure: &Infrastructure,
     nodes: &mut Vec<Node>,
     hosts: &mut Hosts,
-    incomplete: bool,
+    unread: &[Cause],
     failed: &mut BTreeSet<Name>,
     found: &mut Diagnostics,
 ) {
     for balancer in infrastructure.load_balancers.values() {
         let source = infrastructure.source_of("load-balancer", &balancer.name);
         let node = node_name(balancer).and_then(|name| {
-            let node = node(&name, balancer, nodes, hosts, incomplete);
+            let node = node(&name, balancer, nodes, hosts, unread);
             node.map_err(|refusal| refusal.of(Some(name)))
         });
         let name = match node {
@@ -36,16 +36,16 @@ pub(super) fn add(
                 nodes.insert(nodes.partition_point(|other| *other.name() < name), node);
                 name
             }
-            Err(Refusal { name, code, key, message, remedy }) => {
+            Err(Refusal { name, code, key, message, remedy, because, hidden }) => {
                 let path = ["load-balancer", balancer.name.as_str(), key];
-                found.push(
-                    Diagnostic::error(
-                        code,
-                        format!("load balancer `{}`: {message}", balancer.name),
-                    )
+                let message = format!("load balancer `{}`: {message}", balancer.name);
+                let mut refused = Diagnostic::error(code, message)
+                    .of(Cause::load_balancer(balancer.name.clone()))
+                    .because(because)
                     .at(source.as_ref().and_then(|source| source.place(&path)))
-                    .remedy(remedy),
-                );
+                    .remedy(remedy);
+                refused.hides.extend(hidden);
+                found.push(refused);
                 let Some(name) = name else { continue };
                 failed.insert(name.clone());
                 name
@@ -65,11 +65,16 @@ struct Refusal {
     key: &'static str,
     message: String,
     remedy: String,
+    /// What it comes of, where it is no mistake itself.
+    because: Vec<Cause>,
+    /// What may be described in what could not be read.
+    hidden: Option<String>,
 }
 
 impl Refusal {
     fn new(code: Code, key: &'static str, message: String, remedy: impl Into<String>) -> Self {
-        Self { name: None, code, key, message, remedy: remedy.into() }
+        let (remedy, because) = (remedy.into(), Vec::new());
+        Self { name: None, code, key, message, remedy, because, hidden: None }
     }
 
     fn of(self, name: Option<Name>) -> Self {
@@ -90,7 +95,7 @@ fn node(
     balancer: &LoadBalancer,
     nodes: &[Node],
     hosts: &Hosts,
-    incomplete: bool,
+    unread: &[Cause],
 ) -> Result<Node, Refusal> {
     let fqdn = &balancer.balances;
     let find = |name: &Name| nodes.binary_search_by(|node| node.name().cmp(name)).ok();
@@ -100,10 +105,12 @@ fn node(
         return Err(Refusal::new(Code::NameTaken, "", message, "rename one of the two"));
     }
     let Some(host) = hosts.get(fqdn) else {
-        if incomplete {
+        if !unread.is_empty() {
             let message = format!("nothing that could be read provides {fqdn}");
             let remedy = "mend the functionalities and catalogs that could not be read";
-            return Err(Refusal::new(Code::Blocked, "balances", message, remedy));
+            let refusal = Refusal::new(Code::Blocked, "balances", message, remedy);
+            let hidden = Some(provider_of(fqdn));
+            return Err(Refusal { because: unread.to_vec(), hidden, ..refusal });
         }
         let remedy = match nearest(fqdn.as_str(), hosts.keys().map(Fqdn::as_str)) {
             Some(known) => format!("did you mean {known}?"),
@@ -120,7 +127,9 @@ fn node(
     let Some(provider) = find(named) else {
         let message = format!("`{named}`, which provides {fqdn}, cannot be deployed");
         let remedy = format!("mend `{named}`");
-        return Err(Refusal::new(Code::Blocked, "balances", message, remedy));
+        let because = vec![Cause::Functionality(named.clone())];
+        let refusal = Refusal::new(Code::Blocked, "balances", message, remedy);
+        return Err(Refusal { because, ..refusal });
     };
     let ports: BTreeSet<_> =
         endpoints_of(nodes[provider].service()).map(|e| e.endpoint.port).collect();

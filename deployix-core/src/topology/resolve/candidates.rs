@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{super::service_check, End, Host, Hosts, Node, infrastructure, problem_in};
 use crate::{
     backend::Registry,
-    diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity},
+    diagnostic::{Cause, Code, Diagnostic, Diagnostics, Place, Severity},
     name::{Fqdn, Name},
     source::Source,
     spec::{Catalog, ExtensionSite, Functionality, FunctionalitySpec, Lowered},
@@ -130,7 +130,9 @@ fn shared(code: Code, message: String, mut places: Vec<(Option<Place>, &Name)>) 
     for (at, (place, name)) in places.into_iter().enumerate() {
         diagnostic = match at {
             0 => diagnostic.about(name).at(place),
-            _ => diagnostic.related(format!("`{name}` is another"), place),
+            _ => diagnostic
+                .of(Cause::Functionality(name.clone()))
+                .related(format!("`{name}` is another"), place),
         };
     }
     diagnostic

@@ -1,14 +1,14 @@
 //! Checks that what targets, networks and extensions name exists and fits.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::Ties;
 use crate::{
     backend::{Registry, Site},
-    diagnostic::{Code, Diagnostic, Diagnostics, Place},
+    diagnostic::{Cause, Code, Diagnostic, Diagnostics, Place},
     name::{BackendId, Name},
     source::Source,
-    spec::{ExtensionSite, Extensions, Infrastructure, Target},
+    spec::{DefaultBackend, ExtensionSite, Extensions, Infrastructure, Target},
     suggest::nearest,
 };
 
@@ -59,77 +59,139 @@ pub(super) fn check(ties: &mut Ties, registry: &Registry, found: &mut Diagnostic
     let infrastructure = &ties.infrastructure;
     for (name, location) in &infrastructure.locations {
         let place = |keys: &[&str]| infrastructure.place("location", name, keys);
-        found.extend(check_extensions(
-            &location.extensions,
-            ExtensionSite::Location,
-            registry,
-            place,
-        ));
+        let site = ExtensionSite::Location;
+        let problems = check_extensions(&location.extensions, site, registry, place);
+        found.extend(problems.map(|problem| problem.of(Cause::Location(name.clone()))));
     }
+    // Networks of which it is not known where they are.
+    let mut nowhere = BTreeSet::new();
     for (name, network) in &infrastructure.networks {
+        let of = Cause::Network(name.clone());
         let place = |keys: &[&str]| infrastructure.place("network", name, keys);
         let site = ExtensionSite::Network;
-        found.extend(check_extensions(&network.extensions, site, registry, place));
-        if let Some(location) = &network.location
-            && !infrastructure.locations.contains_key(location)
-        {
-            let known = infrastructure.locations.keys();
-            found.push(unknown("location", location, known).at(infrastructure.place(
-                "network",
-                name,
-                &["location"],
-            )));
+        let problems = check_extensions(&network.extensions, site, registry, place);
+        found.extend(problems.map(|problem| problem.of(of.clone())));
+        if let Some(problem) = network.location.as_ref().and_then(|it| infrastructure.no_location(it)) {
+            found.push(problem.of(of).at(place(&["location"])));
+            nowhere.insert(name);
         }
     }
     for (name, balancer) in &infrastructure.load_balancers {
+        let of = Cause::load_balancer(name.clone());
         let place = |keys: &[&str]| infrastructure.place("load-balancer", name, keys);
         let site = ExtensionSite::LoadBalancer;
-        found.extend(check_extensions(&balancer.extensions, site, registry, place));
+        let problems = check_extensions(&balancer.extensions, site, registry, place);
+        found.extend(problems.map(|problem| problem.of(of.clone())));
     }
     let mut unusable = Vec::new();
     for target in infrastructure.targets.values() {
-        let problems: Vec<_> = check_target(target, infrastructure, registry).collect();
+        let mut problems = check_target(target, infrastructure, registry);
+        if let Some(network) = target.network.as_ref().filter(|network| nowhere.contains(network)) {
+            let message =
+                format!("target `{}` is in `{network}`, and nobody knows where that is", target.name);
+            let problem = Diagnostic::error(Code::Blocked, message)
+                .because([Cause::Network(network.clone())])
+                .at(infrastructure.place("target", &target.name, &["network"]))
+                .remedy(format!("mend network `{network}`"));
+            problems.push(problem);
+        }
         if !problems.is_empty() {
             unusable.push(target.name.clone());
         }
-        found.extend(problems);
+        let of = |problem: Diagnostic| problem.of(Cause::Target(target.name.clone()));
+        found.extend(problems.into_iter().map(of));
     }
     if let Some(default) = &ties.default_backend {
-        let place = |keys: &[&str]| {
-            let mut path = vec!["default-backend"];
-            path.extend(keys);
-            ties.source.as_ref()?.place(&path)
-        };
-        let site = ExtensionSite::Target;
-        found.extend(check_extensions(&default.extensions, site, registry, place));
-        if registry.backend(&default.backend).is_none() {
-            found.push(unknown_backend(&default.backend, registry).at(place(&["backend"])));
-        }
-        if let Some(guest) = &default.guest
-            && registry.guest(guest).is_none()
-        {
-            found.push(unknown("guest", guest, registry.guests()).at(place(&["guest"])));
-        }
-        if let Some(location) = &default.location
-            && !infrastructure.locations.contains_key(location)
-        {
-            let known = infrastructure.locations.keys();
-            found.push(unknown("location", location, known).at(place(&["location"])));
-        }
+        let problems = check_default(default, ties, registry);
+        ties.default_unusable = !problems.is_empty();
+        found.extend(problems.into_iter().map(|problem| problem.of(Cause::DefaultBackend)));
     }
     for name in unusable {
-        ties.infrastructure.targets.remove(&name);
-        ties.unusable.insert(name);
+        let infrastructure = &mut ties.infrastructure;
+        let target = infrastructure.targets.remove(&name);
+        let site = target.as_ref().map(|target| infrastructure.site(target));
+        let location = site.and_then(|site| Some(site.location?.0.clone()));
+        ties.unusable.insert(name, location);
     }
     // What could not be read has been told, and is no reason to call it unknown.
-    ties.unusable.extend(ties.infrastructure.unreadable.iter().cloned());
+    let unreadable = ties.infrastructure.unreadable.targets.iter();
+    ties.unusable.extend(unreadable.map(|name| (name.clone(), None)));
 }
 
-fn check_target<'a>(
-    target: &'a Target,
-    infrastructure: &'a Infrastructure,
-    registry: &'a Registry,
-) -> impl Iterator<Item = Diagnostic> + use<'a> {
+/// What is wrong with the default backend.
+fn check_default(default: &DefaultBackend, ties: &Ties, registry: &Registry) -> Vec<Diagnostic> {
+    let place = |keys: &[&str]| {
+        let mut path = vec!["default-backend"];
+        path.extend(keys);
+        ties.source.as_ref()?.place(&path)
+    };
+    let site = ExtensionSite::Target;
+    let mut problems: Vec<_> =
+        check_extensions(&default.extensions, site, registry, place).collect();
+    if registry.backend(&default.backend).is_none() {
+        problems.push(unknown_backend(&default.backend, registry).at(place(&["backend"])));
+    }
+    if let Some(guest) = &default.guest
+        && registry.guest(guest).is_none()
+    {
+        problems.push(unknown("guest", guest, registry.guests()).at(place(&["guest"])));
+    }
+    let location = default.location.as_ref();
+    let missing = location.and_then(|location| ties.infrastructure.no_location(location));
+    problems.extend(missing.map(|problem| problem.at(place(&["location"]))));
+    problems
+}
+
+impl Infrastructure {
+    /// What is wrong where a location is named, if it is not there to be used.
+    fn no_location(&self, name: &Name) -> Option<Diagnostic> {
+        let is_there = self.locations.contains_key(name);
+        let (known, unreadable) = (self.locations.keys(), &self.unreadable.locations);
+        let (kind, cause) = ("location", Cause::Location);
+        let missing = || missing(kind, name, known, unreadable, cause, self.incomplete);
+        (!is_there).then(missing)
+    }
+
+    /// The same of a network.
+    fn no_network(&self, name: &Name) -> Diagnostic {
+        let (known, unreadable) = (self.networks.keys(), &self.unreadable.networks);
+        missing("network", name, known, unreadable, Cause::Network, self.incomplete)
+    }
+}
+
+/// That something is named which is not there: since it could not be read, since it may be in what
+/// could not be read, or since nobody describes it.
+pub(in crate::topology) fn missing<'a>(
+    kind: &str,
+    name: &Name,
+    known: impl Iterator<Item = &'a Name>,
+    unreadable: &BTreeSet<Name>,
+    cause: impl Fn(Name) -> Cause,
+    incomplete: bool,
+) -> Diagnostic {
+    if unreadable.contains(name) {
+        let message = format!("{kind} `{name}` could not be read");
+        return Diagnostic::error(Code::Blocked, message)
+            .because([cause(name.clone())])
+            .remedy(format!("mend {kind} `{name}`"));
+    }
+    if incomplete { hidden(kind, name) } else { unknown(kind, name, known) }
+}
+
+/// That something is named which may be described in what could not be read.
+pub(in crate::topology) fn hidden(kind: &str, name: &Name) -> Diagnostic {
+    let message = format!("nothing that could be read describes {kind} `{name}`");
+    Diagnostic::error(Code::Blocked, message)
+        .because([Cause::Infrastructure])
+        .hidden(format!("a {kind} `{name}`"))
+        .remedy("mend the infrastructure's files that could not be read")
+}
+
+fn check_target(
+    target: &Target,
+    infrastructure: &Infrastructure,
+    registry: &Registry,
+) -> Vec<Diagnostic> {
     let place = |keys: &[&str]| infrastructure.place("target", &target.name, keys);
     let mut problems = Vec::new();
     match registry.backend(&target.backend) {
@@ -162,17 +224,13 @@ fn check_target<'a>(
     {
         problems.push(unknown("guest", guest, registry.guests()).at(place(&["guest"])));
     }
-    if let Some(location) = &target.location
-        && !infrastructure.locations.contains_key(location)
-    {
-        let known = infrastructure.locations.keys();
-        problems.push(unknown("location", location, known).at(place(&["location"])));
-    }
+    let location = target.location.as_ref();
+    let missing = location.and_then(|location| infrastructure.no_location(location));
+    problems.extend(missing.map(|problem| problem.at(place(&["location"]))));
     if let Some(network) = &target.network {
         match infrastructure.networks.get(network) {
             None => {
-                let known = infrastructure.networks.keys();
-                problems.push(unknown("network", network, known).at(place(&["network"])));
+                problems.push(infrastructure.no_network(network).at(place(&["network"])));
             }
             Some(found) => {
                 if let (Some(there), Some(here)) = (&found.location, &target.location)
@@ -194,7 +252,7 @@ fn check_target<'a>(
         }
     }
     problems.extend(check_extensions(&target.extensions, ExtensionSite::Target, registry, place));
-    problems.into_iter()
+    problems
 }
 
 /// Checks that extensions are known there and of their declared types.

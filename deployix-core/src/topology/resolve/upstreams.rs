@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{End, Node, Wanted, World};
 use crate::{
-    diagnostic::{Code, Diagnostic, Diagnostics},
+    diagnostic::{Cause, Code, Diagnostic, Diagnostics},
     name::{Fqdn, Name},
     suggest::nearest,
 };
@@ -78,16 +78,23 @@ pub(super) fn find(
     wanted
 }
 
+/// What may be described in what could not be read.
+pub(super) fn provider_of(fqdn: &Fqdn) -> String {
+    format!("a provider of {fqdn}")
+}
+
 impl World {
     fn not_provided(&self, consumer: &Name, fqdn: &Fqdn, count: usize) -> Diagnostic {
         // Every suggestion reads all names, so a file full of errors gets only the first few.
         const SUGGESTIONS: usize = 20;
-        if self.incomplete {
+        if !self.unread.is_empty() {
             return Diagnostic::error(
                 Code::Blocked,
                 format!("`{consumer}` needs {fqdn}, which nothing that could be read provides"),
             )
             .about(consumer)
+            .because(self.unread.iter().cloned())
+            .hidden(provider_of(fqdn))
             .remedy("mend the functionalities and catalogs that could not be read");
         }
         let known = self.hosts.keys().chain(&self.external_hosts).map(Fqdn::as_str);
@@ -134,6 +141,7 @@ pub(super) fn leave_out_dependents(
                         ),
                     )
                     .about(consumer.name())
+                    .because([Cause::Functionality(provider.clone())])
                     .at(consumer.place(["upstream-hosts"]))
                     .remedy(format!("mend `{provider}`")),
                 );
