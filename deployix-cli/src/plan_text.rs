@@ -9,6 +9,7 @@ use anstyle::{AnsiColor, Style};
 use deployix::core::{
     Name, ResourceId,
     backend::{Input, Owner},
+    diagnostic::Diagnostics,
     execute::Drift,
     plan::{FieldChange, Plan, PlannedAction, PlannedStep},
 };
@@ -25,6 +26,8 @@ pub(crate) struct PlanDocument<'a> {
     pub(crate) kept: usize,
     /// Functionalities that are left as they are, since they failed.
     pub(crate) left: BTreeSet<&'a Name>,
+    /// Those of them in which nothing is wrong: what they need failed.
+    pub(crate) blocked: BTreeSet<&'a Name>,
     /// What is held back, each with the functionalities that failed on whose account.
     pub(crate) held: BTreeMap<&'a ResourceId, &'a BTreeSet<Name>>,
     /// Functionalities whose changes wait for what is held back.
@@ -64,13 +67,14 @@ impl<'a> From<&'a PlannedStep> for Step<'a> {
 }
 
 impl<'a> PlanDocument<'a> {
-    /// The document of a plan; of nothing where there is none.
-    pub(crate) fn of(plan: Option<&'a Plan>) -> Self {
+    /// The document of a plan, beside what was found on the way; of nothing where there is none.
+    pub(crate) fn of(plan: Option<&'a Plan>, found: &Diagnostics) -> Self {
         Self {
             generation: plan.map_or(0, |plan| plan.generation),
             steps: plan.iter().flat_map(|plan| &plan.steps).map(Step::from).collect(),
             kept: plan.map_or(0, |plan| plan.kept),
             left: plan.iter().flat_map(|plan| &plan.left).collect(),
+            blocked: plan.iter().flat_map(|plan| blocked(plan, found)).collect(),
             held: plan.iter().flat_map(|plan| &plan.held).collect(),
             waiting: plan.iter().flat_map(|plan| &plan.waiting).collect(),
             data_kept: plan.iter().flat_map(|plan| &plan.data_kept).collect(),
@@ -94,15 +98,21 @@ pub(crate) fn drift(drift: &[Drift]) -> String {
     text
 }
 
-/// The plan for people, by owner.
-pub(crate) fn text(plan: &Plan) -> String {
+/// Functionalities that a plan leaves as they are and in which nothing is wrong: what they need failed.
+pub(crate) fn blocked<'a>(plan: &'a Plan, found: &Diagnostics) -> BTreeSet<&'a Name> {
+    let stopped = found.stopped();
+    plan.left.iter().filter(|name| stopped.contains(name)).collect()
+}
+
+/// The plan for people, by owner, beside what was found on the way.
+pub(crate) fn text(plan: &Plan, found: &Diagnostics) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
-    let _ = write_plan(&mut text, plan);
+    let _ = write_plan(&mut text, plan, &blocked(plan, found));
     text
 }
 
-fn write_plan(text: &mut String, plan: &Plan) -> fmt::Result {
+fn write_plan(text: &mut String, plan: &Plan, blocked: &BTreeSet<&Name>) -> fmt::Result {
     let mut by_owner: BTreeMap<&Owner, Vec<&PlannedStep>> = BTreeMap::new();
     for step in &plan.steps {
         by_owner.entry(step.owner()).or_default().push(step);
@@ -144,9 +154,16 @@ fn write_plan(text: &mut String, plan: &Plan) -> fmt::Result {
             plan.kept
         )?;
     }
-    if !plan.left.is_empty() {
-        let left: Vec<_> = plan.left.iter().map(Name::as_str).collect();
-        writeln!(text, "left as it is, since it failed: {}", left.join(", "))?;
+    let (blocked, failed): (Vec<_>, Vec<_>) =
+        plan.left.iter().partition(|name| blocked.contains(name));
+    for (why, names) in [
+        ("left as it is, since it failed", failed),
+        ("blocked and left as it is, since what it needs failed", blocked),
+    ] {
+        let names: Vec<_> = names.into_iter().map(Name::as_str).collect();
+        if !names.is_empty() {
+            writeln!(text, "{why}: {}", names.join(", "))?;
+        }
     }
     let mut held: BTreeMap<&BTreeSet<Name>, Vec<&str>> = BTreeMap::new();
     for (resource, since) in &plan.held {
@@ -240,7 +257,7 @@ mod tests {
             heads.sites.insert(site.target.name.clone(), site.into());
         }
         let plan = plan(&compiled(&registry, after), &heads, &registry, &Only::All);
-        anstream::adapter::strip_str(&text(&plan)).to_string()
+        anstream::adapter::strip_str(&text(&plan, &Diagnostics::new())).to_string()
     }
 
     #[test]

@@ -6,13 +6,15 @@ use comfy_table::{Table, presets::NOTHING};
 use deployix::core::{
     Name, ResourceId,
     backend::Owner,
-    execute::{Fate, Held, Report, Waiting},
+    diagnostic::Diagnostics,
+    execute::{Fate, Held, Report, StepEnd, Waiting},
     history::Heads,
     plan::Plan,
 };
 
 use crate::{
     plain::plain,
+    plan_text::blocked,
     progress::{Logs, fate_word, mark},
 };
 
@@ -33,7 +35,14 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> 
 /// of why one failed.
 ///
 /// `heads` is what the history tells after it, where it can be read.
-pub(crate) fn closing(plan: &Plan, report: &Report, heads: Option<&Heads>, logs: &Logs) -> String {
+/// `found` is what was told before.
+pub(crate) fn closing(
+    plan: &Plan,
+    found: &Diagnostics,
+    report: &Report,
+    heads: Option<&Heads>,
+    logs: &Logs,
+) -> String {
     let mut rows = Vec::new();
     for (owner, fate) in &report.fates {
         // What is not for people's own things is shown where it did not go well.
@@ -43,11 +52,15 @@ pub(crate) fn closing(plan: &Plan, report: &Report, heads: Option<&Heads>, logs:
             rows.push([owner.to_string(), targets(plan, owner), happened, why(owner, fate, heads)]);
         }
     }
+    let blocked = blocked(plan, found);
     for name in &plan.left {
         let owner = Owner::Functionality(name.clone());
         if !report.fates.contains_key(&owner) {
-            let why = "what describes it is wrong, see above".to_owned();
-            rows.push([name.to_string(), String::new(), "✘ left as it was".to_owned(), why]);
+            let (happened, why) = match blocked.contains(name) {
+                true => ("✘ blocked", "what it needs is described wrongly, see above"),
+                false => ("✘ left as it was", "what describes it is wrong, see above"),
+            };
+            rows.push([name.to_string(), String::new(), happened.to_owned(), why.to_owned()]);
         }
     }
     for name in &plan.waiting {
@@ -66,6 +79,10 @@ pub(crate) fn closing(plan: &Plan, report: &Report, heads: Option<&Heads>, logs:
                     text += "  the last that it told:\n";
                     text += &indented(told.into_iter());
                 }
+            }
+            let turns = turns(plan, report, owner);
+            if !turns.is_empty() {
+                text += &indented([waiting(&turns).as_str()].into_iter());
             }
         }
     }
@@ -90,6 +107,17 @@ fn targets(plan: &Plan, owner: &Owner) -> String {
     let own = plan.steps.iter().filter(|step| step.owner() == owner);
     let targets: BTreeSet<&Name> = own.map(|step| &step.target).collect();
     targets.into_iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Those of an owner's steps that wait their turn.
+fn turns(plan: &Plan, report: &Report, owner: &Owner) -> BTreeSet<Waiting> {
+    let own = plan.steps.iter().filter(|step| step.owner() == owner);
+    let ends = own.filter_map(|step| report.steps.get(step.id()));
+    ends.filter_map(|end| match end {
+        StepEnd::Waits(waiting) => Some(waiting.clone()),
+        _ => None,
+    })
+    .collect()
 }
 
 /// Why it ended so, in a line.
@@ -135,7 +163,7 @@ pub(crate) fn held(holder: &Held) -> String {
 /// What waits its turn, behind whom, and what to do.
 fn waiting(turns: &BTreeSet<Waiting>) -> String {
     let mut behind: BTreeMap<_, Vec<String>> = BTreeMap::new();
-    for Waiting { turn, behind: before, why, .. } in turns {
+    for Waiting { turn, behind: before, why } in turns {
         behind.entry((before, why)).or_default().push(format!("`{turn}`"));
     }
     let told = behind.into_iter().map(|((before, why), waiting)| {

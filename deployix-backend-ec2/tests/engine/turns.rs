@@ -147,11 +147,17 @@ async fn a_machine_that_does_not_get_healthy_stops_those_after_it_and_nothing_el
     for machine in [1, 2] {
         let id = format!("ec2/target/pool/machine/{machine}/instance");
         let (_, end) = report.steps.iter().find(|(it, _)| it.as_str() == id).unwrap();
-        assert_eq!(*end, StepEnd::Blocked { by: edge.clone() }, "{told}");
+        let StepEnd::Waits(waiting) = end else { panic!("{told}") };
+        let line = waiting.to_string();
+        let behind = "waits its turn behind `pool.0`, which was not done: ";
+        assert!(line.starts_with(&format!("`pool.{machine}` {behind}")), "{line}");
+        assert!(line.contains("test/pool/0 (i-") && line.contains("is unhealthy"), "{line}");
     }
     let other = |name: &Name| report.fates[&Owner::Target(name.clone())].clone();
     assert_eq!(other(&name("one")), Fate::Deployed, "{told}");
-    assert_eq!(other(&name("pool")), Fate::Blocked { by: vec![edge] }, "{told}");
+    let Fate::Waits { turns } = other(&name("pool")) else { panic!("{told}") };
+    let waiting: Vec<_> = turns.iter().map(|it| it.turn.to_string()).collect();
+    assert_eq!(waiting, ["pool.1", "pool.2"]);
 
     let now = machines(&site);
     let stayed: Vec<_> = now.intersection(&before).map(|(kind, _)| kind.as_str()).collect();
@@ -198,8 +204,8 @@ async fn a_machine_that_does_not_start_is_put_back_and_stops_those_after_it() {
     let report = site.carry_out(&plan).await;
     let told = ends(&report);
     assert!(told.contains("machine/0/instance: Failed"), "{told}");
-    assert!(told.contains("machine/1/instance: Blocked"), "{told}");
-    assert!(told.contains("machine/2/instance: Blocked"), "{told}");
+    assert!(told.contains("machine/1/instance: Waits"), "{told}");
+    assert!(told.contains("machine/2/instance: Waits"), "{told}");
     assert_eq!(machines(&site).intersection(&before).count(), 2);
     assert_eq!(site.aws.by_hand(REGION, |world| healthy(world)), 3, "it is put back");
     // What was registered before is so again, and the account tells.

@@ -65,7 +65,7 @@ impl Work {
             self.print_json(None, None, session);
             return Exit::Failed;
         };
-        let text = plan_text::drift(&self.drift) + &plan_text::text(&plan);
+        let text = plan_text::drift(&self.drift) + &plan_text::text(&plan, &self.found);
         if !session.json {
             session.print(&text);
         } else if !yes {
@@ -116,7 +116,7 @@ impl Work {
         let told = !plan.steps.is_empty() || !plan.left.is_empty();
         if told && !session.json {
             let heads = journal.heads().await.ok();
-            let table = tables::closing(&plan, &report, heads.as_ref(), &logs);
+            let table = tables::closing(&plan, &self.found, &report, heads.as_ref(), &logs);
             session.print(&format!("\n{table}"));
         }
         self.print_json(Some((&journal, &plan)), Some(&report), session);
@@ -136,7 +136,7 @@ impl Work {
         if session.json {
             session.print_json(&Document {
                 deployment: plan.map(|(journal, _)| &journal.deployment),
-                plan: PlanDocument::of(plan.map(|(_, plan)| plan)),
+                plan: PlanDocument::of(plan.map(|(_, plan)| plan), &self.found),
                 drift: &self.drift,
                 report,
                 diagnostics: &self.found,

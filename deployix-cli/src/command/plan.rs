@@ -27,6 +27,7 @@ struct Document<'a> {
     steps: Vec<Step<'a>>,
     kept: usize,
     left: BTreeSet<&'a Name>,
+    blocked: BTreeSet<&'a Name>,
     held: BTreeMap<&'a ResourceId, &'a BTreeSet<Name>>,
     waiting: BTreeSet<&'a Name>,
     data_kept: BTreeSet<&'a ResourceId>,
@@ -83,14 +84,15 @@ async fn show(arguments: &arguments::Plan, session: &Session) -> Exit {
 
     let drift = ready.as_ref().map_or(&[][..], |ready| &ready.drift);
     if session.json {
-        let PlanDocument { generation, steps, kept, left, held, waiting, data_kept } =
-            PlanDocument::of(plan.as_ref());
+        let PlanDocument { generation, steps, kept, left, blocked, held, waiting, data_kept } =
+            PlanDocument::of(plan.as_ref(), &found);
         let diagnostics = &found;
         session.print_json(&Document {
             generation,
             steps,
             kept,
             left,
+            blocked,
             held,
             waiting,
             data_kept,
@@ -99,7 +101,7 @@ async fn show(arguments: &arguments::Plan, session: &Session) -> Exit {
             diagnostics,
         });
     } else if let Some(plan) = &plan {
-        session.print(&(plan_text::drift(drift) + &plan_text::text(plan)));
+        session.print(&(plan_text::drift(drift) + &plan_text::text(plan, &found)));
     }
     let changes = plan.is_some_and(|plan| !plan.steps.is_empty());
     match Exit::of(&found) {
@@ -134,5 +136,6 @@ pub(super) fn only(names: &[Name], ready: &Ready, found: &mut Diagnostics) -> Op
     let only = Only::named(names.iter().cloned(), &ready.compiled);
     let unknown = !only.diagnostics.is_empty();
     found.extend(only.diagnostics);
+    found.sort();
     (!unknown).then_some(only.value)
 }

@@ -41,14 +41,14 @@ fn every_problem_is_shown_with_its_line_in_order() {
     let folder = Folder::with(WRONG);
     let ran = folder.run("check").failed();
     let places = ran.stderr.lines().filter_map(|line| line.trim().strip_prefix("--> "));
-    let expected = ["5:8", "12:9", "15:19", "20:24"].map(|at| format!("deployment.toml:{at}"));
+    let expected = ["5:8", "12:9", "20:24"].map(|at| format!("deployment.toml:{at}"));
     assert_eq!(places.collect::<Vec<_>>(), expected, "{}", ran.stderr);
-    assert_eq!(ran.stdout, "shop: 0 functionalities on 1 target, 4 left out, 4 errors\n");
+    assert!(ran.stderr.contains("= note: so `worker` cannot be deployed"), "{}", ran.stderr);
+    assert_eq!(ran.stdout, "shop: 0 functionalities on 1 target, 4 left out, 3 errors\n");
 
     let (document, code) = folder.json("check");
     assert_eq!(code, Some(1));
-    let expected = ["reference-unknown", "key-unknown", "blocked", "not-compiled"];
-    assert_eq!(codes(&document), expected);
+    assert_eq!(codes(&document), ["reference-unknown", "key-unknown", "not-compiled"]);
 }
 
 #[test]
@@ -69,6 +69,36 @@ error[upstream-not-provided]: `page` needs bd.example.com, which is no functiona
 }
 
 #[test]
+fn a_mistake_in_a_target_is_one_error_with_what_it_stops() {
+    let text = SHOP.replace("backend = \"docker\"", "backend = \"docker\"\nextensions.docker.base-imag = \"x\"");
+    let ran = Folder::with(&text).run("check").failed();
+    assert_eq!(ran.stderr.matches("error[").count(), 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("= note: so `db` and `page` cannot be deployed\n"), "{}", ran.stderr);
+    assert_eq!(ran.stdout, "shop: 0 functionalities on 0 targets, 2 left out, 1 error\n");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_error_and_others_mistakes_are_told_beside_it() {
+    let text = SHOP.replace("[target.box]\nbackend = \"docker\"\n", "");
+    let text = text.replace(
+        "name = \"shop\"",
+        "name = \"shop\"\ninfrastructure = [\"infra.toml\"]\nplace = { page = \"box\", db = \"bix\" }",
+    );
+    let folder = Folder::with(&text);
+    folder.write("infra.toml", "version = 1\n[target.box\nbackend = \"docker\"\n");
+    let (document, code) = folder.json("check");
+    assert_eq!((code, codes(&document)), (Some(1), vec!["syntax-invalid"]), "{document:#}");
+    let ran = folder.run("check").failed();
+    let note = "= note: so it is not known whether there is a target `bix` or a target `box`, and `db` and \
+                `page` cannot be deployed\n";
+    assert!(ran.stderr.contains(note), "{}", ran.stderr);
+
+    folder.write("deployment.toml", &text.replace("[\"db.example", "[\"bd.example"));
+    let (document, _) = folder.json("check");
+    assert_eq!(codes(&document), ["upstream-not-provided", "syntax-invalid"], "{document:#}");
+}
+
+#[test]
 fn the_document_has_counts_and_findings() {
     let (document, code) = Folder::with(SHOP).json("check");
     assert_eq!(code, Some(0));
@@ -85,8 +115,8 @@ fn the_document_has_counts_and_findings() {
 fn a_finding_in_the_document_has_its_place_and_remedy() {
     let text = SHOP.replace("service.start = [\"db\"]", "service.strat = [\"db\"]");
     let (document, _) = Folder::with(&text).json("check");
-    // The first one is that the page is left out with it.
-    let finding = &document["diagnostics"][1];
+    let finding = &document["diagnostics"][0];
+    assert_eq!(finding["stops"]["functionalities"], serde_json::json!(["page"]));
     assert_eq!(finding["code"], "key-unknown");
     assert_eq!(finding["severity"], "error");
     assert_eq!(finding["place"]["file"], "deployment.toml");

@@ -28,6 +28,7 @@ fn the_document_is_the_plan() {
     assert_eq!(
         keys(&document),
         [
+            "blocked",
             "data-kept",
             "diagnostics",
             "drift",
@@ -103,6 +104,36 @@ fn what_failed_is_named_as_left() {
     assert!(ran.stdout.contains("docker/box/image/db"), "{}", ran.stdout);
     assert!(ran.stdout.ends_with("left as it is, since it failed: page\n"), "{}", ran.stdout);
     assert_eq!(folder.json("plan --only page").0["left"], json!(["page"]));
+}
+
+#[test]
+fn what_is_blocked_by_a_mistake_elsewhere_is_told_from_what_is_wrong_itself() {
+    let wrong = SHOP.replace("service.start = [\"db\"]", "service.strat = [\"db\"]");
+    let folder = Folder::with(&wrong);
+    let ran = folder.run("plan").failed();
+    let told = "left as it is, since it failed: db\n\
+                blocked and left as it is, since what it needs failed: page\n";
+    assert!(ran.stdout.ends_with(told), "{}", ran.stdout);
+    assert_eq!(ran.stderr.matches("error[").count(), 1, "{}", ran.stderr);
+    let (document, code) = folder.json("plan --exit-code");
+    assert_eq!(code, Some(1));
+    assert_eq!((&document["left"], &document["blocked"]), (&json!(["db", "page"]), &json!(["page"])));
+    let ran = folder.run("deploy --yes --no-refresh").failed();
+    let row = |name: &str| ran.stdout.lines().find(|line| line.starts_with(name) && line.contains('✘'));
+    assert!(row("db ").is_some_and(|row| row.contains("✘ left as it was")), "{}", ran.stdout);
+    assert!(row("page ").is_some_and(|row| row.contains("✘ blocked")), "{}", ran.stdout);
+}
+
+#[test]
+fn a_name_that_may_be_in_a_catalog_that_could_not_be_read_is_not_called_unknown() {
+    let named = SHOP.replace("name = \"shop\"", "name = \"shop\"\ncatalogs = [\"more.toml\"]");
+    let folder = Folder::with(&named);
+    folder.write("more.toml", "version = 1\n[functionality.news\n");
+    let ran = folder.run("plan --only news").failed();
+    assert_eq!(ran.stdout, "");
+    assert_eq!(ran.stderr.matches("error[").count(), 1, "{}", ran.stderr);
+    let note = "= note: so it is not known whether there is a functionality `news`\n";
+    assert!(ran.stderr.contains(note), "{}", ran.stderr);
 }
 
 #[test]

@@ -132,7 +132,6 @@ impl StepEnd {
 /// Something that waits its turn behind something that was not done.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub struct Waiting {
     /// What waits.
     pub turn: Turn,

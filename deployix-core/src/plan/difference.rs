@@ -16,7 +16,7 @@ use crate::{
     history::{Heads, Open, Standing},
     name::{Name, ResourceId},
     suggest::nearest,
-    topology::Assignment,
+    topology::{Assignment, hidden},
 };
 
 /// Which functionalities a plan is about.
@@ -39,6 +39,10 @@ impl Only {
         for name in names {
             if graph.knows(&name) || compiled.failed().contains(&name) {
                 known.insert(name);
+                continue;
+            }
+            if compiled.connected().is_unheard(&name) {
+                found.push(hidden(&name));
                 continue;
             }
             let all = graph.names().chain(compiled.failed());

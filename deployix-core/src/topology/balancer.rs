@@ -22,6 +22,11 @@ pub(crate) fn node_name(balancer: &Name) -> Result<Name, NameError> {
     Name::new(format!("load-balancer-{balancer}"))
 }
 
+/// A load balancer's own name, of that under which it stands among the functionalities.
+pub(crate) fn own_name(node: &Name) -> Option<Name> {
+    Name::new(node.as_str().strip_prefix("load-balancer-")?).ok()
+}
+
 /// A load balancer as a functionality.
 ///
 /// Its upstream goes by a name of its own below `internal` (reserved for private use by ICANN in

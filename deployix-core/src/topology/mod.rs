@@ -16,4 +16,5 @@ pub use connect::{Connected, Connection, connect};
 pub use graph::DependencyGraph;
 pub use one_target::on_one_target;
 pub use place::{Assignment, Assignments, Placed, place};
+pub(crate) use resolve::hidden;
 pub use resolve::{Resolved, resolve};

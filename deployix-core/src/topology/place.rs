@@ -9,6 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    balancer,
     policy::{Demand, Misfit},
     resolve::{Edge, Node, Resolved, Ties, infrastructure::{hidden, unknown}},
 };
@@ -123,6 +124,7 @@ pub fn place(resolved: Resolved, before: &Assignments, registry: &Registry) -> S
         let described = |name: &Name| nodes.binary_search_by(|node| node.name().cmp(name)).is_ok();
         failed.extend(before.keys().filter(|name| !described(name)).cloned());
     }
+    leave_lost_balancers(&ties, &nodes, &edges, before, &mut failed, &mut found);
     let mut ground = Ground::new(&mut ties, registry);
     let mut assignments: Vec<Option<Assignment>> = vec![None; nodes.len()];
     let provider_of: BTreeMap<u32, u32> = edges
@@ -169,6 +171,43 @@ pub fn place(resolved: Resolved, before: &Assignments, registry: &Registry) -> S
     }
     let before = before.clone();
     Staged::new(Placed { ties, nodes, edges, graph, failed, assignments, before }, found)
+}
+
+/// Leaves load balancers as they are that ran and may be described in what could not be read, and so
+/// whoever reaches something by way of one: past it they would reach other ports than they were told.
+fn leave_lost_balancers(
+    ties: &Ties,
+    nodes: &[Node],
+    edges: &[Edge],
+    before: &Assignments,
+    failed: &mut BTreeSet<Name>,
+    found: &mut Diagnostics,
+) {
+    let infrastructure = &ties.infrastructure;
+    let unreadable = infrastructure.unreadable.load_balancers.iter();
+    let unreadable: BTreeSet<_> = unreadable.filter_map(|it| balancer::node_name(it).ok()).collect();
+    for (lost, at) in before {
+        let described = nodes.binary_search_by(|node| node.name().cmp(lost)).is_ok();
+        let Some(own) = balancer::own_name(lost).filter(|_| !described) else { continue };
+        if !unreadable.contains(lost) {
+            if !infrastructure.incomplete {
+                continue;
+            }
+            found.push(hidden("load balancer", &own).about(lost));
+        }
+        failed.insert(lost.clone());
+        let behind: BTreeSet<&Name> = at.upstreams.iter().map(|(_, provider)| provider).collect();
+        for edge in edges {
+            let consumer = &nodes[edge.consumer as usize];
+            let provider = nodes[edge.provider as usize].name();
+            if behind.contains(provider)
+                && consumer.balancer.is_none()
+                && failed.insert(consumer.name().clone())
+            {
+                found.push(blocked(consumer, lost));
+            }
+        }
+    }
 }
 
 /// In which order functionalities are placed, so that who has a claim comes first.

@@ -332,7 +332,7 @@ fn check_placement(
 }
 
 /// That a functionality is named which may be described in what could not be read.
-fn hidden(name: &Name) -> Diagnostic {
+pub(crate) fn hidden(name: &Name) -> Diagnostic {
     let message = format!("nothing that could be read describes functionality `{name}`");
     Diagnostic::error(Code::Blocked, message)
         .because([Cause::Catalogs])

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::toml;
 
-fn folder(files: &[(&str, &str)]) -> TempDir {
+pub(crate) fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (path, text) in files {
         let path = folder.path().join(path);
@@ -166,7 +166,8 @@ fn of_two_targets_with_one_name_neither_is_taken() {
     );
     let infrastructure = deployment.unwrap().infrastructure;
     assert_eq!(infrastructure.targets.len(), 1);
-    assert_eq!(infrastructure.unreadable.iter().next().map(|name| name.as_str()), Some("box"));
+    let unreadable = infrastructure.unreadable.targets.iter().map(|name| name.as_str());
+    assert_eq!(unreadable.collect::<Vec<_>>(), ["box"]);
     assert_eq!(infrastructure.sources.len(), 3);
 }
 
