@@ -70,10 +70,17 @@ error[upstream-not-provided]: `page` needs bd.example.com, which is no functiona
 
 #[test]
 fn a_mistake_in_a_target_is_one_error_with_what_it_stops() {
-    let text = SHOP.replace("backend = \"docker\"", "backend = \"docker\"\nextensions.docker.base-imag = \"x\"");
+    let text = SHOP.replace(
+        "backend = \"docker\"",
+        "backend = \"docker\"\nextensions.docker.base-imag = \"x\"",
+    );
     let ran = Folder::with(&text).run("check").failed();
     assert_eq!(ran.stderr.matches("error[").count(), 1, "{}", ran.stderr);
-    assert!(ran.stderr.contains("= note: so `db` and `page` cannot be deployed\n"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("= note: so `db` and `page` cannot be deployed\n"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(ran.stdout, "shop: 0 functionalities on 0 targets, 2 left out, 1 error\n");
 }
 

@@ -117,9 +117,13 @@ fn what_is_blocked_by_a_mistake_elsewhere_is_told_from_what_is_wrong_itself() {
     assert_eq!(ran.stderr.matches("error[").count(), 1, "{}", ran.stderr);
     let (document, code) = folder.json("plan --exit-code");
     assert_eq!(code, Some(1));
-    assert_eq!((&document["left"], &document["blocked"]), (&json!(["db", "page"]), &json!(["page"])));
+    assert_eq!(
+        (&document["left"], &document["blocked"]),
+        (&json!(["db", "page"]), &json!(["page"]))
+    );
     let ran = folder.run("deploy --yes --no-refresh").failed();
-    let row = |name: &str| ran.stdout.lines().find(|line| line.starts_with(name) && line.contains('✘'));
+    let row =
+        |name: &str| ran.stdout.lines().find(|line| line.starts_with(name) && line.contains('✘'));
     assert!(row("db ").is_some_and(|row| row.contains("✘ left as it was")), "{}", ran.stdout);
     assert!(row("page ").is_some_and(|row| row.contains("✘ blocked")), "{}", ran.stdout);
 }

@@ -228,7 +228,8 @@ mod tests {
             file("2").of(Cause::Infrastructure),
         ];
         let told = sorted(findings);
-        let note = "so it is not known whether there is a target `box`, and `web` cannot be deployed";
+        let note =
+            "so it is not known whether there is a target `box`, and `web` cannot be deployed";
         assert_eq!(
             told,
             [format!("error[syntax-invalid]: 1; {note}"), "error[syntax-invalid]: 2".into()]
@@ -250,6 +251,11 @@ mod tests {
         let chain = (1..50_000).map(|at| blocked(&format!("n{at}"), [of(at - 1)]));
         let told = sorted(chain.chain([mistake(of(0))]));
         assert_eq!(told.len(), 1);
-        assert!(told[0].ends_with("`n1`, `n10`, `n100`, `n1000`, `n10000` and 49994 more cannot be deployed"), "{told:?}");
+        assert!(
+            told[0].ends_with(
+                "`n1`, `n10`, `n100`, `n1000`, `n10000` and 49994 more cannot be deployed"
+            ),
+            "{told:?}"
+        );
     }
 }

@@ -210,13 +210,7 @@ mod tests {
         let mut graph = Graph::new(&steps, &[]);
         assert_eq!(graph.next(), Some(0));
         let turn = |at, behind| Some(InTurn { at, behind });
-        let wanted = [
-            (1, None),
-            (2, turn(2, 0)),
-            (3, turn(2, 0)),
-            (4, turn(4, 0)),
-            (5, None),
-        ];
+        let wanted = [(1, None), (2, turn(2, 0)), (3, turn(2, 0)), (4, turn(4, 0)), (5, None)];
         assert_eq!(graph.failed(0), wanted.map(|(at, turn)| Blocked { at, turn }));
     }
 

@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     balancer,
     policy::{Demand, Misfit},
-    resolve::{Edge, Node, Resolved, Ties, infrastructure::{hidden, unknown}},
+    resolve::{
+        Edge, Node, Resolved, Ties,
+        infrastructure::{hidden, unknown},
+    },
 };
 use crate::{
     backend::{Registry, Site},
@@ -185,7 +188,8 @@ fn leave_lost_balancers(
 ) {
     let infrastructure = &ties.infrastructure;
     let unreadable = infrastructure.unreadable.load_balancers.iter();
-    let unreadable: BTreeSet<_> = unreadable.filter_map(|it| balancer::node_name(it).ok()).collect();
+    let unreadable: BTreeSet<_> =
+        unreadable.filter_map(|it| balancer::node_name(it).ok()).collect();
     for (lost, at) in before {
         let described = nodes.binary_search_by(|node| node.name().cmp(lost)).is_ok();
         let Some(own) = balancer::own_name(lost).filter(|_| !described) else { continue };

@@ -101,7 +101,8 @@ impl Ties {
     pub(super) fn is_unread(&self, target: &Name) -> bool {
         let Self { infrastructure, unusable, default_unusable, .. } = self;
         // Which pools a default backend makes is not known where that is described wrongly.
-        let may_be = infrastructure.incomplete || *default_unusable || unusable.contains_key(target);
+        let may_be =
+            infrastructure.incomplete || *default_unusable || unusable.contains_key(target);
         may_be && !infrastructure.targets.contains_key(target)
     }
 

@@ -32,8 +32,7 @@ fn to_compiled(deployment: Deployment, before: &Heads) -> Staged<Compiled> {
 fn found(files: &[(&str, &str)]) -> (Vec<String>, BTreeSet<String>) {
     let folder = folder(files);
     let Staged { value, diagnostics: mut found } = load(folder.path());
-    let Staged { value: compiled, diagnostics } =
-        to_compiled(value.unwrap(), &Heads::default());
+    let Staged { value: compiled, diagnostics } = to_compiled(value.unwrap(), &Heads::default());
     found.extend(diagnostics);
     assert!(found.has_errors());
     found.sort();
@@ -49,8 +48,8 @@ fn found_in(deployment: &str) -> (Vec<String>, BTreeSet<String>) {
 }
 
 /// Asserts that there is one finding, and what it says; all of these are left.
-fn one(found: (Vec<String>, BTreeSet<String>), says: &[&str], left: &[&str]) {
-    let ([told], names) = (found.0.as_slice(), found.1) else { panic!("{found:#?}") };
+fn one((found, names): (Vec<String>, BTreeSet<String>), says: &[&str], left: &[&str]) {
+    let [told] = found.as_slice() else { panic!("{found:#?}") };
     for part in says {
         assert!(told.contains(part), "{told}\nhas no\n{part}");
     }
@@ -70,12 +69,15 @@ service.start = [\"news\"]
 #[test]
 fn a_mistake_in_a_target_is_told_once_with_all_on_it() {
     let of = |place: &str, target: &str| {
-        let head = format!("version = 1\nname = \"x\"\n{place}[target.box]\nbackend = \"memory\"\n");
+        let head =
+            format!("version = 1\nname = \"x\"\n{place}[target.box]\nbackend = \"memory\"\n");
         found_in(&format!("{head}{target}\n{TWO}"))
     };
     let stops = "; so `news` and `web` cannot be deployed;";
     for place in ["", "place.web = \"box\"\n", "place = { web = \"box\", news = \"box\" }\n"] {
-        for target in ["bakend = 3", "extensions.nobody = {}", "network = \"nowhere\"", "guest = \"x\""] {
+        for target in
+            ["bakend = 3", "extensions.nobody = {}", "network = \"nowhere\"", "guest = \"x\""]
+        {
             one(of(place, target), &[stops], &["news", "web"]);
         }
     }
@@ -116,7 +118,9 @@ fn a_mistake_in_a_network_or_location_is_told_once_with_all_that_is_there() {
 #[test]
 fn a_mistake_in_the_default_backend_is_told_once_with_all_that_it_would_run() {
     for mistake in ["guest = \"x\"", "extensions.nobody = {}", "location = \"nowhere\""] {
-        let text = format!("version = 1\nname = \"x\"\n[default-backend]\nbackend = \"memory\"\n{mistake}\n{TWO}");
+        let text = format!(
+            "version = 1\nname = \"x\"\n[default-backend]\nbackend = \"memory\"\n{mistake}\n{TWO}"
+        );
         one(found_in(&text), &["so `news` and `web` cannot be deployed"], &["news", "web"]);
     }
     let text = format!("version = 1\nname = \"x\"\n[default-backend]\nbackend = \"memry\"\n{TWO}");
@@ -136,9 +140,7 @@ fn what_could_not_run_elsewhere_either_is_not_put_down_to_a_target_in_another_lo
 
 /// A deployment whose infrastructure is in a file of its own.
 fn with_infrastructure(more: &str, infrastructure: &str) -> (Vec<String>, BTreeSet<String>) {
-    let text = format!(
-        "version = 1\nname = \"x\"\ninfrastructure = [\"i.toml\"]\n{more}\n{TWO}"
-    );
+    let text = format!("version = 1\nname = \"x\"\ninfrastructure = [\"i.toml\"]\n{more}\n{TWO}");
     found(&[("deployment.toml", &text), ("i.toml", infrastructure)])
 }
 
@@ -149,12 +151,16 @@ fn what_may_be_in_a_file_that_could_not_be_read_is_not_called_unknown() {
         ("place = { web = \"box\", news = \"box\" }", hides("a target `box`")),
         ("[target.own]\nbackend = \"memory\"\nnetwork = \"sg\"", hides("a network `sg`")),
         ("[target.own]\nbackend = \"memory\"\nlocation = \"l\"", hides("a location `l`")),
-        ("[network.sg]\nlocation = \"l\"\n[target.own]\nbackend = \"memory\"\nnetwork = \"sg\"",
-         hides("a location `l`")),
+        (
+            "[network.sg]\nlocation = \"l\"\n[target.own]\nbackend = \"memory\"\nnetwork = \"sg\"",
+            hides("a location `l`"),
+        ),
         ("[default-backend]\nbackend = \"memory\"\nlocation = \"l\"", hides("a location `l`")),
         ("", "so `news` and `web` cannot be deployed".to_owned()),
     ] {
-        for infrastructure in ["version = 1\n[target.box\n", "version = 2", "[target.Box]\nversion = 1"] {
+        for infrastructure in
+            ["version = 1\n[target.box\n", "version = 2", "[target.Box]\nversion = 1"]
+        {
             let found = with_infrastructure(more, infrastructure);
             let told = found.0.iter().filter(|line| line.contains(&what)).count();
             assert_eq!(told, 1, "{found:#?}");
@@ -229,9 +235,8 @@ fn removed(before: &str, after: &str) -> (Vec<String>, Diagnostics) {
 
 #[test]
 fn what_a_default_backend_made_stays_while_that_is_described_wrongly() {
-    let of = |default: &str| {
-        format!("version = 1\nname = \"x\"\n[default-backend]\n{default}\n{TWO}")
-    };
+    let of =
+        |default: &str| format!("version = 1\nname = \"x\"\n[default-backend]\n{default}\n{TWO}");
     let right = of("backend = \"memory\"");
     for wrong in ["backend = \"memry\"", "backend = \"memory\"\nextensions.nobody = {}"] {
         let (steps, found) = removed(&right, &of(wrong));

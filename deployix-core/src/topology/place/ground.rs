@@ -148,7 +148,8 @@ impl<'r> Ground<'r> {
 
     /// What is described wrongly or could not be read, and might run what wishes a location.
     pub(super) fn missed(&self, location: Option<&Name>) -> Vec<Cause> {
-        let there = |at: &Option<Name>| location.is_none() || at.is_none() || at.as_ref() == location;
+        let there =
+            |at: &Option<Name>| location.is_none() || at.is_none() || at.as_ref() == location;
         let targets = self.unusable.iter().filter(|(_, at)| there(at));
         let targets = targets.map(|(target, _)| Cause::Target(target.clone()));
         let default = self.default_unusable.then_some(Cause::DefaultBackend);

@@ -27,8 +27,7 @@ pub(super) fn check(
         for name in set {
             let exists = nodes.binary_search_by(|node| node.name().cmp(&name)).is_ok();
             if !exists && !failed.contains(&name) {
-                let unknown =
-                    if incomplete { super::hidden(&name) } else { unknown(&name, nodes) };
+                let unknown = if incomplete { super::hidden(&name) } else { unknown(&name, nodes) };
                 found.push(unknown.at(place(at)));
                 continue;
             }

@@ -71,7 +71,9 @@ pub(super) fn check(ties: &mut Ties, registry: &Registry, found: &mut Diagnostic
         let site = ExtensionSite::Network;
         let problems = check_extensions(&network.extensions, site, registry, place);
         found.extend(problems.map(|problem| problem.of(of.clone())));
-        if let Some(problem) = network.location.as_ref().and_then(|it| infrastructure.no_location(it)) {
+        if let Some(problem) =
+            network.location.as_ref().and_then(|it| infrastructure.no_location(it))
+        {
             found.push(problem.of(of).at(place(&["location"])));
             nowhere.insert(name);
         }
@@ -87,8 +89,10 @@ pub(super) fn check(ties: &mut Ties, registry: &Registry, found: &mut Diagnostic
     for target in infrastructure.targets.values() {
         let mut problems = check_target(target, infrastructure, registry);
         if let Some(network) = target.network.as_ref().filter(|network| nowhere.contains(network)) {
-            let message =
-                format!("target `{}` is in `{network}`, and nobody knows where that is", target.name);
+            let message = format!(
+                "target `{}` is in `{network}`, and nobody knows where that is",
+                target.name
+            );
             let problem = Diagnostic::error(Code::Blocked, message)
                 .because([Cause::Network(network.clone())])
                 .at(infrastructure.place("target", &target.name, &["network"]))
