@@ -43,7 +43,7 @@ fn every_problem_is_shown_with_its_line_in_order() {
     let places = ran.stderr.lines().filter_map(|line| line.trim().strip_prefix("--> "));
     let expected = ["5:8", "12:9", "20:24"].map(|at| format!("deployment.toml:{at}"));
     assert_eq!(places.collect::<Vec<_>>(), expected, "{}", ran.stderr);
-    assert!(ran.stderr.contains("= note: so `worker` cannot be deployed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains(", and `worker` cannot be deployed\n"), "{}", ran.stderr);
     assert_eq!(ran.stdout, "shop: 0 functionalities on 1 target, 4 left out, 3 errors\n");
 
     let (document, code) = folder.json("check");

@@ -190,6 +190,9 @@ fn a_misspelt_setting_is_told_once_whoever_it_concerns() {
         let line = CLOUD.lines().position(|line| line.contains(right)).unwrap() as u64 + 1;
         assert_eq!(invalid[0].2, line, "{told:#?}");
         assert_eq!(told.len(), 1, "{told:#?}");
+        let ran = Folder::with(&CLOUD.replacen(right, wrong, 1)).run("check").failed();
+        let key = right.trim_start_matches("ec2.").split(' ').next().unwrap();
+        assert!(ran.stderr.contains(&format!("= help: did you mean `{key}")), "{}", ran.stderr);
     }
 }
 

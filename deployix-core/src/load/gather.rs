@@ -88,7 +88,9 @@ fn open(
                 let mut diagnostic = diagnostic.of(cause.clone());
                 let named = Some(place(reference));
                 if diagnostic.place.is_none() {
-                    diagnostic = diagnostic.at(named);
+                    let remedy = diagnostic.remedy.take();
+                    let otherwise = || "correct the path, or make the file".to_owned();
+                    diagnostic = diagnostic.at(named).remedy(remedy.unwrap_or_else(otherwise));
                 } else {
                     diagnostic = diagnostic.related("named here", named);
                 }

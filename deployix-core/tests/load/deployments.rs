@@ -68,7 +68,7 @@ fn a_missing_catalog_is_told_where_it_is_named_and_the_rest_is_loaded() {
         found,
         [
             "deployment.toml:3:13: error[file-unreadable]: cannot read `gone`: No such file or \
-             directory (os error 2)",
+             directory (os error 2); correct the path, or make the file",
             "deployment.toml:3:26: error[file-unreadable]: `b.txt` is of no known format; let its \
              name end in .toml, .yaml, .yml or .json",
         ]

@@ -46,6 +46,8 @@ pub(super) struct Fields<'n, 't> {
     asked: Vec<&'static str>,
     /// Keys that are wrong here, and have been told in words of their own.
     told: Vec<&'static str>,
+    /// Keys that have to be here and are not, each with the position of the problem that says so.
+    missing: Vec<(&'static str, usize)>,
 }
 
 impl<'n, 't> Fields<'n, 't> {
@@ -176,22 +178,31 @@ impl<'s> Reader<'s> {
     ) -> Option<T> {
         let entries = self.entries(node)?;
         let asked = Vec::with_capacity(16);
-        let mut fields = Fields { entries, at: node.at, what, asked, told: Vec::new() };
+        let (told, missing) = (Vec::new(), Vec::new());
+        let mut fields = Fields { entries, at: node.at, what, asked, told, missing };
         let value = read(self, &mut fields);
         self.refuse_unknown(&fields);
         Some(value)
     }
 
     fn refuse_unknown(&mut self, fields: &Fields<'_, '_>) {
-        let Fields { entries, what, asked, told, .. } = fields;
+        let Fields { entries, what, asked, told, missing, .. } = fields;
         let known = |key| asked.contains(&key) || told.contains(&key);
-        for entry in entries.iter().filter(|entry| !known(&entry.key)) {
+        let unknown = || entries.iter().filter(|entry| !known(&entry.key));
+        // A key that is misspelt is one mistake: the right one is not missing besides.
+        let meant: Vec<&str> =
+            unknown().filter_map(|it| nearest(&it.key, asked.iter().copied())).collect();
+        for (_, at) in missing.iter().rev().filter(|(key, _)| meant.contains(key)) {
+            self.problems.remove(*at);
+        }
+        for entry in unknown() {
             let mut remedy = match nearest(&entry.key, asked.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`? "),
                 None => String::new(),
             };
             let mut keys = asked.clone();
             keys.sort_unstable();
+            keys.dedup();
             remedy.push_str(&format!("known keys: {}", keys.join(", ")));
             let message = format!("{what} has no key `{}`", shown(&entry.key));
             let diagnostic = Diagnostic::error(Code::KeyUnknown, message).remedy(remedy);
@@ -207,6 +218,7 @@ impl<'s> Reader<'s> {
     ) -> Option<&'n Node<'t>> {
         let node = fields.get(key);
         if node.is_none() {
+            fields.missing.push((key, self.problems.len()));
             let message = format!("{} needs the key `{key}`", fields.what);
             self.fail(fields.at, Diagnostic::error(Code::KeyMissing, message));
         }

@@ -287,13 +287,31 @@ pub(super) fn check_extensions(
                             format!("{error}: {}", error.reason()),
                         )
                         .at(place(&keys))
-                        .remedy(format!("see the settings of `{namespace}` on {}", site.as_str())),
+                        .remedy(remedy_for_setting(
+                            namespace.as_str(),
+                            site,
+                            error.reason(),
+                        )),
                     );
                 }
             }
         }
     }
     problems.into_iter()
+}
+
+/// What to do about a setting, by what is the matter with it: of a key that nobody knows serde names those
+/// that there are, as ``unknown field `a`, expected one of `b`, `c` ``.
+fn remedy_for_setting(namespace: &str, site: ExtensionSite, reason: &str) -> String {
+    let known = || {
+        let (written, expected) =
+            reason.strip_prefix("unknown field `")?.split_once("`, expected ")?;
+        nearest(written, expected.split('`').skip(1).step_by(2))
+    };
+    match known() {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("see the settings of `{namespace}` on {}", site.as_str()),
+    }
 }
 
 fn unknown_backend(id: &BackendId, registry: &Registry) -> Diagnostic {
@@ -310,8 +328,10 @@ pub(in crate::topology) fn unknown<'a, N: AsRef<str> + 'a>(
     let known: Vec<&str> = known.map(AsRef::as_ref).collect();
     let list = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let remedy = match nearest(name.as_ref(), known.iter().copied()) {
+        Some(near) if known.len() == 1 => format!("did you mean `{near}`?"),
         Some(near) => format!("did you mean `{near}`? there are {list}"),
         None if known.is_empty() => format!("describe it in the infrastructure: no {what} is"),
+        None if known.len() == 1 => format!("there is {list} alone"),
         None => format!("there are {list}"),
     };
     Diagnostic::error(Code::ReferenceUnknown, format!("there is no {what} `{}`", name.as_ref()))
