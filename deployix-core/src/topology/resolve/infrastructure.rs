@@ -290,7 +290,7 @@ pub(super) fn check_extensions(
                         .remedy(remedy_for_setting(
                             namespace.as_str(),
                             site,
-                            error.reason(),
+                            &error.reason(),
                         )),
                     );
                 }
