@@ -175,6 +175,10 @@ pub(crate) struct Destroy {
     /// Does not ask whether to go on.
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Removes as well what this history kept, which is lost, as found on the targets; see
+    /// `deploy --take-over`.
+    #[arg(long, value_name = "ID")]
+    pub(crate) take_over: Option<HistoryId>,
 }
 
 #[derive(Debug, Args)]

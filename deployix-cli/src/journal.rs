@@ -108,29 +108,41 @@ impl Journal {
         let observation = observe(registry, &self.deployment, sites, heads).await;
         found.extend(observation.findings());
         let (heads, drift) = observation.compare(heads);
-        self.tell_keepers(&drift, found);
+        found.extend(self.keepers(&drift, &heads));
         (heads, drift)
     }
 
-    /// Tells of other histories that keep something of the deployment, and what to do about each.
-    fn tell_keepers(&self, drift: &[Drift], found: &mut Diagnostics) {
+    /// Tells of other histories that keep something of the deployment: how much that is, and what to do
+    /// about each.
+    fn keepers(&self, drift: &[Drift], heads: &Heads) -> Diagnostics {
         let mut keepers: BTreeMap<&HistoryId, usize> = BTreeMap::new();
         for by in drift.iter().filter_map(|drift| drift.kept_by.as_ref()) {
             *keepers.entry(by).or_default() += 1;
         }
-        for (by, count) in keepers {
+        let resources = |count| crate::command::counted(count, "resource", "resources");
+        let others = drift.iter().filter(|drift| drift.kept_by.is_some());
+        let others: BTreeSet<_> = others.map(|drift| &drift.resource).collect();
+        let kept = heads.resources.keys().filter(|id| !others.contains(id)).count();
+        let own = heads.history.as_ref().filter(|_| kept > 0);
+        let own =
+            own.map(|own| format!(", and this one, {}, keeps {}", own.short(), resources(kept)));
+        let own = own.unwrap_or_default();
+        let tell = |(by, count): (&HistoryId, usize)| {
             let message = format!(
-                "another history, {}, keeps {} of `{}`: a step that is about one is refused",
+                "another history, {}, keeps {} of `{}`{own}: a step that is about one of the other's is \
+                 refused",
                 by.short(),
-                crate::command::counted(count, "resource", "resources"),
+                resources(count),
                 self.deployment
             );
             let remedy = format!(
-                "use that history, choose another name for the deployment, or, if it is lost, give \
-                 `--take-over {by}`"
+                "use that history, or choose another name for the deployment; where it is lost, or both \
+                 began at once and this one is to go on, give `--take-over {by}`: from then on this one \
+                 keeps all, and the other one is refused"
             );
-            found.push(Diagnostic::warning(Code::KeptByAnother, message).remedy(remedy));
-        }
+            Diagnostic::warning(Code::KeptByAnother, message).remedy(remedy)
+        };
+        keepers.into_iter().map(tell).collect()
     }
 
     /// Where the values of secrets are.

@@ -207,9 +207,7 @@ fn a_second_history_of_the_same_name_changes_nothing_until_it_takes_over() {
     deployment(&home, 3, &[("f1", "1"), ("f2", "1")]);
     home.run("deploy --yes").done();
     let world = home.world();
-    let (document, _) = home.json("history");
-    let keeper = document["entries"][0]["records"][0]["identity"]["history"].clone();
-    let keeper = keeper.as_str().unwrap();
+    let keeper = &keeper(&home);
 
     // A fresh checkout, in which somebody wants less, and something else.
     fs::rename(home.path("history"), home.path("elsewhere")).unwrap();
@@ -226,6 +224,72 @@ fn a_second_history_of_the_same_name_changes_nothing_until_it_takes_over() {
     let after = home.world();
     assert!(after.of("f1").count() > 0 && after.of("f2").count() == 0, "{after:?}");
     home.run("plan --refresh --exit-code").done();
+    home.run("destroy --yes --volumes").done();
+    assert!(home.world().is_empty(), "{:?}", home.world());
+}
+
+/// The id of a history, of whichever deployment's file.
+fn keeper(home: &Home) -> String {
+    let (document, _) = home.json("history");
+    document["entries"][0]["records"][0]["identity"]["history"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn who_lost_the_history_is_told_how_to_remove_what_stands_and_keeps_its_data_unless_it_is_to_go() {
+    let home = Home::new("lost");
+    deployment(&home, 3, &[("f1", "1"), ("f2", "1")]);
+    home.edit("deployment.toml", "env.VALUE = \"1\"", "env.VALUE = \"1\"\nstate = [\"/data\"]");
+    home.run("deploy --yes").done();
+    let (world, keeper) = (home.world(), keeper(&home));
+    fs::remove_dir_all(home.path("history")).unwrap();
+
+    let told = home.run("destroy --yes --volumes").done().told();
+    assert!(told.contains(&format!("another history, {}, keeps ", &keeper[..12])), "{told}");
+    assert!(told.contains(&format!("give `--take-over {keeper}`")), "{told}");
+    assert_eq!(home.world().incarnations(), world.incarnations());
+
+    let told = home.run(&format!("destroy --yes --take-over {keeper}")).done().told();
+    assert!(told.contains("kept, since it holds data: docker/box/volume/f1"), "{told}");
+    let shape = home.world().shape();
+    assert!(shape.len() == 1 && shape[0].contains("volume"), "{shape:?}");
+    // It is written down, so nobody has to say it again.
+    home.run("destroy --yes --volumes").done();
+    assert!(home.world().is_empty(), "{:?}", home.world());
+    home.run("history").done().tells(&format!("took over what the lost history {keeper} kept"));
+}
+
+#[test]
+fn of_two_that_begin_at_once_each_is_told_who_keeps_how_much_and_one_takes_over() {
+    let home = Home::new("at-once");
+    let with = |history: &str| {
+        deployment(&home, 3, &[("f1", "1"), ("f2", "1")]);
+        let named = format!("name = \"{}\"", home.name);
+        home.edit("deployment.toml", &named, &format!("{named}\nhistory = \"file:{history}\""));
+    };
+    // Each looked before the other made anything.
+    with("mine");
+    home.run("plan --only f1 --out mine.plan").done();
+    with("yours");
+    home.run("plan --out yours.plan").done();
+    with("mine");
+    home.run("deploy --yes --plan mine.plan").done();
+    let mine = keeper(&home);
+    with("yours");
+    let told = home.run("deploy --yes --plan yours.plan").failed().told();
+    let yours = keeper(&home);
+    assert!(told.contains(&format!("another history, {}, keeps ", &mine[..12])), "{told}");
+    assert!(told.contains("both began at once and this one is to go on, give"), "{told}");
+    assert!(told.contains(&format!("`--take-over {mine}`")), "{told}");
+
+    with("mine");
+    let told = home.run("deploy --yes").failed().told();
+    assert!(told.contains(&format!("another history, {}, keeps ", &yours[..12])), "{told}");
+    assert!(told.contains(&format!("and this one, {}, keeps ", &mine[..12])), "{told}");
+    home.run(&format!("deploy --yes --take-over {yours}")).done();
+    home.run("plan --refresh --exit-code").done();
+    with("yours");
+    home.run("deploy --yes").failed().tells(&format!("`--take-over {mine}`"));
+    with("mine");
     home.run("destroy --yes --volumes").done();
     assert!(home.world().is_empty(), "{:?}", home.world());
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use deployix_core::{
     BackendId, ResourceId,
     backend::{
-        Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError,
+        Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, Keeper,
         MemoryBackend, Observed, Outcome, Owner, Permissions, Resource, Scope, Step, StepContext,
         Unit,
     },
@@ -33,6 +33,8 @@ enum Fault {
     KeepsWhatChanged,
     PretendsToBeLive,
     ForgetsWhatItMade,
+    SaysNothingOfHistories,
+    TouchesWhatOthersKeep,
 }
 
 /// The reference backend with one fault.
@@ -102,6 +104,11 @@ impl Backend for Faulty {
     async fn observe(&self, scope: &Scope<'_>) -> Result<Vec<Observed>, BackendError> {
         match self.fault {
             Fault::ForgetsWhatItMade => Ok(Vec::new()),
+            Fault::SaysNothingOfHistories => {
+                let mut all = self.inner.observe(scope).await?;
+                all.iter_mut().for_each(|observed| observed.kept_by = None);
+                Ok(all)
+            }
             _ => self.inner.observe(scope).await,
         }
     }
@@ -115,6 +122,12 @@ impl Backend for Faulty {
         step: &Step<'_>,
         context: &StepContext<'_>,
     ) -> Result<Outcome, BackendError> {
+        if let (Fault::TouchesWhatOthersKeep, Some(keeper)) = (self.fault, context.keeper()) {
+            let all = self.inner.observe(&Scope::new(step.deployment, step.site)).await?;
+            let others = all.into_iter().filter_map(|observed| observed.kept_by);
+            let of_all = Keeper::new(keeper.history().clone(), others);
+            return self.inner.apply(step, &context.kept_by(&of_all)).await;
+        }
         self.inner.apply(step, context).await
     }
 }
@@ -139,6 +152,9 @@ async fn every_breach_of_the_contract_is_noticed() {
         (Fault::KeepsWhatChanged, "though a variable of it changed"),
         (Fault::PretendsToBeLive, "does not answer `Unsupported`"),
         (Fault::ForgetsWhatItMade, "was made and is not observed"),
+        (Fault::SaysNothingOfHistories, "does not say which history keeps it"),
+        (Fault::TouchesWhatOthersKeep, "is kept by another history, and Create is done"),
+        (Fault::TouchesWhatOthersKeep, "is kept by another history, and Remove is done"),
     ] {
         let failures = failures(fault).await;
         assert!(failures.contains(told), "{fault:?}: {failures}");

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use deployix_core::{
     HistoryId,
     backend::{ErrorKind, Keeper},
-    execute::{Report, StepEnd},
+    execute::{Event, Report, StepEnd},
+    plan::{Only, Plan, destroy, ordered_by},
+    spec::Deployment,
 };
 
 use crate::{
@@ -209,4 +211,65 @@ async fn a_copy_of_a_history_is_the_same_history() {
     assert_eq!((again.steps.len(), drifts), (0, Vec::new()));
     copy.destroy().await;
     assert_eq!(site.aws.inventory(), [""; 0]);
+}
+
+/// Plans to remove what is found where a deployment is described, whatever the history knows.
+async fn plan_to_destroy_found(site: &Site, deployment: Deployment, data: bool) -> Plan {
+    let mut heads = site.heads().await.taking_over(site.take_over.clone());
+    for described in deployment.infrastructure.sites() {
+        heads.sites.insert(described.target.name.clone(), described.into());
+    }
+    let (heads, _) = site.seen(&deployment).await.compare(&heads);
+    let compiled = site.compiled(deployment, &heads);
+    destroy(&site.name, &ordered_by(heads, &compiled), &Only::All, data).value
+}
+
+/// Carries a plan out, which has to succeed; tells how often a step was tried again.
+async fn retries(site: &Site, plan: &Plan) -> usize {
+    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+    let report = site.carry_out_telling(plan, Some(&sender)).await;
+    assert!(report.is_good(), "{}", ends(&report));
+    drop(sender);
+    let mut retries = 0;
+    while let Some(event) = events.recv().await {
+        retries += usize::from(matches!(event, Event::Retrying { .. }));
+    }
+    retries
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_lost_history_kept_is_removed_by_who_takes_it_over_but_for_data_and_then_with_it() {
+    let lost = deployed(97).await;
+    let mut heir = another(&lost);
+    let stands = lost.aws.inventory();
+    let plan = plan_to_destroy_found(&heir, everything(), true).await;
+    assert!(plan.steps.is_empty(), "{:#?}", plan.steps);
+
+    heir.take_over = Some(id(&lost).await);
+    let plan = plan_to_destroy_found(&heir, everything(), false).await;
+    assert!(plan.steps.len() > 30 && plan.data_kept.len() == 1, "{:#?}", plan.steps);
+    assert_eq!(retries(&heir, &plan).await, 0, "in an order in which it can be done");
+    let left = heir.aws.inventory();
+    assert!(stands.len() > 30 && left.len() == 1 && left[0].contains("volume"), "{left:#?}");
+
+    // It is written down, so nobody has to say it again.
+    heir.take_over = None;
+    let plan = plan_to_destroy_found(&heir, everything(), true).await;
+    assert_eq!((plan.steps.len(), retries(&heir, &plan).await), (1, 0));
+    assert_eq!(heir.aws.inventory(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_lost_history_kept_and_nobody_describes_any_more_is_removed_as_well() {
+    let lost = deployed(98).await;
+    let mut heir = another(&lost);
+    heir.take_over = Some(id(&lost).await);
+    let mut less = everything();
+    less.catalogs.clear();
+    less.place.clear();
+    less.infrastructure.load_balancers.clear();
+    let plan = plan_to_destroy_found(&heir, less, true).await;
+    // Nothing tells what goes before what, so what is in use is tried again.
+    assert!(retries(&heir, &plan).await > 0);
+    assert_eq!(heir.aws.inventory(), [""; 0]);
 }

@@ -134,7 +134,7 @@ impl<A: Account> Site<A> {
     }
 
     /// What stands where something was made, or is to be.
-    async fn seen(&self, deployment: &Deployment) -> Observation {
+    pub(crate) async fn seen(&self, deployment: &Deployment) -> Observation {
         let heads = self.heads().await;
         let mut sites = heads.sites.clone();
         for site in deployment.infrastructure.sites() {

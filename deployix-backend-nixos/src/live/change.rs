@@ -29,6 +29,17 @@ pub(super) enum Change {
     Leave,
 }
 
+impl Change {
+    /// The resource that it is about, where it is not about all.
+    pub(super) fn id(&self) -> Option<&ResourceId> {
+        match self {
+            Self::Put(put) => Some(&put.record.id),
+            Self::Remove { id, .. } => Some(id),
+            Self::Leave => None,
+        }
+    }
+}
+
 /// A resource as it is wanted on a machine.
 #[derive(Debug)]
 pub(super) struct Put {

@@ -6,8 +6,8 @@ use std::{
 };
 
 use deployix_core::{
-    Name,
-    backend::{BackendError, ErrorKind},
+    HistoryId, Name,
+    backend::{BackendError, ErrorKind, Keeper},
 };
 use deployix_transport::{Command, Transport};
 use tokio::sync::{Mutex as Turn, oneshot};
@@ -30,6 +30,8 @@ pub(super) struct Machine {
     pub(super) deployment: Name,
     /// What it is called there.
     pub(super) name: String,
+    /// The history on whose account it is changed.
+    pub(super) keeper: Option<Keeper>,
 }
 
 struct Waiting {
@@ -46,6 +48,7 @@ pub(super) struct Failure {
     pub(super) as_it_was: bool,
     pub(super) operation: &'static str,
     pub(super) message: String,
+    pub(super) kept_by: Option<HistoryId>,
 }
 
 impl fmt::Debug for Host {
@@ -129,6 +132,7 @@ impl Failure {
             as_it_was: false,
             operation: "switch",
             message: "whoever switched the machine was stopped".to_owned(),
+            kept_by: None,
         }
     }
 
@@ -143,13 +147,17 @@ impl Failure {
     }
 
     fn into_error(self) -> BackendError {
-        let Self { kind, temporary, as_it_was, operation, message } = self;
+        let Self { kind, temporary, as_it_was, operation, message, kept_by } = self;
         let error = if temporary {
             BackendError::temporary(kind, operation, message)
         } else {
             BackendError::permanent(kind, operation, message)
         };
-        if as_it_was { error.as_it_was() } else { error }
+        let error = if as_it_was { error.as_it_was() } else { error };
+        match kept_by {
+            Some(by) => error.since_kept_by(&by),
+            None => error,
+        }
     }
 }
 
@@ -163,6 +171,7 @@ impl From<BackendError> for Failure {
             as_it_was: error.is_as_it_was(),
             operation: error.operation(),
             message: message.trim_start_matches(": ").to_owned(),
+            kept_by: error.kept_by().cloned(),
         }
     }
 }

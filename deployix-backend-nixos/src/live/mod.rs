@@ -10,6 +10,9 @@
 //! record of each resource in it. A switch makes a new version of that folder, and renames it into
 //! place once it is confirmed that the machine can still be reached. Whatever is killed in between
 //! leaves the version that ran.
+//!
+//! Each record says which history keeps what it is about ([`keeper`]). A system is switched as a whole,
+//! so it is kept by whoever switched it last, and by one history at a time; a profile stands for itself.
 
 mod as_root;
 mod build;
@@ -17,6 +20,7 @@ mod change;
 mod command;
 mod detached;
 mod host;
+mod keeper;
 mod observe;
 mod profile;
 mod record;

@@ -34,6 +34,7 @@ pub(super) async fn observe(
         for record in &machine.records {
             let mut observed = Observed::new(record.id.clone(), Some(record.digest));
             observed.owner = Some(record.owner.clone());
+            observed.kept_by.clone_from(&record.history);
             let down = record.units.iter().filter_map(|unit| machine.units.get(unit));
             observed.drift.extend(down.cloned());
             let built = record.built.as_ref();
@@ -50,8 +51,10 @@ pub(super) async fn observe(
 /// One resource on several machines.
 fn merged(all: Vec<Observed>) -> Option<Observed> {
     let digests: BTreeSet<_> = all.iter().map(|observed| observed.digest).collect();
+    let kept_by = all.iter().find_map(|observed| observed.kept_by.clone());
     let mut all = all.into_iter();
     let mut merged = all.next()?;
+    merged.kept_by = kept_by;
     merged.drift.extend(all.flat_map(|observed| observed.drift));
     merged.drift.sort();
     merged.drift.dedup();

@@ -1,7 +1,7 @@
-# Tells whether a resource is a part of the machine's system, by a line where it is.
+# Prints the record of a resource that is a part of the machine's system, or nothing.
 #
 #   part DEPLOYMENT MACHINE RECORD
 cd /var/lib/deployix/system 2>/dev/null || exit 0
 if [ "$(cat owner 2>/dev/null)" = "$1 $2" ] && [ -e "current/resources/$3" ]; then
-    echo part
+    cat "current/resources/$3"
 fi

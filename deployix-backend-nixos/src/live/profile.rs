@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deployix_core::{
     Name,
-    backend::{BackendError, ErrorKind, Inputs, Step},
+    backend::{BackendError, ErrorKind, Inputs, Keeper, Step},
 };
 use deployix_transport::{Command, Entry, put};
 
@@ -14,6 +14,7 @@ use super::{
     command::{self, script},
     detached::{self, Detached},
     host::{Host, Machine},
+    keeper,
     record::Record,
     switch,
 };
@@ -33,6 +34,8 @@ pub(super) struct Profile<'a> {
     pub(super) host: &'a Host,
     pub(super) step: &'a Step<'a>,
     pub(super) functionality: &'a Name,
+    /// The history on whose account it is changed.
+    pub(super) keeper: Option<&'a Keeper>,
     pub(super) tell: &'a (dyn Fn(&str) + Sync),
 }
 
@@ -45,18 +48,36 @@ impl Profile<'_> {
         format!("{}/{}", self.folder(), Record::file(self.step.resource.id()))
     }
 
-    /// Whether a look at the host prints anything.
-    async fn says_something(&self, look: Command) -> Result<bool, BackendError> {
+    /// What a look at the host prints.
+    async fn said(&self, look: Command) -> Result<Vec<u8>, BackendError> {
         let said = self.host.run("look", look, self.tell).await;
-        Ok(!said.map_err(BackendError::as_it_was)?.is_empty())
+        said.map_err(BackendError::as_it_was)
     }
 
-    /// Whether it is a part of the machine's system.
+    /// Refuses to touch what a record says that another history keeps.
+    fn check(&self, record: &[u8]) -> Result<(), BackendError> {
+        let host = self.host.transport.host();
+        let records = Record::read(String::from_utf8_lossy(record).lines(), host)?;
+        let what = format!("`{}` on {host}", self.functionality);
+        keeper::check(self.keeper, self.step.deployment, &what, &records)
+    }
+
+    /// Whether it is a part of the machine's system, which is refused where another history keeps it.
     pub(super) async fn is_part(&self, machine: &Machine) -> Result<bool, BackendError> {
         let (deployment, name) = (machine.deployment.as_str(), machine.name.as_str());
         let record = Record::file(self.step.resource.id());
-        let look = script(PART, "part", &[deployment, name, &record]);
-        self.says_something(look).await
+        let record = self.said(script(PART, "part", &[deployment, name, &record])).await?;
+        self.check(&record)?;
+        Ok(!record.is_empty())
+    }
+
+    /// The profile's record as it stands, empty where there is none; refused where another history
+    /// keeps it.
+    async fn standing(&self) -> Result<Vec<u8>, BackendError> {
+        let look = script("[ ! -e \"$1\" ] || cat \"$1\"", "record", &[&self.record()]);
+        let record = self.said(look).await?;
+        self.check(&record)?;
+        Ok(record)
     }
 
     /// Takes it out of the machine's system, with these secrets.
@@ -75,7 +96,7 @@ impl Profile<'_> {
         let look =
             "[ ! -L \"/nix/var/nix/profiles/deployix/$1/$2\" ] && [ ! -e \"$3\" ] || echo yes";
         let look = script(look, "look", &[deployment, name, &self.record()]);
-        self.says_something(look).await
+        Ok(!self.said(look).await?.is_empty())
     }
 
     /// Puts what a version is made of on the machine and builds it.
@@ -84,6 +105,7 @@ impl Profile<'_> {
         wanted: &Put,
         inputs: &Inputs,
     ) -> Result<String, BackendError> {
+        self.standing().await?;
         let folder = format!("{}/{}", self.folder(), self.functionality);
         let flake = format!("{folder}/flake");
         // The lock of what it takes from elsewhere stays.
@@ -121,7 +143,11 @@ impl Profile<'_> {
     ) -> Result<(), BackendError> {
         let run = format!("p-{}", switch::token());
         let folder = detached::folder(&run);
-        let mut entries = vec![Entry::file(format!("{folder}/host"), HOST_SCRIPT, 0o600)];
+        let standing = self.standing().await?;
+        let mut entries = vec![
+            Entry::file(format!("{folder}/host"), HOST_SCRIPT, 0o600),
+            Entry::file(format!("{folder}/standing"), standing, 0o600),
+        ];
         entries.extend(
             record.map(|record| Entry::file(format!("{folder}/record"), record.line(), 0o644)),
         );

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use deployix_core::{
-    Digest, ResourceId,
+    Digest, HistoryId, ResourceId,
     backend::{BackendError, ErrorKind, Owner},
 };
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,9 @@ pub(super) struct Record {
     /// What it was built to, where that is a profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) built: Option<String>,
+    /// The history that keeps it; nothing where it was written before there were ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) history: Option<HistoryId>,
 }
 
 impl Record {
@@ -36,12 +39,17 @@ impl Record {
         files: BTreeSet<String>,
         units: Vec<String>,
     ) -> Self {
-        Self { format: FORMAT, id, owner, digest, files, units, built: None }
+        Self { format: FORMAT, id, owner, digest, files, units, built: None, history: None }
     }
 
     /// The same, built.
     pub(super) fn built_to(&self, path: &str) -> Self {
         Self { built: Some(path.to_owned()), ..self.clone() }
+    }
+
+    /// The same, kept by a history.
+    pub(super) fn kept_by(self, history: Option<&HistoryId>) -> Self {
+        Self { history: history.cloned(), ..self }
     }
 
     /// The file that it is in, in the folder of records: ids have no `~`.
@@ -67,9 +75,8 @@ impl Record {
         let read = |line: &str| {
             let wrong = |why: String| {
                 let message = format!(
-                    "a record below /var/lib/deployix/system/current/resources of {host} is not as \
-                     this release writes them: {why}; use the release that wrote it, or put it \
-                     right: {line}"
+                    "a record below /var/lib/deployix of {host} is not as this release writes them: \
+                     {why}; use the release that wrote it, or put it right: {line}"
                 );
                 BackendError::permanent(ErrorKind::Invalid, "read records", message).as_it_was()
             };

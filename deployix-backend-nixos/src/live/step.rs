@@ -2,7 +2,7 @@
 
 use deployix_core::{
     Name,
-    backend::{Action, BackendError, Input, Inputs, Owner, Resource, Step, StepContext},
+    backend::{Action, BackendError, Input, Inputs, Keeper, Owner, Resource, Step, StepContext},
     spec::TargetKind,
 };
 
@@ -28,7 +28,7 @@ pub(super) async fn system(
                 .map_err(|_| BackendError::unreadable("its id has no number of a machine"))?
         }
     };
-    let machine = machine(step, index);
+    let machine = machine(step, index, context);
     let host = connections.host(step.site.target, index)?;
     let change = if matches!(step.action, Action::Remove) {
         Change::Leave
@@ -60,8 +60,9 @@ pub(super) async fn functionality(
     let tell = |line: &str| context.tell(line);
     for (done, (index, goes)) in machines_of(step)?.into_iter().enumerate() {
         let host = connections.host(step.site.target, index)?;
-        let machine = machine(step, index);
-        let profile = Profile { host: &host, step, functionality: name, tell: &tell };
+        let machine = machine(step, index, context);
+        let keeper = context.keeper();
+        let profile = Profile { host: &host, step, functionality: name, keeper, tell: &tell };
         let applied = if goes {
             go(&profile, machine).await
         } else if step.inputs.text("deploy")? == "profile" {
@@ -95,8 +96,8 @@ async fn be_a_profile(
 ) -> Result<(), BackendError> {
     let step = profile.step;
     let wanted = put(step.resource, step.inputs, None, context).await?;
-    let built = profile.build(&wanted, step.inputs).await.map_err(BackendError::as_it_was)?;
     let was_part = profile.is_part(&machine).await?;
+    let built = profile.build(&wanted, step.inputs).await.map_err(BackendError::as_it_was)?;
     if was_part {
         profile.leave_system(machine.clone(), None).await?;
     }
@@ -160,6 +161,8 @@ pub(super) fn machines_of(step: &Step<'_>) -> Result<Vec<(u32, bool)>, BackendEr
     let wanted = if removed { Vec::new() } else { machines(step.inputs)? };
     let mut before = match step.action {
         Action::Update { from } | Action::Replace { from } => machines(from.inputs())?,
+        // What was found and nobody knows of has no settings, and goes from wherever it is.
+        Action::Remove if step.inputs.is_empty() => (0..step.site.target.kind.machines()).collect(),
         Action::Remove => machines(step.inputs)?,
         Action::Create => Vec::new(),
     };
@@ -190,13 +193,15 @@ async fn put(
         files.keys().cloned().collect(),
         units,
     );
+    let record = record.kept_by(context.keeper().map(Keeper::history));
     Ok(Put { record, files, secrets, base })
 }
 
-fn machine(step: &Step<'_>, index: u32) -> Machine {
+fn machine(step: &Step<'_>, index: u32, context: &StepContext<'_>) -> Machine {
     Machine {
         deployment: step.deployment.clone(),
         name: name_of(&step.site.target.name, step.site.target.kind, index),
+        keeper: context.keeper().cloned(),
     }
 }
 

@@ -1,8 +1,11 @@
 //! One switch of a machine: a new version of what it is made of, built, activated and confirmed.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use deployix_core::backend::{BackendError, ErrorKind};
+use deployix_core::backend::{BackendError, ErrorKind, Keeper};
 use deployix_transport::{Command, Entry, put};
 
 use super::{
@@ -11,6 +14,7 @@ use super::{
     command::{self, script},
     detached::{self, Detached},
     host::{Failure, Host, Machine},
+    keeper,
     record::Record,
 };
 
@@ -136,34 +140,31 @@ impl Switch<'_> {
 
     /// Copies what the machine is made of to a new version.
     async fn prepare(&self) -> Result<Base, BackendError> {
-        let Machine { deployment, name } = self.machine;
+        let Machine { deployment, name, keeper } = self.machine;
         let arguments = [&self.version, deployment.as_str(), name];
         let told =
             self.host.run("prepare", script(PREPARE, "prepare", &arguments), self.tell).await?;
         let told = String::from_utf8_lossy(&told);
         let mut lines = told.lines();
         let version = lines.next().unwrap_or_default().to_owned();
-        Ok(Base { version, records: Record::read(lines, self.name())? })
+        let records = Record::read(lines, self.name())?;
+        let what = format!("the system of {}", self.name());
+        keeper::check(keeper.as_ref(), deployment, &what, &records)?;
+        Ok(Base { version, records })
     }
 
     /// Makes the changes in the new version.
     async fn edit(&self, base: &Base, changes: &[&Change]) -> Result<(), BackendError> {
         let records: BTreeMap<_, _> =
             base.records.iter().map(|record| (&record.id, record)).collect();
-        let mut entries = Vec::new();
+        let mut entries = self.marks(base, changes);
         let mut gone = Vec::new();
         for change in changes {
-            let id = match change {
-                Change::Put(put) => {
-                    self.entries(put, &mut entries);
-                    &put.record.id
-                }
-                Change::Remove { id, .. } => {
-                    gone.push(format!("resources/{}", Record::file(id)));
-                    id
-                }
-                Change::Leave => continue,
-            };
+            let Some(id) = change.id() else { continue };
+            match change {
+                Change::Put(put) => self.entries(put, &mut entries),
+                _ => gone.push(format!("resources/{}", Record::file(id))),
+            }
             let kept = |file: &&String| match change {
                 Change::Put(put) => put.files.contains_key(*file),
                 _ => false,
@@ -192,10 +193,26 @@ impl Switch<'_> {
         done.map_err(|cause| command::not_put(self.host, cause))
     }
 
+    /// Records that say of another history, or of none, that it keeps what is the machine's: whoever
+    /// switches it keeps all of it.
+    fn marks(&self, base: &Base, changes: &[&Change]) -> Vec<Entry> {
+        let Some(own) = self.machine.keeper.as_ref().map(Keeper::history) else {
+            return Vec::new();
+        };
+        let changed: BTreeSet<_> = changes.iter().filter_map(|change| change.id()).collect();
+        let stays = base.records.iter().filter(|record| !changed.contains(&record.id));
+        let other = stays.filter(|record| record.history.as_ref() != Some(own));
+        other.map(|record| self.record(&record.clone().kept_by(Some(own)))).collect()
+    }
+
+    fn record(&self, record: &Record) -> Entry {
+        let path = self.path(&format!("resources/{}", Record::file(&record.id)));
+        Entry::file(path, record.line(), 0o644)
+    }
+
     fn entries(&self, put: &Put, entries: &mut Vec<Entry>) {
         entries.extend(change::entries(&self.path("flake"), &put.files));
-        let record = self.path(&format!("resources/{}", Record::file(&put.record.id)));
-        entries.push(Entry::file(record, put.record.line(), 0o644));
+        entries.push(self.record(&put.record));
         if let Some(base) = &put.base {
             let imports = self.path(&format!("flake/{}", base.imports));
             entries.push(Entry::file(imports, IMPORTS, 0o644));

@@ -11,10 +11,10 @@ use deployix_core::execute::{
     ApplyOptions, Event, Fate, Interrupt, Report, apply, observe, settle,
 };
 use deployix_core::history::{Heads, History};
-use deployix_core::plan::{Only, Plan, compile, destroy, plan};
+use deployix_core::plan::{Compiled, Only, Plan, compile, destroy, ordered_by, plan};
 use deployix_core::spec::Deployment;
 use deployix_core::topology::{connect, place, resolve};
-use deployix_core::{Name, SecretName};
+use deployix_core::{HistoryId, Name, SecretName};
 use deployix_transport::{Ssh, Transport, TransportError};
 
 use crate::host::Host;
@@ -26,6 +26,8 @@ pub(crate) struct Deployer {
     store: Arc<dyn object_store::ObjectStore>,
     name: Name,
     secrets: Values,
+    /// The lost history whose things runs take over.
+    pub(crate) take_over: Option<HistoryId>,
     told: Arc<Mutex<Vec<String>>>,
 }
 
@@ -61,6 +63,7 @@ impl Deployer {
             store: Arc::new(object_store::memory::InMemory::new()),
             name: Name::new(name).expect("a name"),
             secrets: Values::default(),
+            take_over: None,
             told: Arc::default(),
         }
     }
@@ -80,6 +83,12 @@ impl Deployer {
         Self { registry: Arc::new(Registry::new().with(backend)), ..self.clone() }
     }
 
+    /// A colleague's fresh checkout: the same name and hosts, and an empty history.
+    pub(crate) fn another(&self) -> Self {
+        let store = Arc::new(object_store::memory::InMemory::new());
+        Self { store, told: Arc::default(), ..self.clone() }
+    }
+
     pub(crate) fn with_secret(mut self, name: &str, value: &str) -> Self {
         self.secrets.0.insert(name.to_owned(), value.to_owned());
         self
@@ -88,6 +97,11 @@ impl Deployer {
     /// Every line that steps told.
     pub(crate) fn told(&self) -> String {
         self.told.lock().expect("told").join("\n")
+    }
+
+    /// The id of its history.
+    pub(crate) async fn id(&self) -> HistoryId {
+        self.history().await.heads().await.expect("heads").history.expect("it was used")
     }
 
     async fn history(&self) -> History {
@@ -125,11 +139,15 @@ impl Deployer {
     }
 
     fn plan_from(&self, deployment: Deployment, heads: &Heads, only: &Only) -> Plan {
+        plan(&self.compiled(deployment, heads), heads, &self.registry, only)
+    }
+
+    fn compiled(&self, deployment: Deployment, heads: &Heads) -> Compiled {
         let staged = resolve(deployment, &self.registry)
             .then(|resolved| place(resolved, &heads.assignments, &self.registry))
             .then(|placed| connect(placed, &self.registry))
             .then(|connected| compile(connected, &self.registry, None));
-        plan(&staged.value, heads, &self.registry, only)
+        staged.value
     }
 
     pub(crate) async fn carry_out(&self, plan: &Plan) -> Report {
@@ -137,6 +155,7 @@ impl Deployer {
         let mut options = ApplyOptions::new();
         options.secrets = Arc::new(self.secrets.clone());
         options.retries = 2;
+        options.take_over.clone_from(&self.take_over);
         let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
         let told = Arc::clone(&self.told);
         let listening = tokio::spawn(async move {
@@ -164,6 +183,21 @@ impl Deployer {
         let report = self.deploy(deployment).await;
         assert!(report.is_good(), "{report:#?}\n{}", self.told());
         report
+    }
+
+    /// Removes what is found where a deployment is described, whatever the history knows.
+    pub(crate) async fn destroy_found(&self, deployment: Deployment) -> Report {
+        let heads = self.history().await.heads().await.expect("heads");
+        let mut heads = heads.taking_over(self.take_over.clone());
+        for site in deployment.infrastructure.sites() {
+            heads.sites.insert(site.target.name.clone(), site.into());
+        }
+        let sites: Vec<OwnedSite> = heads.sites.values().cloned().collect();
+        let (heads, _) = observe(&self.registry, &self.name, sites, &heads).await.compare(&heads);
+        let compiled = self.compiled(deployment, &heads);
+        let heads = ordered_by(heads, &compiled);
+        let plan = destroy(&self.name, &heads, &Only::All, true).complete().expect("a plan");
+        self.carry_out(&plan).await
     }
 
     pub(crate) async fn destroy(&self) -> Report {

@@ -114,10 +114,21 @@ impl Work {
         }
 
         let told = !plan.steps.is_empty() || !plan.left.is_empty();
+        let heads = if told { journal.heads().await.ok() } else { None };
         if told && !session.json {
-            let heads = journal.heads().await.ok();
             let table = tables::closing(&plan, &self.found, &report, heads.as_ref(), &logs);
             session.print(&format!("\n{table}"));
+        }
+        let seen: BTreeSet<_> =
+            self.drift.iter().filter_map(|drift| drift.kept_by.as_ref()).collect();
+        if let Some(heads) = heads
+            && report.kept_by.values().any(|by| !seen.contains(by))
+        {
+            // They began meanwhile, so how much they keep is seen only now.
+            let mut others = Diagnostics::new();
+            journal.look(&heads, plan.sites.values().cloned(), registry, &mut others).await;
+            session.tell(&others);
+            self.found.extend(others);
         }
         self.print_json(Some((&journal, &plan)), Some(&report), session);
         match Exit::of(&self.found) {

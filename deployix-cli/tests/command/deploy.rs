@@ -180,7 +180,7 @@ fn what_a_run_takes_over_stands_in_the_history_before_anything_is_done() {
 
 #[test]
 fn what_is_no_id_of_a_history_is_wrong_usage() {
-    for command in ["plan", "deploy --yes"] {
+    for command in ["plan", "deploy --yes", "destroy --yes"] {
         let ran = Folder::with(RACK).run(&format!("{command} --take-over 0123456789AB"));
         assert_eq!(ran.code, Some(2), "{ran:?}");
         assert!(ran.stderr.contains("is not a history's id"), "{}", ran.stderr);

@@ -21,6 +21,17 @@ fn where_nothing_stands_there_is_nothing_to_remove() {
 }
 
 #[test]
+fn a_target_that_cannot_be_asked_what_stands_there_is_told_though_nothing_is_known_of_it() {
+    let (document, code) = Folder::with(RACK).json("destroy");
+    assert_eq!((codes(&document), code), (vec!["target-unseen"], Some(0)));
+    let told = document["diagnostics"][0]["message"].as_str().unwrap();
+    assert!(
+        told.contains("target `rack` cannot be asked") && told.contains("rack.invalid"),
+        "{told}"
+    );
+}
+
+#[test]
 fn everything_is_planned_away_dependents_first_and_asked_about() {
     let folder = Folder::with(RACK);
     stands(&folder);
@@ -61,8 +72,9 @@ fn what_stands_is_sought_where_the_file_says_now_whatever_else_is_wrong_in_it() 
     // Of what is described no more, the history tells where it was.
     let gone = RACK.replace("rack]", "shelf]").replace("rack.invalid", "elsewhere.invalid");
     folder.write("deployment.toml", &gone);
-    let ran = folder.run("destroy --yes").failed();
-    assert!(ran.stderr.contains("rack.invalid") && !ran.stderr.contains("elsewhere"), "{ran:?}");
+    let (document, _) = folder.json("destroy --yes");
+    let told = document["report"].to_string();
+    assert!(told.contains("rack.invalid") && !told.contains("elsewhere"), "{told}");
 }
 
 #[test]

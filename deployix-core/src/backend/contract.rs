@@ -333,6 +333,7 @@ pub struct BackendError {
     as_it_was: bool,
     operation: &'static str,
     message: String,
+    kept_by: Option<HistoryId>,
     #[source]
     source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -370,13 +371,29 @@ impl BackendError {
     /// A failure that trying again cannot mend.
     pub fn permanent(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
         let status = ErrorStatus::Permanent;
-        Self { kind, status, as_it_was: false, operation, message: message.into(), source: None }
+        Self {
+            kind,
+            status,
+            as_it_was: false,
+            operation,
+            message: message.into(),
+            kept_by: None,
+            source: None,
+        }
     }
 
     /// A failure that trying again can mend.
     pub fn temporary(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
         let status = ErrorStatus::Temporary;
-        Self { kind, status, as_it_was: false, operation, message: message.into(), source: None }
+        Self {
+            kind,
+            status,
+            as_it_was: false,
+            operation,
+            message: message.into(),
+            kept_by: None,
+            source: None,
+        }
     }
 
     /// A resource whose settings are of another shape than this release writes, such as those in a
@@ -408,6 +425,19 @@ impl BackendError {
     #[must_use]
     pub fn is_as_it_was(&self) -> bool {
         self.as_it_was
+    }
+
+    /// The same, since another history keeps what it is about.
+    #[must_use]
+    pub fn since_kept_by(mut self, by: &HistoryId) -> Self {
+        self.kept_by = Some(by.clone());
+        self
+    }
+
+    /// The other history that keeps what it is about, where that is why.
+    #[must_use]
+    pub fn kept_by(&self) -> Option<&HistoryId> {
+        self.kept_by.as_ref()
     }
 
     /// What kind of failure it is.

@@ -49,11 +49,11 @@ impl BackendError {
         let message = format!(
             "{what} of the deployment `{deployment}` is kept by another history, {}, and stays as it \
              is: deploy with that history (`history` in the deployment's file), choose another name \
-             for the deployment, or, if that history is lost, take over what it kept, with `deployix \
-             deploy --take-over {by}`",
+             for the deployment, or, if that history is lost or is not to go on, take over what it \
+             kept, with `deployix deploy --take-over {by}`",
             by.short()
         );
-        Self::permanent(ErrorKind::Conflict, operation, message)
+        Self::permanent(ErrorKind::Conflict, operation, message).since_kept_by(by)
     }
 }
 
@@ -74,7 +74,9 @@ mod tests {
     fn a_refusal_says_what_whose_and_what_to_do() {
         let by = HistoryId::new("0123456789abcdef".repeat(2)).unwrap();
         let shop = Name::new("shop").unwrap();
-        let error = BackendError::kept_by_another("DeleteVpc", &shop, "vpc-1", &by).to_string();
+        let error = BackendError::kept_by_another("DeleteVpc", &shop, "vpc-1", &by);
+        assert_eq!(error.kept_by(), Some(&by));
+        let error = error.to_string();
         assert!(error.contains("DeleteVpc: vpc-1 of the deployment `shop`"), "{error}");
         assert!(error.contains("by another history, 0123456789ab, and"), "{error}");
         assert!(error.contains(&format!("--take-over {by}`")), "{error}");

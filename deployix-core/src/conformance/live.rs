@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::{Kit, sample};
 use crate::{
     backend::{
-        Action, BackendError, ErrorKind, Input, Inputs, NoSecrets, Outcome, OutputRef, Resource,
-        Scope, Step, StepContext,
+        Action, BackendError, ErrorKind, Input, Inputs, Keeper, NoSecrets, Observed, Outcome,
+        OutputRef, Resource, Scope, Step, StepContext,
     },
-    name::ResourceId,
+    name::{HistoryId, ResourceId},
     plan::Compiled,
 };
 
@@ -29,7 +29,9 @@ pub(super) async fn check(kit: &Kit, failures: &mut Vec<String>) {
 async fn unsupported(kit: &Kit, compiled: &Compiled, failures: &mut Vec<String>) {
     let deployment = compiled.connected().deployment();
     if let Some(resource) = compiled.resources().values().next() {
-        let refused = apply(kit, compiled, resource, Action::Create, &Made::new()).await;
+        let keeper = Keeper::new(history("a"), []);
+        let work = Work { kit, compiled, keeper: &keeper };
+        let refused = work.apply(resource, Action::Create, &Made::new()).await;
         if !refused.is_err_and(|error| error.kind() == ErrorKind::Unsupported) {
             failures.push("`apply` is not live and does not answer `Unsupported`".to_owned());
         }
@@ -42,7 +44,8 @@ async fn unsupported(kit: &Kit, compiled: &Compiled, failures: &mut Vec<String>)
     }
 }
 
-/// Makes everything twice, looks, and removes everything twice.
+/// Makes everything twice and looks; another history of the same name changes nothing of it and, once it
+/// has taken over, removes everything twice.
 async fn there_and_back(
     kit: &Kit,
     compiled: &Compiled,
@@ -50,67 +53,117 @@ async fn there_and_back(
 ) -> Result<(), BackendError> {
     let order = in_order(compiled);
     let mut made = Made::new();
+    let keeper = Keeper::new(history("a"), []);
+    let work = Work { kit, compiled, keeper: &keeper };
     for resource in &order {
-        let first = apply(kit, compiled, resource, Action::Create, &made).await?;
-        let second = apply(kit, compiled, resource, Action::Create, &made).await?;
+        let first = work.apply(resource, Action::Create, &made).await?;
+        let second = work.apply(resource, Action::Create, &made).await?;
         if first != second {
             failures.push(format!("{} made twice gives other outputs", resource.id()));
         }
         made.insert(resource.id().clone(), first.outputs);
     }
-    let seen = observe(kit, compiled).await?;
+    let seen = work.observe().await?;
     for resource in &order {
-        if !seen.contains(&resource.id()) {
-            failures.push(format!("{} was made and is not observed", resource.id()));
+        match seen.get(resource.id()) {
+            None => failures.push(format!("{} was made and is not observed", resource.id())),
+            Some(observed) if observed.kept_by.as_ref() != Some(keeper.history()) => {
+                let id = resource.id();
+                failures.push(format!("{id} was made and does not say which history keeps it"));
+            }
+            Some(_) => {}
         }
     }
-    for resource in order.iter().rev() {
-        apply(kit, compiled, resource, Action::Remove, &made).await?;
-        apply(kit, compiled, resource, Action::Remove, &made).await?;
+    let other = Keeper::new(history("b"), []);
+    let of_another = Work { keeper: &other, ..work };
+    for resource in order.iter().filter(|resource| seen.contains_key(resource.id())) {
+        for action in [Action::Create, Action::Remove] {
+            if let Some(how) = not_refused(of_another.apply(resource, action, &made).await) {
+                let id = resource.id();
+                failures.push(format!("{id} is kept by another history, and {action:?} {how}"));
+            }
+        }
     }
-    for id in observe(kit, compiled).await? {
+    if work.observe().await? != seen {
+        failures.push("what one history keeps is not as it was after steps of another".to_owned());
+    }
+    let heir = Keeper::new(history("b"), [history("a")]);
+    let of_heir = Work { keeper: &heir, ..work };
+    for resource in order.iter().rev() {
+        of_heir.apply(resource, Action::Remove, &made).await?;
+        of_heir.apply(resource, Action::Remove, &made).await?;
+    }
+    for id in of_heir.observe().await?.keys() {
         failures.push(format!("{id} was removed and is still observed"));
     }
     Ok(())
 }
 
+/// How a step ended that had to be refused on account of another history; nothing where it was.
+fn not_refused(ended: Result<Outcome, BackendError>) -> Option<String> {
+    match ended {
+        Ok(_) => Some("is done".to_owned()),
+        Err(error) if error.kind() == ErrorKind::Conflict && error.is_as_it_was() => None,
+        Err(error) => {
+            Some(format!("is not refused with a conflict that leaves all as it was: {error}"))
+        }
+    }
+}
+
+/// The id of a history, of one digit.
+#[expect(clippy::expect_used, reason = "digits make an id")]
+fn history(digit: &str) -> HistoryId {
+    HistoryId::new(digit.repeat(32)).expect("an id")
+}
+
 /// What was made, and what it gives to others.
 type Made = BTreeMap<ResourceId, BTreeMap<String, String>>;
 
-/// One step, with the outputs that it reads, the contents of its files and no secrets.
-async fn apply(
-    kit: &Kit,
-    compiled: &Compiled,
-    resource: &Resource,
-    action: Action<'_>,
-    made: &Made,
-) -> Result<Outcome, BackendError> {
-    let deployment = compiled.connected().deployment();
-    let site = compiled.sited().find(|(other, _)| other.id() == resource.id());
-    let Some((_, site)) = site else { return Ok(Outcome::default()) };
-    let files = compiled.contents(&resource.files().map(|file| file.digest).collect());
-    let context = StepContext::new(&files, &NoSecrets, &|_| {});
-    let output = |it: &OutputRef| made.get(&it.resource)?.get(&it.output).cloned();
-    // What nobody gives stays as it is, and the backend says that it cannot do without.
-    let filled = |input: &Input| input.filled(&output).unwrap_or_else(|_| input.clone());
-    let inputs: Inputs =
-        resource.inputs().iter().map(|(key, input)| (key.clone(), filled(input))).collect();
-    let step = Step::new(deployment, site, resource, action).with_inputs(&inputs);
-    kit.backend.apply(&step, &context).await
+/// Whatever is done on account of one history.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    kit: &'a Kit,
+    compiled: &'a Compiled,
+    keeper: &'a Keeper,
 }
 
-async fn observe<'c>(
-    kit: &Kit,
-    compiled: &'c Compiled,
-) -> Result<Vec<&'c ResourceId>, BackendError> {
-    let mut seen = Vec::new();
-    for site in compiled.connected().sites() {
-        let scope = Scope::new(compiled.connected().deployment(), site);
-        let observed = kit.backend.observe(&scope).await?;
-        let ids = compiled.resources().keys();
-        seen.extend(ids.filter(|id| observed.iter().any(|observed| observed.id == **id)));
+impl<'a> Work<'a> {
+    /// One step, with the outputs that it reads, the contents of its files and no secrets.
+    async fn apply(
+        self,
+        resource: &Resource,
+        action: Action<'_>,
+        made: &Made,
+    ) -> Result<Outcome, BackendError> {
+        let Self { kit, compiled, keeper } = self;
+        let deployment = compiled.connected().deployment();
+        let site = compiled.sited().find(|(other, _)| other.id() == resource.id());
+        let Some((_, site)) = site else { return Ok(Outcome::default()) };
+        let files = compiled.contents(&resource.files().map(|file| file.digest).collect());
+        let context = StepContext::new(&files, &NoSecrets, &|_| {}).kept_by(keeper);
+        let output = |it: &OutputRef| made.get(&it.resource)?.get(&it.output).cloned();
+        // What nobody gives stays as it is, and the backend says that it cannot do without.
+        let filled = |input: &Input| input.filled(&output).unwrap_or_else(|_| input.clone());
+        let inputs: Inputs =
+            resource.inputs().iter().map(|(key, input)| (key.clone(), filled(input))).collect();
+        let step = Step::new(deployment, site, resource, action).with_inputs(&inputs);
+        kit.backend.apply(&step, &context).await
     }
-    Ok(seen)
+
+    /// What stands of all that was compiled.
+    async fn observe(self) -> Result<BTreeMap<&'a ResourceId, Observed>, BackendError> {
+        let Self { kit, compiled, .. } = self;
+        let mut seen = BTreeMap::new();
+        for site in compiled.connected().sites() {
+            let scope = Scope::new(compiled.connected().deployment(), site);
+            for observed in kit.backend.observe(&scope).await? {
+                if let Some((id, _)) = compiled.resources().get_key_value(&observed.id) {
+                    seen.insert(id, observed);
+                }
+            }
+        }
+        Ok(seen)
+    }
 }
 
 /// Resources, each behind all that it comes after.

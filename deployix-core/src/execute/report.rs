@@ -8,7 +8,7 @@ use super::{Fate, StepEnd};
 use crate::{
     backend::Owner,
     history::{HistoryError, RunId},
-    name::ResourceId,
+    name::{HistoryId, ResourceId},
 };
 
 /// How a plan that was carried out ended, step by step and all in all.
@@ -26,6 +26,9 @@ pub struct Report {
     /// How each functionality, edge, target and network ended.
     #[serde(serialize_with = "pairs")]
     pub fates: BTreeMap<Owner, Fate>,
+    /// What other histories keep, of all that was not done because of that.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept_by: BTreeMap<ResourceId, HistoryId>,
     /// Whether it was interrupted.
     pub interrupted: bool,
     /// Why the history could not be written, where it could not: then the rest was not started.
@@ -37,7 +40,8 @@ impl Report {
     /// There was nothing to do.
     pub(super) fn of_nothing(generation: u64) -> Self {
         let (steps, fates) = (BTreeMap::new(), BTreeMap::new());
-        Self { run: None, generation, steps, fates, interrupted: false, history: None }
+        let kept_by = BTreeMap::new();
+        Self { run: None, generation, steps, fates, kept_by, interrupted: false, history: None }
     }
 
     /// Whether all that was asked for stands.

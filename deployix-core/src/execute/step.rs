@@ -15,7 +15,7 @@ use crate::{
         Step, StepContext,
     },
     history::{HistoryError, StepResult},
-    name::Name,
+    name::{HistoryId, Name},
     plan::{PlannedAction, PlannedStep},
 };
 
@@ -48,11 +48,17 @@ pub(super) struct Ended {
     pub(super) end: StepEnd,
     /// What the resource gives to others, where the step was done.
     pub(super) outputs: Option<BTreeMap<String, String>>,
+    /// The other history that keeps the resource, where that is why the step was not done.
+    pub(super) kept_by: Option<HistoryId>,
 }
 
 impl Ended {
+    fn with(end: StepEnd, outputs: BTreeMap<String, String>) -> Self {
+        Self { end, outputs: Some(outputs), kept_by: None }
+    }
+
     fn without(end: StepEnd) -> Self {
-        Self { end, outputs: None }
+        Self { end, outputs: None, kept_by: None }
     }
 }
 
@@ -95,15 +101,15 @@ impl StepWork<'_> {
                     _ => StepResult::Made { outputs: outputs.clone() },
                 };
                 self.run.outcome(id, result, self.release).await?;
-                Ok(Ended { end: StepEnd::Done, outputs: Some(outputs) })
+                Ok(Ended::with(StepEnd::Done, outputs))
             }
             Err(error) => {
                 // A backend that does nothing has changed nothing.
                 let as_it_was = error.is_as_it_was() || error.kind() == ErrorKind::Unsupported;
-                let error = whole(&error);
+                let (kept_by, error) = (error.kept_by().cloned(), whole(&error));
                 let result = StepResult::Failed { error: error.clone(), as_it_was };
                 self.run.outcome(id, result, self.release).await?;
-                Ok(Ended::without(StepEnd::Failed { error }))
+                Ok(Ended { kept_by, ..Ended::without(StepEnd::Failed { error }) })
             }
         }
     }
@@ -118,7 +124,7 @@ impl StepWork<'_> {
                 }
                 Acquired::Done(outputs) => {
                     let end = StepEnd::DoneByAnother;
-                    return Ok(Asked::Ended(Ended { end, outputs: Some(outputs) }));
+                    return Ok(Asked::Ended(Ended::with(end, outputs)));
                 }
                 Acquired::Over => {
                     return Ok(Asked::without(StepEnd::Failed { error: OVER.to_owned() }));

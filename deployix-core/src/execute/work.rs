@@ -13,7 +13,7 @@ use super::{
 use crate::{
     backend::{Inputs, OutputRef, Owner, Registry},
     history::HistoryError,
-    name::{Name, ResourceId},
+    name::{HistoryId, Name, ResourceId},
     plan::{Plan, PlannedAction, PlannedStep},
 };
 
@@ -33,6 +33,8 @@ pub(super) struct Work<'a> {
     owners: BTreeMap<&'a Owner, Owned>,
     /// What each resource gives to others, as far as it was made now.
     outputs: BTreeMap<&'a ResourceId, BTreeMap<String, String>>,
+    /// What other histories keep, of what was not done because of that.
+    kept_by: BTreeMap<ResourceId, HistoryId>,
     history: Option<HistoryError>,
 }
 
@@ -74,6 +76,7 @@ impl<'a> Work<'a> {
             done: Vec::new(),
             owners,
             outputs: BTreeMap::new(),
+            kept_by: BTreeMap::new(),
             history: None,
         }
     }
@@ -185,7 +188,9 @@ impl<'a> Work<'a> {
 
     fn ended(&mut self, at: usize, ended: Result<Ended, HistoryError>) {
         match ended {
-            Ok(Ended { end, outputs }) => {
+            Ok(Ended { end, outputs, kept_by }) => {
+                let id = self.plan.steps[at].id();
+                self.kept_by.extend(kept_by.map(|by| (id.clone(), by)));
                 if let Some(outputs) = outputs {
                     self.outputs.insert(self.plan.steps[at].id(), outputs);
                     self.graph.done(at);
@@ -340,6 +345,7 @@ impl<'a> Work<'a> {
             generation,
             steps: ids.zip(self.ends).filter_map(|(id, end)| Some((id, end?))).collect(),
             fates,
+            kept_by: self.kept_by,
             interrupted,
             history: self.history,
         }

@@ -3,20 +3,40 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Only, Plan,
+    Compiled, Only, Plan,
     difference::{At, append_removals, gone, names, removals},
 };
 use crate::{
-    backend::{Owner, Resource},
+    backend::{Inputs, Owner, Resource},
     diagnostic::{Code, Diagnostic, Diagnostics, Staged},
     history::Heads,
     name::{Name, ResourceId},
 };
 
+/// What stands, with an order for what was found and the history does not know: each of it comes after
+/// what it is compiled to come after.
+///
+/// What was found tells which resource it is, and not what it was made after; without an order
+/// [`destroy`] removes all of it at once, and a network before what is in it.
+#[must_use]
+pub fn ordered_by(mut heads: Heads, compiled: &Compiled) -> Heads {
+    for (id, open) in &mut heads.open {
+        let found = &open.resource;
+        let unknown = found.inputs().is_empty() && !heads.resources.contains_key(id);
+        if let Some(wanted) = compiled.resources().get(id).filter(|_| unknown) {
+            let (owner, after) = (found.owner().clone(), wanted.after().to_vec());
+            let ordered = Resource::new(id.clone(), owner, Inputs::default(), after);
+            open.resource = if found.holds_data() { ordered.holding_data() } else { ordered };
+        }
+    }
+    heads
+}
+
 /// Plans to remove what stands, dependents first; what holds data only where it is asked for.
 ///
 /// Nothing but the history is needed: what is not described any more can be removed all the same.
-/// Where targets still are described, [`Heads::described_by`] has it go by what is said of them now.
+/// Where targets still are described, [`Heads::described_by`] has it go by what is said of them now, and
+/// [`ordered_by`] has what was found there and is not known go in the order of what is described.
 /// A functionality that others need, which are to stay, is left and told.
 pub fn destroy(deployment: &Name, heads: &Heads, only: &Only, data: bool) -> Staged<Plan> {
     let mut found = Diagnostics::new();

@@ -13,7 +13,7 @@ mod turn;
 
 pub use anew::compile_anew;
 pub use compile::{Compiled, compile};
-pub use destroy::destroy;
+pub use destroy::{destroy, ordered_by};
 pub use difference::{FieldChange, Only, Plan, PlannedAction, PlannedStep, plan};
 pub use saved::SavedPlanError;
 pub use stale::{HowMoved, Moved, moved_on};

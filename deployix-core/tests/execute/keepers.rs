@@ -7,7 +7,7 @@ use deployix_core::{
     backend::OwnedSite,
     execute::{Drift, StepEnd, observe},
     history::{Heads, History, Record, Story},
-    plan::{Only, destroy},
+    plan::{Only, destroy, ordered_by},
 };
 use futures_util::future::join_all;
 use object_store::memory::InMemory;
@@ -100,6 +100,8 @@ async fn what_another_history_keeps_is_told_and_refused_and_stands_as_it_was() {
         "{error}"
     );
     assert!(error.contains(&format!("--take-over {keeper}`")), "{error}");
+    let refused: Vec<_> = report.kept_by.iter().map(|(id, by)| (id.as_str(), by)).collect();
+    assert_eq!(refused, [("memory/functionality/db", &keeper)]);
     assert!(second.heads().await.open.is_empty(), "nothing is in doubt");
     assert_eq!(first.world().await, world);
     assert!(first.plan(deployment(&WRITTEN), &[]).await.steps.is_empty());
@@ -138,6 +140,30 @@ async fn what_was_taken_over_is_the_heirs_and_no_longer_the_lost_ones() {
     assert!(heir.deploy(deployment(&WRITTEN)).await.is_good());
     let more = records(&heir).await;
     assert!(more[entries..].iter().all(|record| !matches!(record, Record::TakeOver { .. })));
+}
+
+#[tokio::test]
+async fn what_a_lost_history_kept_is_removed_in_the_order_of_what_is_described() {
+    let lost = deployed().await;
+    let mut heir = another(&lost);
+    let (found, _) = compared(&heir, heir.heads().await).await;
+    assert!(destroy(&name("test"), &found, &Only::All, true).value.steps.is_empty());
+
+    let keeper = id(&lost).await;
+    heir.options.take_over = Some(keeper.clone());
+    let mut heads = heir.heads().await.taking_over([keeper]);
+    let target = machine();
+    let here = deployix_core::backend::Site { target: &target, network: None, location: None };
+    heads.sites.insert(target.name.clone(), OwnedSite::from(here));
+    let (found, _) = compared(&heir, heads).await;
+    let compiled = heir.compiled(deployment(&WRITTEN), &found);
+    let plan = destroy(&name("test"), &ordered_by(found, &compiled), &Only::All, true).value;
+    let at = |id: &str| plan.steps.iter().position(|step| step.id().as_str() == id).unwrap();
+    let (web, db) = (at("memory/functionality/web"), at("memory/functionality/db"));
+    assert!(web < db && plan.steps[db].after.contains(plan.steps[web].id()), "{:#?}", plan.steps);
+    assert_eq!(plan.steps.len(), lost.world().await.len());
+    assert!(heir.carry_out(&plan).await.is_good());
+    assert!(lost.world().await.is_empty());
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use deployix_core::{
     },
     execute::{ApplyOptions, Event, Interrupt, Report, apply},
     history::{Heads, History},
-    plan::{Only, Plan, compile, plan},
+    plan::{Compiled, Only, Plan, compile, plan},
     spec::{Catalog, Deployment, ExtensionDecl, FunctionalitySpec, ServiceSpec, Target},
     topology::{connect, place, resolve},
 };
@@ -220,18 +220,22 @@ impl Site {
     }
 
     pub(crate) fn plan_from(&self, deployment: Deployment, only: &[&str], heads: &Heads) -> Plan {
-        let registry = self.registry();
-        let compiled = resolve(deployment, &registry)
-            .then(|resolved| place(resolved, &heads.assignments, &registry))
-            .then(|placed| connect(placed, &registry))
-            .then(|connected| compile(connected, &registry, None))
-            .complete()
-            .unwrap();
+        let compiled = self.compiled(deployment, heads);
         let only = match only {
             [] => Only::All,
             names => Only::Named(names.iter().map(|text| name(text)).collect()),
         };
-        plan(&compiled, heads, &registry, &only)
+        plan(&compiled, heads, &self.registry(), &only)
+    }
+
+    pub(crate) fn compiled(&self, deployment: Deployment, heads: &Heads) -> Compiled {
+        let registry = self.registry();
+        resolve(deployment, &registry)
+            .then(|resolved| place(resolved, &heads.assignments, &registry))
+            .then(|placed| connect(placed, &registry))
+            .then(|connected| compile(connected, &registry, None))
+            .complete()
+            .unwrap()
     }
 
     pub(crate) async fn carry_out(&self, plan: &Plan) -> Report {
