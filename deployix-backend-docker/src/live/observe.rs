@@ -56,13 +56,15 @@ pub(super) async fn observe(
     let volumes = volumes.map_err(|error| engine.error("list volumes", error))?;
     for volume in volumes.volumes.into_iter().flatten() {
         let of = observed(|key| volume.labels.get(key));
-        let Some(of) = of.or_else(|| adopted(&volume, deployment, target)) else { continue };
+        let of = of.or_else(|| adopted(&volume, deployment, target));
+        let Some(mut of) = of else { continue };
         if volume.labels.contains_key(label::PART) {
             // Secrets of a version without containers are of an instance in pieces.
             instances.entry(of.id.clone()).or_default();
             secrets.entry(of.id.clone()).or_insert_with(BTreeSet::new).insert(of.digest);
             owners.insert(of.id.clone(), of);
         } else {
+            of.holds_data = true;
             seen.push(of);
         }
     }
