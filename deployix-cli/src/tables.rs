@@ -49,7 +49,12 @@ pub(crate) fn closing(
         if matches!(owner, Owner::Functionality(_)) || !fate.is_good() {
             let happened =
                 format!("{} {}", if fate.is_good() { "✔" } else { "✘" }, fate_word(fate));
-            rows.push([owner.to_string(), targets(plan, owner), happened, why(owner, fate, heads)]);
+            rows.push([
+                owner.to_string(),
+                targets(plan, owner),
+                happened,
+                why(owner, report, heads),
+            ]);
         }
     }
     let blocked = blocked(plan, found);
@@ -121,10 +126,14 @@ fn turns(plan: &Plan, report: &Report, owner: &Owner) -> BTreeSet<Waiting> {
 }
 
 /// Why it ended so, in a line.
-fn why(owner: &Owner, fate: &Fate, heads: Option<&Heads>) -> String {
+fn why(owner: &Owner, report: &Report, heads: Option<&Heads>) -> String {
+    let Some(fate) = report.fates.get(owner) else { return String::new() };
     match fate {
         Fate::Deployed | Fate::Removed => String::new(),
         Fate::Failed { errors } => {
+            if let Some(by) = errors.iter().find_map(|(id, _)| report.kept_by.get(id)) {
+                return format!("another history keeps it, {}", by.short());
+            }
             let in_doubt = heads.is_some_and(|heads| {
                 heads.open.values().any(|open| open.resource.owner() == owner)
             });

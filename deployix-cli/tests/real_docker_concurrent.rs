@@ -279,6 +279,9 @@ fn of_two_that_begin_at_once_each_is_told_who_keeps_how_much_and_one_takes_over(
     let yours = keeper(&home);
     assert!(told.contains(&format!("another history, {}, keeps ", &mine[..12])), "{told}");
     assert!(told.contains("both began at once and this one is to go on, give"), "{told}");
+    let f1 = told.lines().find(|line| line.starts_with("f1 ") && line.contains("failed"));
+    let why = format!("another history keeps it, {}", &mine[..12]);
+    assert!(f1.is_some_and(|line| line.ends_with(&why)), "{told}");
     assert!(told.contains(&format!("`--take-over {mine}`")), "{told}");
 
     with("mine");
