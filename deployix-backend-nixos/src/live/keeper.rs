@@ -16,8 +16,8 @@ pub(super) fn check<'r>(
     records: impl IntoIterator<Item = &'r Record>,
 ) -> Result<(), BackendError> {
     let Some(keeper) = keeper else { return Ok(()) };
-    let kept_by = records.into_iter().filter_map(|record| record.history.as_ref());
-    match kept_by.into_iter().find(|by| !keeper.keeps(Some(by))) {
+    let mut kept_by = records.into_iter().filter_map(|record| record.history.as_ref());
+    match kept_by.find(|by| !keeper.keeps(Some(by))) {
         None => Ok(()),
         Some(by) => Err(BackendError::kept_by_another("look", deployment, what, by).as_it_was()),
     }

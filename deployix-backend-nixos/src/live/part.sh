@@ -2,6 +2,7 @@
 #
 #   part DEPLOYMENT MACHINE RECORD
 cd /var/lib/deployix/system 2>/dev/null || exit 0
-if [ "$(cat owner 2>/dev/null)" = "$1 $2" ] && [ -e "current/resources/$3" ]; then
-    cat "current/resources/$3"
+if [ "$(cat owner 2>/dev/null)" = "$1 $2" ]; then
+    # One that goes meanwhile is none any more.
+    cat "current/resources/$3" 2>/dev/null || true
 fi
