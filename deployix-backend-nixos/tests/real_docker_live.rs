@@ -4,6 +4,7 @@
 #[expect(dead_code, reason = "each test binary uses its part")]
 mod container;
 #[path = "support/deploy.rs"]
+#[expect(dead_code, reason = "each test binary uses its part")]
 mod deploy;
 #[path = "support/host.rs"]
 #[expect(dead_code, reason = "each test binary uses its part")]

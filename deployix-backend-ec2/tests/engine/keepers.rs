@@ -269,8 +269,9 @@ async fn what_a_lost_history_kept_and_nobody_describes_any_more_is_removed_as_we
     less.place.clear();
     less.infrastructure.load_balancers.clear();
     let plan = plan_to_destroy_found(&heir, less, true).await;
-    // Nothing tells what goes before what, so whatever is in use is waited for.
-    assert!(plan.steps.iter().all(|step| step.after.is_empty()) && plan.steps.len() > 30);
+    // Little tells what goes before what, so whatever is in use is waited for.
+    let unordered = plan.steps.iter().filter(|step| step.after.is_empty()).count();
+    assert!(unordered > 20, "{unordered} of {}", plan.steps.len());
     retries(&heir, &plan).await;
     assert_eq!(heir.aws.inventory(), [""; 0]);
 }
