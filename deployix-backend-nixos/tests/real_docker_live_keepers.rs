@@ -12,7 +12,7 @@ mod host;
 #[expect(dead_code, reason = "each test binary uses its part")]
 mod support;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use deploy::{Deployer, reaching};
 use deployix_backend_nixos::{NixosDeploy, NixosFunctionality, NixosTarget};
@@ -153,9 +153,8 @@ async fn a_profile_of_another_history_stays_until_that_is_taken_over_and_others_
     is_refused(&report, &keeper);
     assert!(deploy::fate(&report, "b").is_good(), "{report:#?}");
     let other = second.id().await;
-    let (mut all, mut marks_of_both) = (vec![keeper.to_string(), other.to_string()], marks(&host));
-    (all.sort(), marks_of_both.sort());
-    assert_eq!(marks_of_both, all);
+    let both: BTreeSet<_> = [keeper.to_string(), other.to_string()].into();
+    assert_eq!(marks(&host).into_iter().collect::<BTreeSet<_>>(), both);
 
     second.take_over = Some(keeper);
     second.deployed(shared(vec![sleeper("a", "2"), sleeper("b", "1")])).await;
