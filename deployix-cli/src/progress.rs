@@ -12,7 +12,7 @@ use anstream::{AutoStream, ColorChoice, adapter::strip_str};
 use anstyle::{AnsiColor, Style};
 use deployix::core::{
     ResourceId,
-    backend::Owner,
+    backend::{Awaited, Owner},
     execute::{Event, Fate, StepEnd},
     plan::Plan,
 };
@@ -23,6 +23,9 @@ use crate::plain::plain;
 /// So many of the last lines of a step are kept, to be shown where it fails.
 const KEPT: usize = 15;
 
+/// Where there is no terminal, a wait is a line at most so often.
+const WAIT_AGAIN: Duration = Duration::from_secs(30);
+
 /// The last lines that steps told.
 pub(crate) type Logs = BTreeMap<ResourceId, VecDeque<String>>;
 
@@ -32,6 +35,8 @@ pub(crate) struct Progress {
     subjects: BTreeMap<Owner, Subject>,
     done: usize,
     logs: Logs,
+    /// How long each thing was waited for when a line last told so.
+    waits: BTreeMap<(ResourceId, String), Duration>,
 }
 
 /// Somebody for whom steps are done.
@@ -76,7 +81,7 @@ impl Progress {
             });
             subject.left += 1;
         }
-        Self { view, subjects, done: 0, logs: Logs::new() }
+        Self { view, subjects, done: 0, logs: Logs::new(), waits: BTreeMap::new() }
     }
 
     /// Shows one event.
@@ -89,6 +94,7 @@ impl Progress {
             Event::Started { resource, owner, action } => {
                 self.now(owner, &format!("{} {resource}", action.as_str()));
             }
+            Event::Awaiting { resource, owner, wait } => self.awaiting(resource, owner, wait),
             Event::Told { resource, owner, line } => self.told(resource, owner, line),
             Event::Retrying { resource, owner, error, after } => {
                 let (error, after) = (plain(error), seconds(*after));
@@ -136,6 +142,19 @@ impl Progress {
             }
             View::Lines(lines) => write_line(lines, &format!("{owner}: {what}")),
         }
+    }
+
+    /// Shows what is waited for: a terminal's line as it is now, a line that stays only now and then.
+    fn awaiting(&mut self, resource: &ResourceId, owner: &Owner, wait: &Awaited) {
+        if let View::Lines(_) = self.view {
+            let key = (resource.clone(), wait.what.clone());
+            let last = self.waits.get(&key).filter(|last| **last <= wait.waited);
+            if last.is_some_and(|last| wait.waited < *last + WAIT_AGAIN) {
+                return;
+            }
+            self.waits.insert(key, wait.waited);
+        }
+        self.now(owner, &format!("{resource} {}", plain(&wait.to_string())));
     }
 
     fn told(&mut self, resource: &ResourceId, owner: &Owner, line: &str) {
@@ -309,6 +328,39 @@ mod tests {
         let registry = Registry::new().with(MemoryBackend::new());
         let compiled = compile_anew(deployment, &registry).complete().unwrap();
         plan(&compiled, &Heads::default(), &registry, &Only::All)
+    }
+
+    #[test]
+    fn without_a_terminal_a_wait_is_a_line_every_half_minute() {
+        let kept = Kept::default();
+        let mut progress = Progress::with(&planned(), View::Lines(Box::new(kept.clone())));
+        let mut wait = |what: &str, seconds| {
+            progress.show(&Event::Awaiting {
+                resource: ResourceId::new("memory/functionality/page").unwrap(),
+                owner: Owner::Functionality(name("page")),
+                wait: Awaited {
+                    what: format!("{what} to run"),
+                    seen: "it is \u{1b}[31mpending".to_owned(),
+                    waited: Duration::from_secs(seconds),
+                },
+            });
+        };
+        for seconds in [10, 15, 39, 41, 70, 72] {
+            wait("i-1", seconds);
+        }
+        wait("i-2", 73);
+        wait("i-1", 11);
+
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let told = |what, seconds| {
+            format!(
+                "page: memory/functionality/page waits for {what} to run \
+                 (it is \\u{{1b}}[31mpending, {seconds} s)"
+            )
+        };
+        let wanted = [told("i-1", 10), told("i-1", 41), told("i-1", 72), told("i-2", 73)];
+        let wanted: Vec<_> = wanted.into_iter().chain([told("i-1", 11)]).collect();
+        assert_eq!(text.lines().collect::<Vec<_>>(), wanted);
     }
 
     #[test]

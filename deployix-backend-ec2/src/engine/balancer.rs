@@ -1,17 +1,18 @@
 //! Load balancers, target groups, listeners.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::time::Duration;
 
 use deployix_core::backend::BackendError;
 
 use super::{
     call::{Filter, Write},
-    caller::{Caller, TaggedApart, Waiting, too_long},
+    caller::{Caller, TaggedApart},
     job::{Job, Outputs, all_known, is_made_for, tag},
-    kind::{self, Kind, Once, State, made_as, own},
+    kind::{self, Kind, Once, State, made_as, named, own},
     network::output,
     shape::{Listener, LoadBalancer, NetworkInterface, TargetGroup},
     target,
+    wait::Waiting,
 };
 use crate::{
     naming::{DEPLOYMENT, RESOURCE},
@@ -92,9 +93,11 @@ pub(super) async fn find<T: super::call::Described + TaggedApart>(
 impl Kind for LoadBalancer {
     type Request = CreateLoadBalancer;
 
+    const NOUN: &'static str = "the load balancer";
     const ONCE: Once = Once::Name;
     const LINGERS: bool = true;
     const READY_WITHIN: Duration = Duration::from_secs(900);
+    const READY: &'static str = "to be active";
 
     tags_of_balancing_requests!();
 
@@ -113,6 +116,10 @@ impl Kind for LoadBalancer {
             "failed" => State::Failed("AWS could not make it".to_owned()),
             other => State::Pending(format!("it is {other}")),
         }
+    }
+
+    fn reason(&self) -> Option<&str> {
+        self.state_reason.as_deref()
     }
 
     fn outputs(&self) -> Outputs {
@@ -174,16 +181,27 @@ impl Kind for LoadBalancer {
     }
 }
 
-/// The addresses of a load balancer's interfaces, one for each zone, which AWS describes as
+/// A load balancer's interfaces, one for each zone, which AWS describes as
 /// `ELB net/NAME/ID` (Elastic Load Balancing User Guide for Network Load Balancers, "Network
 /// interfaces"); of all that ever had a name, where the id is `*`.
-async fn interfaces(aws: &Caller<'_>, name_and_id: &str) -> Result<Vec<Ipv4Addr>, BackendError> {
-    let filter = Filter::new("description", [format!("ELB {name_and_id}")]);
-    let interfaces: Vec<NetworkInterface> = aws.all(vec![filter]).await?;
-    let mut addresses: Vec<_> = interfaces.iter().map(|it| it.private_ip_address).collect();
-    addresses.sort();
-    Ok(addresses)
+async fn interfaces(
+    aws: &Caller<'_>,
+    name_and_id: &str,
+) -> Result<Vec<NetworkInterface>, BackendError> {
+    aws.all(vec![Filter::new("description", [format!("ELB {name_and_id}")])]).await
 }
+
+/// How interfaces are seen that load balancers left.
+pub(super) fn left(interfaces: &[NetworkInterface]) -> String {
+    let told = interfaces.iter().map(|it| {
+        let NetworkInterface { network_interface_id, description, status, .. } = it;
+        format!("{network_interface_id} ({description}) is {status}")
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+/// What to do about interfaces that stay.
+pub(super) const LEFT: &str = "look at them in AWS's console, where only AWS removes them";
 
 /// `net/NAME/ID`.
 pub(super) fn name_and_id(arn: &str) -> &str {
@@ -196,18 +214,23 @@ pub(super) async fn address(
     aws: &Caller<'_>,
     arn: &str,
 ) -> Result<Option<(String, String)>, BackendError> {
-    let first = interfaces(aws, name_and_id(arn)).await?.into_iter().next();
+    let interfaces = interfaces(aws, name_and_id(arn)).await?;
+    let first = interfaces.iter().map(|it| it.private_ip_address).min();
     Ok(first.map(|address| output(&PrivateIp(address))))
 }
 
 /// The interfaces that a load balancer leaves go a while after it, and hold its subnets and groups.
 async fn interfaces_gone(job: &Job<'_>, names: &[String]) -> Result<(), BackendError> {
-    let mut wait = Waiting::new(Duration::from_secs(900));
+    let what = format!("the network interfaces of load balancer {} to go", names.join(", "));
+    let mut wait = Waiting::new(&job.aws, Duration::from_secs(900), what);
     for name in names {
-        while !interfaces(&job.aws, name).await?.is_empty() {
-            if !wait.go_on().await {
-                let message = "its network interfaces do not go";
-                return Err(too_long("DeleteLoadBalancer", message));
+        loop {
+            let interfaces = interfaces(&job.aws, name).await?;
+            if interfaces.is_empty() {
+                break;
+            }
+            if !wait.go_on(left(&interfaces)).await {
+                return Err(wait.over("DescribeNetworkInterfaces", LEFT));
             }
         }
     }
@@ -217,6 +240,7 @@ async fn interfaces_gone(job: &Job<'_>, names: &[String]) -> Result<(), BackendE
 impl Kind for Listener {
     type Request = CreateListener;
 
+    const NOUN: &'static str = "the listener";
     const ONCE: Once = Once::Name;
     // That of a load balancer before goes once the machines behind this one serve.
     const LINGERS: bool = true;
@@ -406,15 +430,15 @@ pub(super) async fn remove(job: &Job<'_>, name: Option<&str>) -> Result<(), Back
 /// The outputs of a load balancer once its interfaces are there.
 pub(super) async fn outputs(job: &Job<'_>, mut outputs: Outputs) -> Result<Outputs, BackendError> {
     let Some(arn) = outputs.get(LoadBalancerArn::NAME).cloned() else { return Ok(outputs) };
-    let mut wait = Waiting::new(Duration::from_secs(300));
+    let what = format!("the network interfaces of {} to be shown", named::<LoadBalancer>(&arn));
+    let mut wait = Waiting::new(&job.aws, Duration::from_secs(300), what);
     loop {
         if let Some(address) = address(&job.aws, &arn).await? {
             outputs.extend([address]);
             return Ok(outputs);
         }
-        if !wait.go_on().await {
-            let message = "its network interfaces are not shown";
-            return Err(too_long("CreateLoadBalancer", message));
+        if !wait.go_on("AWS shows none").await {
+            return Err(wait.over("DescribeNetworkInterfaces", &LoadBalancer::look_at(&arn)));
         }
     }
 }

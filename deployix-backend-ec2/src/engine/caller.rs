@@ -1,10 +1,10 @@
-//! [`Caller`]: a client for one region that tries again, asks for every page and waits.
+//! [`Caller`]: a client for one region that tries again and asks for every page.
 
-use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use deployix_core::backend::{BackendError, ErrorKind};
-use tokio::time::{Instant, sleep, sleep_until};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use deployix_core::backend::{Awaited, BackendError, ErrorKind, StepContext};
+use tokio::time::{Instant, sleep};
 
 use super::{
     call::{Answer, Aws, Call, CallError, Described, Filter, Query, Read, Write},
@@ -12,6 +12,7 @@ use super::{
         is_in_use, is_late, is_not_found, is_passing, is_throttled, is_unknown_profile, meaning,
     },
     shape::Object,
+    wait::Waiting,
 };
 use crate::request::{Attribute, InstanceId, Request, Tag};
 
@@ -25,11 +26,16 @@ const TAGGED_AT_ONCE: usize = 20;
 /// How long what was just made may not be known everywhere.
 const LATE: Duration = Duration::from_secs(60);
 
+/// How long what uses something may take to go.
+const IN_USE: Duration = Duration::from_secs(180);
+
 /// Calls in one region.
 #[derive(Debug, Clone)]
 pub(super) struct Caller<'a> {
     aws: &'a dyn Aws,
     region: Option<String>,
+    /// The step that calls, where one does.
+    context: Option<StepContext<'a>>,
 }
 
 /// Something whose tags another call tells.
@@ -40,7 +46,19 @@ pub(super) trait TaggedApart {
 
 impl<'a> Caller<'a> {
     pub(super) fn new(aws: &'a dyn Aws, region: Option<String>) -> Self {
-        Self { aws, region }
+        Self { aws, region, context: None }
+    }
+
+    /// The same for a step, which tells what it waits for.
+    pub(super) fn of_step(self, context: &StepContext<'a>) -> Self {
+        Self { context: Some(*context), ..self }
+    }
+
+    /// Tells what is waited for.
+    pub(super) fn waits(&self, wait: &Awaited) {
+        if let Some(context) = &self.context {
+            context.waits(wait);
+        }
     }
 
     /// Carries a call out; again where nothing was done because AWS was asked too often or not
@@ -52,6 +70,7 @@ impl<'a> Caller<'a> {
             .with_max_times(TRIES)
             .with_jitter()
             .build();
+        let began = Instant::now();
         loop {
             let error = match self.aws.call(self.region.as_deref(), call).await {
                 Ok(answer) => return Ok(answer),
@@ -60,6 +79,8 @@ impl<'a> Caller<'a> {
             let harmless = !error.maybe_done || call.is_repeatable();
             let again = is_throttled(&error) || (is_passing(&error) && harmless);
             let Some(wait) = waits.next().filter(|_| again) else { return Err(error) };
+            let waited = began.elapsed();
+            self.waits(&Awaited { what: carried_out(call.operation()), seen: refused(&error), waited });
             sleep(wait).await;
         }
     }
@@ -269,12 +290,12 @@ impl<'a> Caller<'a> {
     /// Why AWS would refuse it. Nothing was done.
     pub(super) async fn would_make(&self, request: Request) -> Result<(), BackendError> {
         let call = Call::dry_run(request);
-        let mut wait = Waiting::new(LATE);
+        let mut wait = Waiting::new(self, LATE, carried_out(call.operation()));
         loop {
             match self.call(&call).await {
                 Ok(_) => return Ok(()),
                 Err(error) if error.code == CallError::WOULD_BE_DONE => return Ok(()),
-                Err(error) if is_unknown_profile(&error) && wait.go_on().await => {}
+                Err(error) if is_unknown_profile(&error) && wait.go_on(refused(&error)).await => {}
                 Err(error) if is_late(&error) && !is_unknown_profile(&error) => return Ok(()),
                 Err(error) => return Err(meaning(&call, error).as_it_was()),
             }
@@ -285,11 +306,11 @@ impl<'a> Caller<'a> {
     /// (Amazon EC2 Developer Guide, "Eventual consistency").
     pub(super) async fn write(&self, write: Write) -> Result<(), BackendError> {
         let call = Call::from(write);
-        let mut wait = Waiting::new(LATE);
+        let mut wait = Waiting::new(self, LATE, carried_out(call.operation()));
         loop {
             match self.call(&call).await {
                 Ok(_) => return Ok(()),
-                Err(error) if is_late(&error) && wait.go_on().await => {}
+                Err(error) if is_late(&error) && wait.go_on(refused(&error)).await => {}
                 Err(error) => return Err(meaning(&call, error)),
             }
         }
@@ -299,12 +320,12 @@ impl<'a> Caller<'a> {
     /// so it is waited for.
     pub(super) async fn remove(&self, write: Write) -> Result<(), BackendError> {
         let call = Call::from(write);
-        let mut wait = Waiting::new(Duration::from_secs(180));
+        let mut wait = Waiting::new(self, IN_USE, carried_out(call.operation()));
         loop {
             match self.call(&call).await {
                 Ok(_) => return Ok(()),
                 Err(error) if is_not_found(&error) => return Ok(()),
-                Err(error) if is_in_use(&error) && wait.go_on().await => {}
+                Err(error) if is_in_use(&error) && wait.go_on(refused(&error)).await => {}
                 Err(error) => return Err(meaning(&call, error)),
             }
         }
@@ -327,46 +348,14 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// A wait that asks again and again, ever more seldom. All of this process ask at the same moments,
-/// half a second apart, so that what several ask for can go out as one call.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    until: Instant,
-    waits: ExponentialBackoff,
+/// What is waited for by whoever calls again.
+pub(super) fn carried_out(operation: &str) -> String {
+    format!("AWS to carry out {operation}")
 }
 
-impl Waiting {
-    pub(super) fn new(limit: Duration) -> Self {
-        let waits = ExponentialBuilder::new()
-            .with_min_delay(Duration::from_secs(1))
-            .with_max_delay(Duration::from_secs(15))
-            .with_factor(1.5)
-            .without_max_times()
-            .build();
-        Self { until: Instant::now() + limit, waits }
-    }
-
-    /// Waits a while; not, where the time is over.
-    pub(super) async fn go_on(&mut self) -> bool {
-        if Instant::now() >= self.until {
-            return false;
-        }
-        let wait = self.waits.next().unwrap_or(Duration::from_secs(15));
-        sleep_until(moment_after(Instant::now() + wait - MOMENTS_APART)).await;
-        true
-    }
-}
-
-/// How far the moments are apart at which waits end.
-const MOMENTS_APART: Duration = Duration::from_millis(500);
-
-/// The first of these moments that is not before a time.
-fn moment_after(time: Instant) -> Instant {
-    static FIRST: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
-    let apart = MOMENTS_APART.as_nanos();
-    let since = time.into_std().saturating_duration_since(*FIRST).as_nanos() % apart;
-    let rest = u64::try_from((apart - since) % apart).unwrap_or_default();
-    time + Duration::from_nanos(rest)
+/// How a call is seen that AWS did not carry out.
+pub(super) fn refused(error: &CallError) -> String {
+    format!("it does not for now: {error}")
 }
 
 /// The filters, with some of the values of one of them.
@@ -374,11 +363,6 @@ fn narrowed(filters: &[Filter], at: usize, values: &[String]) -> Vec<Filter> {
     let mut filters = filters.to_vec();
     filters[at].values = values.to_vec();
     filters
-}
-
-/// Tells that something took too long.
-pub(super) fn too_long(operation: &'static str, what: impl Into<String>) -> BackendError {
-    BackendError::temporary(ErrorKind::Unavailable, operation, what)
 }
 
 /// An answer to another question.

@@ -4,11 +4,12 @@ use deployix_core::backend::{BackendError, ErrorKind};
 
 use super::{
     call::{Filter, Write},
-    caller::too_long,
     job::{Job, Outputs, known, tag},
-    kind::{Kind, check, ready},
+    kind::{Kind, check, named},
     part::{Attempts, Whole, attempt, done, whole},
+    ready::ready,
     shape::{Instance, Volume},
+    wait::went,
 };
 use crate::{
     naming::DEPLOYMENT,
@@ -29,7 +30,8 @@ pub(super) async fn attached(
     request: &AttachVolume,
 ) -> Result<Volume, BackendError> {
     let (id, instance) = (known(&request.volume_id)?, known(&request.instance_id)?);
-    let mut attempts = Attempts::new();
+    let what = format!("{} to be attached to {instance}", named::<Volume>(id.as_str()));
+    let mut attempts = Attempts::new(job, what);
     loop {
         let volume: Volume = whole(job, id.as_str()).await?;
         match volume.attachments.as_slice() {
@@ -37,12 +39,12 @@ pub(super) async fn attached(
                 if it.state == "attached" {
                     // It may have been stopped to give the disk up, by a run that was cut off since.
                     return match ready::<Instance>(job, instance.as_str()).await? {
-                        Some(_) => Ok(volume),
-                        None => Err(too_long("AttachVolume", format!("{instance} went meanwhile"))),
+                        Ok(_) => Ok(volume),
+                        Err(_) => Err(went("AttachVolume", format!("{instance} went meanwhile"))),
                     };
                 }
-                if !attempts.go_on().await {
-                    return Err(too_long("AttachVolume", format!("{id} is still {}", it.state)));
+                if !attempts.go_on(format!("it is {}", it.state)).await {
+                    return Err(attempts.over("DescribeVolumes", &Volume::look_at(id.as_str())));
                 }
             }
             [] => attempt(job, request.clone(), &mut attempts).await?,
@@ -64,7 +66,8 @@ impl Volume {
     /// # Errors
     /// A conflict where it is attached to a machine of somebody else, which is left as it is.
     async fn detach(&self, job: &Job<'_>) -> Result<Option<InstanceId>, BackendError> {
-        let (mut attempts, mut stopped) = (Attempts::new(), None);
+        let what = format!("{} to be detached", named::<Self>(self.volume_id.as_str()));
+        let (mut attempts, mut stopped) = (Attempts::new(job, what), None);
         loop {
             let Some(volume) = found::<Self>(job, self.volume_id.as_str()).await? else {
                 return Ok(stopped);
@@ -91,9 +94,12 @@ impl Volume {
                     job.aws.ask(Write::DetachVolume { volume_id }).await?;
                 }
             }
-            if !attempts.go_on().await {
-                let message = format!("{} is still {} to {id}", self.volume_id, attachment.state);
-                return Err(too_long("DetachVolume", message));
+            let machine = machine.as_ref().map_or("which AWS does not show".to_owned(), |it| {
+                format!("which is {}", it.state)
+            });
+            let how = format!("it is {} to {id}, {machine}", attachment.state);
+            if !attempts.go_on(how).await {
+                return Err(attempts.over("DescribeVolumes", &Instance::look_at(id.as_str())));
             }
         }
     }

@@ -73,10 +73,12 @@ fn is_out_of_capacity(error: &CallError) -> bool {
     matches!(&*error.code, "InsufficientInstanceCapacity" | "InsufficientHostCapacity")
 }
 
-/// Whether trying again soon is of no use: AWS refuses it, or has none to give for now.
+/// Whether there is no use in waiting: AWS refuses it, or has none to give for now. What only takes long
+/// may come yet.
 pub(super) fn is_hopeless(error: &BackendError) -> bool {
     let source = std::error::Error::source(error).and_then(|it| it.downcast_ref::<CallError>());
-    error.status() == ErrorStatus::Permanent || source.is_some_and(is_out_of_capacity)
+    let takes_long = error.kind() == ErrorKind::TimedOut;
+    !takes_long && error.status() == ErrorStatus::Permanent || source.is_some_and(is_out_of_capacity)
 }
 
 /// It stands already: `InvalidGroup.Duplicate`, `DuplicateLoadBalancerName`.

@@ -20,14 +20,19 @@ use tokio::time::sleep;
 
 use super::{
     call::{Described, Filter},
-    caller::{Caller, Waiting, too_long},
+    caller::{Caller, carried_out, refused},
     error::{is_late, is_there_already},
     job::{DIGEST, Job, MADE_AS, Outputs, by_tags, tag},
+    ready::{Absent, ready, seen},
+    wait::{Waiting, went},
 };
 use crate::request::{Request, Service, Tag};
 
 /// How long AWS may take to show what it made.
-const VISIBLE: Duration = Duration::from_secs(60);
+pub(super) const VISIBLE: Duration = Duration::from_secs(60);
+
+/// How long something may take to go.
+const GONE_WITHIN: Duration = Duration::from_secs(600);
 
 /// How long after a first look what has neither token nor name is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_secs(4);
@@ -70,6 +75,8 @@ pub(super) trait Kind: Described + Clone {
 
     /// Who takes its tags.
     const SERVICE: Service = Service::Ec2;
+    /// What people call one: "the instance".
+    const NOUN: &'static str;
     /// How a repeated creation makes nothing twice.
     const ONCE: Once;
     /// Whether the old version has to go before a new one can be made.
@@ -80,6 +87,13 @@ pub(super) trait Kind: Described + Clone {
     const HOLDS_DATA: bool = false;
     /// How long it may take to get ready.
     const READY_WITHIN: Duration = Duration::from_secs(120);
+    /// What one has to do that is ready.
+    const READY: &'static str = "to be available";
+
+    /// Where to look for why one of an id does not get there, or does not go.
+    fn look_at(_id: &str) -> String {
+        "look at it in AWS's console".to_owned()
+    }
 
     fn id(&self) -> String;
 
@@ -164,8 +178,14 @@ pub(super) trait Kind: Described + Clone {
 }
 
 /// The operation that tells of such things.
-fn telling<K: Kind>() -> &'static str {
+pub(super) fn telling<K: Kind>() -> &'static str {
     super::call::Call::from(K::read(super::call::Query::default())).operation()
+}
+
+/// One of an id as people read it: of an Amazon resource name what comes after the kind of thing.
+pub(super) fn named<K: Kind>(id: &str) -> String {
+    let own = id.rsplit_once(':').and_then(|(_, own)| own.split_once('/'));
+    format!("{} {}", K::NOUN, own.map_or(id, |(_, own)| own))
 }
 
 /// Refuses to touch what another history keeps.
@@ -238,7 +258,7 @@ pub(super) async fn converge<K: Kind>(
     let mut thing: K = match kept {
         Some(id) => ready(job, &id)
             .await?
-            .ok_or_else(|| too_long("apply", format!("{id} went while it was being looked at")))?,
+            .map_err(|_| went("apply", format!("{id} went while it was being looked at")))?,
         None => {
             if K::ALONE {
                 remove_all(job, &all).await?;
@@ -248,9 +268,10 @@ pub(super) async fn converge<K: Kind>(
         }
     };
     if thing.adjust(job, request).await? {
-        thing = ready(job, &thing.id()).await?.ok_or_else(|| {
-            too_long("apply", format!("{} went while it was being changed", thing.id()))
-        })?;
+        let id = thing.id();
+        thing = ready(job, &id)
+            .await?
+            .map_err(|_| went("apply", format!("{id} went while it was being changed")))?;
     }
     let settings = thing.settings();
     let made_as = (!settings.is_empty()).then(|| Tag::new(MADE_AS, value(&settings)));
@@ -268,7 +289,7 @@ async fn make<K: Kind>(job: &Job<'_>, request: &K::Request) -> Result<K, Backend
     K::add_tags(&mut tagged, &job.own_tags());
     let tagged: Request = tagged.into();
     let mut used_up = 0;
-    let mut wait = Waiting::new(VISIBLE);
+    let mut wait = Waiting::new(&job.aws, VISIBLE, carried_out(tagged.operation()));
     loop {
         let token = match K::ONCE {
             Once::Token => Some(job.token(&tagged, used_up)?),
@@ -276,17 +297,16 @@ async fn make<K: Kind>(job: &Job<'_>, request: &K::Request) -> Result<K, Backend
         };
         let error = match job.aws.create(tagged.clone(), token).await? {
             Ok(id) => match ready(job, &id).await? {
-                Some(thing) => return Ok(thing),
+                Ok(thing) => return Ok(thing),
                 // What was made with this token is gone again.
-                None if K::ONCE == Once::Token && used_up < TOKENS => {
+                Err(_) if K::ONCE == Once::Token && used_up < TOKENS => {
                     used_up += 1;
                     continue;
                 }
-                None => {
-                    return Err(too_long(
-                        tagged.operation(),
-                        format!("AWS made {id} and does not show it"),
-                    ));
+                Err(Absent::NeverShown(error)) => return Err(error),
+                Err(Absent::Gone) => {
+                    let message = format!("AWS made {id}, and it went meanwhile");
+                    return Err(went(tagged.operation(), message));
                 }
             },
             Err(error) => error,
@@ -297,14 +317,14 @@ async fn make<K: Kind>(job: &Job<'_>, request: &K::Request) -> Result<K, Backend
             // Made by a step that was cut off, and not shown yet; or somebody else's.
             let seen: Vec<K> = made_as(job, job.id.as_str()).await?;
             if let Some(thing) = seen.iter().find(|it| is_standing(*it) && it.fits(job, request)) {
-                if let Some(thing) = ready(job, &thing.id()).await? {
+                if let Ok(thing) = ready(job, &thing.id()).await? {
                     return Ok(thing);
                 }
             } else if let Some(thing) = K::alike(job, request).await? {
                 check(job, std::slice::from_ref(&thing))?;
                 return Ok(thing);
             }
-            if !wait.go_on().await {
+            if !wait.go_on(refused(&error)).await {
                 if let Some(message) = K::in_the_way(job, request).await? {
                     let operation = tagged.operation();
                     let error = BackendError::permanent(ErrorKind::Conflict, operation, message)
@@ -317,59 +337,8 @@ async fn make<K: Kind>(job: &Job<'_>, request: &K::Request) -> Result<K, Backend
                 return Err(BackendError::permanent(ErrorKind::Conflict, operation, message)
                     .caused_by(error));
             }
-        } else if !is_late(&error) || !wait.go_on().await {
+        } else if !is_late(&error) || !wait.go_on(refused(&error)).await {
             return Err(Caller::refused(tagged, error));
-        }
-    }
-}
-
-/// One thing once it is ready; nothing where it is gone, or never shown.
-pub(super) async fn ready<K: Kind>(job: &Job<'_>, id: &str) -> Result<Option<K>, BackendError> {
-    let mut visible = Waiting::new(VISIBLE);
-    let mut pending = Waiting::new(K::READY_WITHIN);
-    let (mut began, mut starts) = (false, false);
-    let operation = telling::<K>();
-    loop {
-        let found = K::find(&job.aws, vec![Filter::new(K::ID_FILTER, [id])]).await?;
-        let Some(thing) = found.into_iter().find(|thing| thing.id() == id) else {
-            if visible.go_on().await {
-                continue;
-            }
-            return Ok(None);
-        };
-        let why = match thing.state() {
-            State::Ready => return Ok(Some(thing)),
-            State::Going | State::Gone if began => {
-                let why = thing.reason().unwrap_or("AWS does not say why");
-                let message = format!("{id} began and ended again before it was ready: {why}");
-                return Err(BackendError::permanent(ErrorKind::Unexpected, operation, message));
-            }
-            State::Going | State::Gone => return Ok(None),
-            State::Failed(why) => {
-                let message = format!("{id} does not get ready: {why}");
-                return Err(BackendError::permanent(ErrorKind::Unexpected, operation, message));
-            }
-            State::Stopped if starts => {
-                let why = thing.reason().unwrap_or("AWS does not say why");
-                let message = format!(
-                    "{id} started and stopped again: {why}; its console output tells what it did"
-                );
-                return Err(BackendError::permanent(ErrorKind::Unexpected, operation, message));
-            }
-            State::Stopped => {
-                thing.start(job).await?;
-                "it was stopped".to_owned()
-            }
-            State::Pending(why) => {
-                starts = true;
-                why
-            }
-        };
-        began = true;
-        if !pending.go_on().await {
-            let within = K::READY_WITHIN.as_secs();
-            let message = format!("{id} is not ready after {within} seconds: {why}");
-            return Err(too_long(operation, message));
         }
     }
 }
@@ -385,16 +354,18 @@ pub(super) async fn remove<K: Kind>(job: &Job<'_>) -> Result<(), BackendError> {
 pub(super) async fn remove_all<K: Kind>(job: &Job<'_>, all: &[K]) -> Result<(), BackendError> {
     let ids: Vec<String> = all.iter().map(Kind::id).collect();
     let mut left = all.to_vec();
-    let mut wait = Waiting::new(Duration::from_secs(600));
+    let what = ids.iter().map(|id| named::<K>(id)).collect::<Vec<_>>().join(" and ");
+    let mut wait = Waiting::new(&job.aws, GONE_WITHIN, format!("{what} to go"));
     while !left.is_empty() {
         for thing in left.iter().filter(|thing| is_standing(*thing)) {
             thing.remove(job).await?;
         }
         left = K::find(&job.aws, vec![Filter::new(K::ID_FILTER, ids.clone())]).await?;
         left.retain(|thing| ids.contains(&thing.id()) && thing.state() != State::Gone);
-        if !left.is_empty() && !wait.go_on().await {
-            let ids: Vec<String> = left.iter().map(Kind::id).collect();
-            return Err(too_long("remove", format!("{} does not go", ids.join(", "))));
+        let Some(first) = left.first() else { return Ok(()) };
+        let how: Vec<_> = left.iter().map(|it| format!("{}: {}", it.id(), seen(it))).collect();
+        if !wait.go_on(how.join("; ")).await {
+            return Err(wait.over(telling::<K>(), &K::look_at(&first.id())));
         }
     }
     Ok(())

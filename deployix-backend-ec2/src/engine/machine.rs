@@ -28,6 +28,7 @@ use crate::{
 impl Kind for NetworkInterface {
     type Request = CreateNetworkInterface;
 
+    const NOUN: &'static str = "the network interface";
     const ONCE: Once = Once::Token;
 
     tags_of_ec2_requests!();
@@ -95,6 +96,7 @@ impl Kind for NetworkInterface {
 impl Kind for Address {
     type Request = AllocateAddress;
 
+    const NOUN: &'static str = "the address";
     const ONCE: Once = Once::Looking;
 
     tags_of_ec2_requests!();
@@ -131,6 +133,7 @@ impl Kind for Address {
 impl Kind for Volume {
     type Request = CreateVolume;
 
+    const NOUN: &'static str = "the volume";
     const ONCE: Once = Once::Token;
     const HOLDS_DATA: bool = true;
     const READY_WITHIN: Duration = Duration::from_secs(300);
@@ -213,6 +216,7 @@ impl Kind for Volume {
 impl Kind for LaunchTemplate {
     type Request = CreateLaunchTemplate;
 
+    const NOUN: &'static str = "the launch template";
     const ONCE: Once = Once::Token;
     const LINGERS: bool = true;
 
@@ -273,10 +277,16 @@ pub(super) async fn remove_old_templates(job: &Job<'_>, name: &str) -> Result<()
 impl Kind for Instance {
     type Request = RunInstances;
 
+    const NOUN: &'static str = "the instance";
     const ONCE: Once = Once::Token;
     // Its network interface stays, and is taken by one machine at a time.
     const ALONE: bool = true;
     const READY_WITHIN: Duration = Duration::from_secs(900);
+    const READY: &'static str = "to run and to pass its status checks";
+
+    fn look_at(id: &str) -> String {
+        format!("look at its system log (`aws ec2 get-console-output --instance-id {id}`)")
+    }
 
     tags_of_ec2_requests!();
 

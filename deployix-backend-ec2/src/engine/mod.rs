@@ -7,10 +7,10 @@
 //!
 //! * [`call`] and [`shape`]: the client, its calls, and what they tell;
 //! * `gather`: makes one call of several that are asked for at once;
-//! * `caller`: tries again, asks for every page, waits;
+//! * `caller`: tries again, asks for every page; `wait`: waits, and tells what for;
 //! * `error`: what AWS's errors mean;
 //! * `job`: one step and its tags;
-//! * `kind`: how whatever stands by itself is made what it should be; with `network`, `rule`,
+//! * `kind`: how whatever stands by itself is made what it should be, and `ready`, when it is; with `network`, `rule`,
 //!   `machine`, `scaling`, `balancer` and `target_group` for what differs from kind to kind;
 //! * `target`: machines of target groups come, are well and leave; `registration`: each one's own part;
 //! * `successor`: a machine that takes another's place, which is put back where it does not start;
@@ -37,6 +37,7 @@ mod observe;
 mod parameter;
 mod part;
 mod permission;
+mod ready;
 mod record;
 mod registration;
 mod rule;
@@ -47,6 +48,7 @@ mod successor;
 mod target;
 mod target_group;
 mod trace;
+mod wait;
 
 use std::collections::BTreeMap;
 
@@ -85,7 +87,8 @@ pub(crate) async fn apply(
     step: &Step<'_>,
     context: &StepContext<'_>,
 ) -> Result<Outcome, BackendError> {
-    let job = Job::new(Caller::new(aws, region_of(step)), step, context.keeper());
+    let caller = Caller::new(aws, region_of(step)).of_step(context);
+    let job = Job::new(caller, step, context.keeper());
     if matches!(step.action, Action::Remove) {
         take_away(&job, step).await?;
         return Ok(Outcome::default());

@@ -48,6 +48,7 @@ fn available(state: &str) -> State {
 impl Kind for Vpc {
     type Request = CreateVpc;
 
+    const NOUN: &'static str = "the VPC";
     const ONCE: Once = Once::Looking;
 
     tags_of_ec2_requests!();
@@ -91,6 +92,7 @@ impl Kind for Vpc {
 impl Kind for Subnet {
     type Request = CreateSubnet;
 
+    const NOUN: &'static str = "the subnet";
     const ONCE: Once = Once::Name;
 
     tags_of_ec2_requests!();
@@ -174,6 +176,7 @@ pub(super) async fn subnet(job: &Job<'_>, request: &CreateSubnet) -> Result<Outp
 impl Kind for InternetGateway {
     type Request = CreateInternetGateway;
 
+    const NOUN: &'static str = "the internet gateway";
     const ONCE: Once = Once::Looking;
 
     tags_of_ec2_requests!();
@@ -217,6 +220,7 @@ impl InternetGateway {
 impl Kind for RouteTable {
     type Request = CreateRouteTable;
 
+    const NOUN: &'static str = "the route table";
     const ONCE: Once = Once::Token;
 
     tags_of_ec2_requests!();

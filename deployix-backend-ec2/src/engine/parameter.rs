@@ -5,16 +5,15 @@
 //! | made or overwritten | a parameter of the deployment with the digest of before: it is overwritten |
 //! | tagged with its digest | the same, with its own digest |
 
-use std::time::Duration;
-
 use deployix_core::backend::{BackendError, ErrorKind, StepContext};
 
 use super::{
     call::{Filter, Write},
-    caller::{Caller, Waiting},
+    caller::{Caller, carried_out, refused},
     job::{Job, MADE_AS, Outputs, tag},
-    kind::{Kind, Once},
+    kind::{Kind, Once, VISIBLE},
     shape::Parameter,
+    wait::Waiting,
 };
 use crate::{
     naming::{DEPLOYMENT, RESOURCE},
@@ -25,6 +24,7 @@ impl Kind for Parameter {
     type Request = PutParameter;
 
     const SERVICE: Service = Service::Ssm;
+    const NOUN: &'static str = "the parameter";
     const ONCE: Once = Once::Name;
 
     fn id(&self) -> String {
@@ -94,7 +94,7 @@ pub(super) async fn put(
     }
     let mut new = PutParameter { value, ..request.clone() };
     Parameter::add_tags(&mut new, &job.own_tags());
-    let mut wait = Waiting::new(Duration::from_secs(60));
+    let mut wait = Waiting::new(&job.aws, VISIBLE, carried_out("PutParameter"));
     let version = loop {
         let mut put = new.clone();
         if let Some(tags) = whose(job, &request.name).await? {
@@ -117,7 +117,7 @@ pub(super) async fn put(
         }
         match job.aws.create(put.clone().into(), None).await? {
             Ok(version) => break version,
-            Err(error) if error.code == "ParameterAlreadyExists" && wait.go_on().await => {}
+            Err(error) if error.code == "ParameterAlreadyExists" && wait.go_on(refused(&error)).await => {}
             Err(error) => return Err(Caller::refused(put.into(), error)),
         }
     };

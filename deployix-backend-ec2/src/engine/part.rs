@@ -10,15 +10,16 @@ use deployix_core::{Digest, backend::BackendError};
 
 use super::{
     call::{CallError, Filter, Read, Write},
-    caller::{Caller, Waiting, too_long},
+    caller::{Caller, refused},
     error::{is_late, is_there_already},
     job::{Job, Outputs, by_tags, known, tag},
-    kind::{Kind, check, is_standing, made_as},
+    kind::{Kind, VISIBLE, check, is_standing, made_as, named, telling},
     rule::{is_default_egress, revoke},
     shape::{
         Address, Instance, InternetGateway, LoadBalancer, RouteTable, SecurityGroup, Subnet,
         TargetGroup,
     },
+    wait::Waiting,
 };
 use crate::{
     naming::{part, part_key},
@@ -40,15 +41,16 @@ pub(super) trait Whole: Kind {
 /// # Errors
 /// A conflict where another history keeps it by now.
 pub(super) async fn whole<K: Kind>(job: &Job<'_>, id: &str) -> Result<K, BackendError> {
-    let mut wait = Waiting::new(Duration::from_secs(60));
+    let mut wait = Waiting::new(&job.aws, VISIBLE, format!("{} to be shown", named::<K>(id)));
     loop {
         let found = K::find(&job.aws, vec![Filter::new(K::ID_FILTER, [id])]).await?;
         if let Some(thing) = found.into_iter().find(|thing| thing.id() == id) {
             check(job, std::slice::from_ref(&thing)).map_err(BackendError::as_it_was)?;
             return Ok(thing);
         }
-        if !wait.go_on().await {
-            return Err(too_long("apply", format!("{id}, which it belongs to, is not there")));
+        if !wait.go_on("AWS does not show it").await {
+            let to_do = "run `plan --refresh`, which makes a plan anew for what is gone";
+            return Err(wait.over(telling::<K>(), to_do));
         }
     }
 }
@@ -82,27 +84,44 @@ pub(super) async fn remove<K: Whole>(job: &Job<'_>) -> Result<(), BackendError> 
 /// Attempts at one thing. After each it is looked at; before each but the first some time passes, as
 /// AWS shows what it did only after a while.
 #[derive(Debug)]
-pub(super) struct Attempts {
-    wait: Waiting,
+pub(super) struct Attempts<'a> {
+    wait: Waiting<'a>,
     begun: bool,
     /// Why the last one did nothing.
     refused: Option<CallError>,
 }
 
-impl Attempts {
-    /// Five minutes of them.
-    pub(super) fn new() -> Self {
-        Self { wait: Waiting::new(Duration::from_secs(300)), begun: false, refused: None }
+impl<'a> Attempts<'a> {
+    /// Five minutes of them, at what has to come.
+    pub(super) fn new(job: &Job<'a>, what: impl Into<String>) -> Self {
+        let wait = Waiting::new(&job.aws, Duration::from_secs(300), what);
+        Self { wait, begun: false, refused: None }
     }
 
     /// Waits a while; not, where the time is over.
-    pub(super) async fn go_on(&mut self) -> bool {
-        self.wait.go_on().await
+    pub(super) async fn go_on(&mut self, seen: impl Into<String>) -> bool {
+        self.wait.go_on(seen).await
+    }
+
+    /// Their time is over.
+    pub(super) fn over(&self, operation: &'static str, to_do: &str) -> BackendError {
+        self.wait.over(operation, to_do)
     }
 
     /// Waits until it is time for the next one; tells whether there is one.
     async fn next(&mut self) -> bool {
-        !std::mem::replace(&mut self.begun, true) || self.go_on().await
+        if !std::mem::replace(&mut self.begun, true) {
+            return true;
+        }
+        let seen = match &self.refused {
+            Some(error) => refused(error),
+            None => "AWS takes it, and does not show that it is done".to_owned(),
+        };
+        self.go_on(seen).await
+    }
+
+    fn not_shown(&self, operation: &'static str) -> BackendError {
+        self.over(operation, "look in AWS's console whether it is done there")
     }
 }
 
@@ -111,13 +130,13 @@ impl Attempts {
 pub(super) async fn attempt(
     job: &Job<'_>,
     request: impl Into<Request>,
-    attempts: &mut Attempts,
+    attempts: &mut Attempts<'_>,
 ) -> Result<(), BackendError> {
     let request = request.into();
     if !attempts.next().await {
         return Err(match attempts.refused.take() {
             Some(error) => Caller::refused(request, error),
-            None => not_shown(request.operation()),
+            None => attempts.not_shown(request.operation()),
         });
     }
     attempts.refused = job.aws.create(request.clone(), None).await?.err();
@@ -130,16 +149,16 @@ pub(super) async fn attempt(
 }
 
 /// Changes something, after which it has to be looked whether it is changed.
-async fn change(job: &Job<'_>, write: Write, attempts: &mut Attempts) -> Result<(), BackendError> {
+async fn change(
+    job: &Job<'_>,
+    write: Write,
+    attempts: &mut Attempts<'_>,
+) -> Result<(), BackendError> {
     if attempts.next().await {
         job.aws.write(write).await
     } else {
-        Err(not_shown(write.operation()))
+        Err(attempts.not_shown(write.operation()))
     }
-}
-
-fn not_shown(operation: &'static str) -> BackendError {
-    too_long(operation, "AWS takes it, and does not show in five minutes that it is done")
 }
 
 pub(super) async fn attach_gateway(
@@ -147,7 +166,7 @@ pub(super) async fn attach_gateway(
     request: &AttachInternetGateway,
 ) -> Result<Outputs, BackendError> {
     let (id, vpc) = (known(&request.internet_gateway_id)?, known(&request.vpc_id)?);
-    let mut attempts = Attempts::new();
+    let mut attempts = Attempts::new(job, format!("{id} to be attached to {vpc}"));
     loop {
         let gateway: InternetGateway = whole(job, id.as_str()).await?;
         match gateway.attachments.as_slice() {
@@ -166,7 +185,7 @@ impl Whole for InternetGateway {
 
 pub(super) async fn route(job: &Job<'_>, request: &CreateRoute) -> Result<Outputs, BackendError> {
     let (id, gateway) = (known(&request.route_table_id)?, known(&request.gateway_id)?);
-    let mut attempts = Attempts::new();
+    let mut attempts = Attempts::new(job, format!("{id} to have its route to {}", request.destination_cidr_block));
     loop {
         let table: RouteTable = whole(job, id.as_str()).await?;
         let destination_cidr_block = request.destination_cidr_block;
@@ -214,7 +233,7 @@ pub(super) async fn associate_table(
     request: &AssociateRouteTable,
 ) -> Result<Outputs, BackendError> {
     let (id, subnet) = (known(&request.route_table_id)?, known(&request.subnet_id)?);
-    let mut attempts = Attempts::new();
+    let mut attempts = Attempts::new(job, format!("{subnet} to use {id}"));
     loop {
         match association(job, subnet).await? {
             Some((table, _)) if table.route_table_id == *id => {
@@ -249,8 +268,9 @@ pub(super) async fn close(
     let group: SecurityGroup = whole(job, id.as_str()).await?;
     // A new group's rule may be shown later than the group.
     let was_done = tag(&group.tags, &part_key(job.id)).is_some();
-    let mut wait = Waiting::new(if was_done { Duration::ZERO } else { Duration::from_secs(8) });
-    while !revoke(job, id, is_default_egress).await? && wait.go_on().await {}
+    let within = if was_done { Duration::ZERO } else { Duration::from_secs(8) };
+    let mut wait = Waiting::new(&job.aws, within, format!("the first rule of {id} to be shown"));
+    while !revoke(job, id, is_default_egress).await? && wait.go_on("AWS shows none").await {}
     done(job, &group).await
 }
 
@@ -282,7 +302,7 @@ pub(super) async fn associate_address(
 /// Lets an address lead to another interface.
 async fn associated(job: &Job<'_>, request: &AssociateAddress) -> Result<(), BackendError> {
     let (id, interface) = (known(&request.allocation_id)?, known(&request.network_interface_id)?);
-    let mut attempts = Attempts::new();
+    let mut attempts = Attempts::new(job, format!("{id} to lead to {interface}"));
     loop {
         let address: Address = whole(job, id.as_str()).await?;
         if address.network_interface_id.as_ref() == Some(interface) {
@@ -325,7 +345,7 @@ pub(super) async fn attributes(
 ) -> Result<Outputs, BackendError> {
     let arn = &known(&request.load_balancer_arn)?.0;
     let balancer: LoadBalancer = whole(job, arn).await?;
-    let mut attempts = Attempts::new();
+    let mut attempts = Attempts::new(job, format!("{} to have its attributes", named::<LoadBalancer>(arn)));
     loop {
         let load_balancer_arn = arn.clone();
         let read = Read::DescribeLoadBalancerAttributes { load_balancer_arn };
@@ -343,7 +363,7 @@ pub(super) async fn group_attributes(
 ) -> Result<Outputs, BackendError> {
     let arn = &known(&request.target_group_arn)?.0;
     let group: TargetGroup = whole(job, arn).await?;
-    let mut attempts = Attempts::new();
+    let mut attempts = Attempts::new(job, format!("{} to have its attributes", named::<TargetGroup>(arn)));
     loop {
         let target_group_arn = arn.clone();
         let read = Read::DescribeTargetGroupAttributes { target_group_arn };

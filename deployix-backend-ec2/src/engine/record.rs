@@ -18,10 +18,11 @@ use deployix_core::{
 
 use super::{
     call::Filter,
-    caller::{Caller, Waiting, too_long},
+    caller::{Caller, refused},
     job::{DIGEST, Job, MADE_AS, OWNER, Outputs, history, known, owner, tag},
     kind::value,
     observe::Seen,
+    wait::Waiting,
 };
 use crate::{
     extension::HostedZone,
@@ -186,7 +187,8 @@ async fn change(
     name: &str,
     changes: impl Fn(Found) -> Result<Vec<Change>, BackendError> + Send + Sync,
 ) -> Result<(), BackendError> {
-    let mut wait = Waiting::new(Duration::from_secs(60));
+    let what = format!("the records of {name} in zone {zone} to stay as they are for a moment");
+    let mut wait = Waiting::new(&job.aws, Duration::from_secs(60), what);
     loop {
         let changes = changes(Found::at(&job.aws, zone, name).await?)?;
         if changes.is_empty() {
@@ -196,23 +198,26 @@ async fn change(
         let request = ChangeResourceRecordSets { hosted_zone_id: zone.clone(), change_batch };
         match job.aws.create(request.clone().into(), None).await? {
             Ok(id) => return in_sync(job, &id).await,
-            Err(error) if error.code == REFUSED && wait.go_on().await => {}
+            Err(error) if error.code == REFUSED && wait.go_on(refused(&error)).await => {}
             Err(error) => return Err(Caller::refused(request.into(), error)),
         }
     }
 }
 
 async fn in_sync(job: &Job<'_>, change: &str) -> Result<(), BackendError> {
-    let mut wait = Waiting::new(IN_SYNC);
-    while job.aws.change(change.to_owned()).await?.as_deref() != Some("INSYNC") {
-        if !wait.go_on().await {
-            let within = IN_SYNC.as_secs();
-            let message =
-                format!("Route 53 has not told all of its servers after {within} seconds");
-            return Err(too_long("GetChange", message));
+    let what = format!("Route 53 to tell all of its servers of the change {change}");
+    let mut wait = Waiting::new(&job.aws, IN_SYNC, what);
+    loop {
+        let state = job.aws.change(change.to_owned()).await?;
+        if state.as_deref() == Some("INSYNC") {
+            return Ok(());
+        }
+        let state = state.as_deref().unwrap_or("not known yet");
+        if !wait.go_on(format!("it is {state}")).await {
+            let to_do = format!("look at it (`aws route53 get-change --id {change}`)");
+            return Err(wait.over("GetChange", &to_do));
         }
     }
-    Ok(())
 }
 
 /// A text that fits into a note's character string.

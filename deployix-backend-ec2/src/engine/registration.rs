@@ -4,19 +4,19 @@
 //! the machine is replaced, and has room, where a target group takes 50 tags for all of its machines
 //! (Elastic Load Balancing API Reference, `AddTags`).
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use deployix_core::{ResourceId, backend::BackendError};
 
 use super::{
     call::{Filter, Write},
-    caller::{Waiting, too_long},
     job::{Job, Outputs, is_made_for, known, tag},
-    kind::{Kind, made_as, own},
+    kind::{Kind, VISIBLE, made_as, own, telling},
     observe::Seen,
     part::{done, whole},
     shape::{Instance, NetworkInterface, TargetGroup, TargetHealth},
     target::{enter, healthy, leave, targets},
+    wait::Waiting,
 };
 use crate::{
     naming::{RESOURCE, part_key, registered},
@@ -52,14 +52,16 @@ async fn interface_of(
     resource: &str,
     machine: &InstanceId,
 ) -> Result<NetworkInterface, BackendError> {
-    let mut wait = Waiting::new(Duration::from_secs(60));
+    let what = format!("{machine} to be shown with its network interface");
+    let mut wait = Waiting::new(&job.aws, VISIBLE, what);
     loop {
         let all: Vec<NetworkInterface> = made_as(job, resource).await?;
         if let Some(own) = all.into_iter().find(|it| it.instance_id.as_ref() == Some(machine)) {
             return Ok(own);
         }
-        if !wait.go_on().await {
-            return Err(too_long("apply", format!("{machine} has no interface of {resource}")));
+        if !wait.go_on(format!("it has none of {resource}")).await {
+            let to_do = Instance::look_at(machine.as_str());
+            return Err(wait.over(telling::<NetworkInterface>(), &to_do));
         }
     }
 }

@@ -6,12 +6,12 @@ use deployix_core::{Name, backend::BackendError};
 
 use super::{
     call::{Filter, Write},
-    caller::{Waiting, too_long},
     job::{Job, Outputs, is_made_for, resource_of},
     kind::{Kind, Once},
     network::{output, tags_of_ec2_requests},
     shape::{SecurityGroup, SecurityGroupRule},
     trace,
+    wait::Waiting,
 };
 use crate::request::{
     AuthorizeSecurityGroupEgress, AuthorizeSecurityGroupIngress, CreateSecurityGroup, GroupId,
@@ -21,6 +21,7 @@ use crate::request::{
 impl Kind for SecurityGroup {
     type Request = CreateSecurityGroup;
 
+    const NOUN: &'static str = "the security group";
     const ONCE: Once = Once::Name;
 
     tags_of_ec2_requests!();
@@ -66,7 +67,8 @@ pub(super) async fn revoke(
     group_id: &GroupId,
     goes: impl Fn(&SecurityGroupRule) -> bool + Send + Sync,
 ) -> Result<bool, BackendError> {
-    let mut wait = Waiting::new(Duration::from_secs(120));
+    let what = format!("rules of the security group {group_id} to go");
+    let mut wait = Waiting::new(&job.aws, Duration::from_secs(120), what);
     let mut any = false;
     loop {
         let rules: Vec<_> = rules_of(job, group_id).await?.into_iter().filter(&goes).collect();
@@ -92,9 +94,10 @@ pub(super) async fn revoke(
                 }
             }
         }
-        if !wait.go_on().await {
-            let message = format!("rules of {group_id} are still there");
-            return Err(too_long("RevokeSecurityGroupIngress", message));
+        let ids: Vec<_> = rules.iter().map(|it| it.security_group_rule_id.as_str()).collect();
+        if !wait.go_on(format!("{} still there", ids.join(", "))).await {
+            let to_do = SecurityGroup::look_at(group_id.as_str());
+            return Err(wait.over("DescribeSecurityGroupRules", &to_do));
         }
     }
 }
@@ -186,6 +189,7 @@ impl SecurityGroupRule {
 impl Kind for SecurityGroupRule {
     type Request = RuleRequest;
 
+    const NOUN: &'static str = "the security group rule";
     const ONCE: Once = Once::Name;
 
     tags_of_ec2_requests!();

@@ -6,10 +6,10 @@ use deployix_core::backend::BackendError;
 
 use super::{
     call::{Described, Filter, Write},
-    caller::{Waiting, too_long},
     job::{Job, Outputs, all_known},
-    kind::{Kind, Once, State},
+    kind::{Kind, Once, State, named},
     shape::{AutoScalingGroup, NetworkInterface},
+    wait::Waiting,
 };
 use crate::request::{AutoScalingTag, CreateAutoScalingGroup, Service, Tag};
 
@@ -32,8 +32,17 @@ impl Kind for AutoScalingGroup {
     type Request = CreateAutoScalingGroup;
 
     const SERVICE: Service = Service::AutoScaling;
+    const NOUN: &'static str = "the autoscaling group";
     const ONCE: Once = Once::Name;
     const READY_WITHIN: Duration = Duration::from_secs(1800);
+    const READY: &'static str = "to have its machines in service";
+
+    fn look_at(id: &str) -> String {
+        format!(
+            "look at its activity history (`aws autoscaling describe-scaling-activities \
+             --auto-scaling-group-name {id}`)"
+        )
+    }
 
     fn id(&self) -> String {
         self.auto_scaling_group_name.clone()
@@ -132,7 +141,8 @@ async fn is_behind(
 /// until that is done.
 async fn refresh(job: &Job<'_>, request: &CreateAutoScalingGroup) -> Result<bool, BackendError> {
     let name = &request.auto_scaling_group_name;
-    let mut wait = Waiting::new(Duration::from_secs(3600));
+    let what = format!("the refresh of {} to end", named::<AutoScalingGroup>(name));
+    let mut wait = Waiting::new(&job.aws, Duration::from_secs(3600), what);
     let mut begun = false;
     loop {
         let filter = Filter::new(AutoScalingGroup::ID_FILTER, [name.as_str()]);
@@ -141,12 +151,16 @@ async fn refresh(job: &Job<'_>, request: &CreateAutoScalingGroup) -> Result<bool
         if !is_behind(job, request, group).await? {
             return Ok(begun);
         }
-        match job.aws.refresh(name.clone()).await?.as_deref() {
-            Some("Pending" | "InProgress" | "Baking" | "Cancelling" | "RollbackInProgress") => {}
+        let refresh = job.aws.refresh(name.clone()).await?;
+        let mut how = "it was just started".to_owned();
+        match refresh.as_deref() {
+            Some(
+                state @ ("Pending" | "InProgress" | "Baking" | "Cancelling" | "RollbackInProgress"),
+            ) => how = format!("it is {state}"),
             Some(state @ ("Failed" | "RollbackFailed" | "RollbackSuccessful")) if begun => {
                 let message = format!(
-                    "the refresh of {name} ended as {state}: new machines do not get healthy; look \
-                     at its activity history"
+                    "the refresh of {name} ended as {state}: new machines do not get healthy; {}",
+                    AutoScalingGroup::look_at(name)
                 );
                 let kind = deployix_core::backend::ErrorKind::Unexpected;
                 return Err(BackendError::permanent(kind, "StartInstanceRefresh", message));
@@ -157,8 +171,9 @@ async fn refresh(job: &Job<'_>, request: &CreateAutoScalingGroup) -> Result<bool
             }
         }
         begun = true;
-        if !wait.go_on().await {
-            return Err(too_long("StartInstanceRefresh", format!("{name} is still at it")));
+        if !wait.go_on(how).await {
+            let to_do = AutoScalingGroup::look_at(name);
+            return Err(wait.over("DescribeInstanceRefreshes", &to_do));
         }
     }
 }

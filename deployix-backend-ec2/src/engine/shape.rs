@@ -171,6 +171,7 @@ shapes! {
         dns_name: String,
         canonical_hosted_zone_id: String,
         state: String,
+        state_reason: Option<String>,
         subnets: Vec<SubnetId>,
         security_groups: Vec<GroupId>,
         tags: Vec<Tag>,

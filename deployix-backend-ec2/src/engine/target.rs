@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use deployix_core::backend::{BackendError, ErrorKind};
+use deployix_core::backend::BackendError;
 
 use super::{
     call::{Filter, Write},
-    caller::{Caller, Waiting, too_long},
+    caller::Caller,
     job::{Job, Outputs, all_known, tag},
+    kind::{Kind, named},
     part::{Attempts, attempt, done, whole},
     shape::{AutoScalingGroup, Instance, TargetGroup, TargetHealth},
+    wait::Waiting,
 };
 use crate::request::{
     AttachLoadBalancerTargetGroups, CreateTargetGroup, InstanceId, RegisterTargets,
@@ -44,6 +46,14 @@ impl TargetHealth {
         is_ill.then(|| format!("it is {state}: {reason}"))
     }
 
+    /// How it is at its port, and why, as far as AWS says.
+    fn how(&self) -> String {
+        let Self { port, state, reason, description, .. } = self;
+        let why = [description, reason].into_iter().flatten().cloned().collect::<Vec<_>>();
+        let why = if why.is_empty() { "AWS does not say why".to_owned() } else { why.join(", ") };
+        format!("at port {port} is {state}: {why}")
+    }
+
     /// AWS tells for a moment of what has left.
     pub(super) fn is_gone(&self) -> bool {
         self.state == "unused" && self.reason.as_deref() == Some("Target.NotRegistered")
@@ -70,7 +80,8 @@ pub(super) async fn enter(
     machine: &InstanceId,
     port: u16,
 ) -> Result<(), BackendError> {
-    let mut attempts = Attempts::new();
+    let what = format!("{machine} to be behind {}", named::<TargetGroup>(arn));
+    let mut attempts = Attempts::new(job, what);
     loop {
         let has = targets(&job.aws, arn).await?;
         let mut places = has.iter().filter(|it| it.id == *machine && it.port == port);
@@ -91,7 +102,12 @@ pub(super) async fn attach_scaling(
     let Some(arn) = arns.first() else { return Ok(Outputs::new()) };
     let group: TargetGroup = whole(job, &arn.0).await?;
     let name = &request.auto_scaling_group_name;
-    let mut attempts = Attempts::new();
+    let what = format!(
+        "the machines of {} to be behind {}",
+        named::<AutoScalingGroup>(name),
+        named::<TargetGroup>(&arn.0)
+    );
+    let mut attempts = Attempts::new(job, what);
     loop {
         let scaling: AutoScalingGroup = whole(job, name).await?;
         if !scaling.target_group_arns.contains(&arn.0) {
@@ -103,9 +119,8 @@ pub(super) async fn attach_scaling(
         let mut machines = scaling.instances.iter().filter(|it| it.lifecycle_state == "InService");
         let missing = machines.find(|machine| !has.iter().any(|it| it.id == machine.instance_id));
         let Some(missing) = missing.map(|machine| machine.instance_id.clone()) else { break };
-        if !attempts.go_on().await {
-            let message = format!("{missing} of {name} does not get behind the load balancer");
-            return Err(too_long("AttachLoadBalancerTargetGroups", message));
+        if !attempts.go_on(format!("{missing} is not there")).await {
+            return Err(attempts.over("DescribeTargetHealth", &AutoScalingGroup::look_at(name)));
         }
     }
     healthy(job, &group, |_| true).await?;
@@ -139,46 +154,49 @@ async fn all_healthy(
     let settings = &group.settings;
     let checks = settings.health_check_interval_seconds * settings.healthy_threshold_count;
     let within = SERVES_WITHIN + Duration::from_secs(checks.into());
-    let mut wait = Waiting::new(within);
+    let what = format!("machines of {} to be healthy", named::<TargetGroup>(&group.target_group_arn));
+    let mut wait = Waiting::new(&job.aws, within, what);
     loop {
         let mut all = targets(&job.aws, &group.target_group_arn).await?;
-        all.retain(|it| wanted(it) && it.is_in());
-        if all.iter().all(|it| it.state == "healthy") {
+        all.retain(|it| wanted(it) && it.is_in() && it.state != "healthy");
+        if all.is_empty() {
             return Ok(());
         }
-        if !wait.go_on().await {
-            all.retain(|it| it.state != "healthy");
-            return Err(not_healthy(job, group, &all, within).await?);
+        if !wait.go_on(each(&all)).await {
+            return Err(not_healthy(job, group, &all, wait).await?);
         }
     }
 }
 
-/// Tells which machines do not serve, and why, as far as AWS says.
+/// How each of some machines is.
+fn each(targets: &[TargetHealth]) -> String {
+    let told = targets.iter().map(|target| format!("{} {}", target.id, target.how()));
+    told.collect::<Vec<_>>().join("; ")
+}
+
+/// Tells which machines do not serve, by their names, and why, as far as AWS says.
 async fn not_healthy(
     job: &Job<'_>,
     group: &TargetGroup,
     ill: &[TargetHealth],
-    within: Duration,
+    mut wait: Waiting<'_>,
 ) -> Result<BackendError, BackendError> {
     let ids = ill.iter().map(|target| target.id.as_str());
     let machines: Vec<Instance> = job.aws.all(vec![Filter::new("instance-id", ids)]).await?;
     let told = ill.iter().map(|target| {
         let machine = machines.iter().find(|machine| machine.instance_id == target.id);
         let name = machine.and_then(|machine| tag(&machine.tags, "Name")).unwrap_or("a machine");
-        let TargetHealth { id, port, state, reason, description } = target;
-        let why = [description, reason].into_iter().flatten().cloned().collect::<Vec<_>>();
-        let why = if why.is_empty() { "AWS does not say why".to_owned() } else { why.join(", ") };
-        format!("{name} ({id}) at port {port} is {state}: {why}")
+        format!("{name} ({}) {}", target.id, target.how())
     });
-    let told = told.collect::<Vec<_>>().join("; ");
+    wait.seen(told.collect::<Vec<_>>().join("; "));
     let CreateTargetGroup { health_check_protocol, health_check_port, .. } = &group.settings;
-    let message = format!(
-        "{told}; after {} seconds, checked over {health_check_protocol} at port \
-         {health_check_port}: look at the machine's console output and at what its program says, \
-         whether it listens there, and deploy again",
-        within.as_secs()
+    let first = ill.first().map_or("ID", |target| target.id.as_str());
+    let to_do = format!(
+        "checked over {health_check_protocol} at port {health_check_port}: {} and at what its program \
+         says, whether it listens there",
+        Instance::look_at(first)
     );
-    Ok(BackendError::permanent(ErrorKind::Unexpected, "DescribeTargetHealth", message))
+    Ok(wait.over("DescribeTargetHealth", &to_do))
 }
 
 /// Takes machines out of a target group, and waits until they have ended what they were at.
@@ -187,7 +205,8 @@ pub(super) async fn leave(
     target_group_arn: &str,
     goes: impl Fn(&TargetHealth) -> bool + Send + Sync,
 ) -> Result<(), BackendError> {
-    let mut wait = Waiting::new(LEAVES_WITHIN);
+    let what = format!("machines to leave {}", named::<TargetGroup>(target_group_arn));
+    let mut wait = Waiting::new(&job.aws, LEAVES_WITHIN, what);
     loop {
         let all = targets(&job.aws, target_group_arn).await?;
         let going: Vec<_> = all.into_iter().filter(|it| goes(it) && !it.is_gone()).collect();
@@ -202,8 +221,10 @@ pub(super) async fn leave(
             let target_group_arn = target_group_arn.to_owned();
             job.aws.ask(Write::DeregisterTargets { target_group_arn, targets }).await?;
         }
-        if !wait.go_on().await {
-            return Err(too_long("DeregisterTargets", "connections to its machines do not end"));
+        if !wait.go_on(each(&going)).await {
+            let to_do = "its connections do not end: have those who hold them end them, or set a shorter \
+                         `extensions.ec2.deregistration-delay` of the load balancer";
+            return Err(wait.over("DescribeTargetHealth", to_do));
         }
     }
 }

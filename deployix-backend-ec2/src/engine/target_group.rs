@@ -36,6 +36,7 @@ fn health_check(settings: &CreateTargetGroup) -> impl PartialEq + use<> {
 impl Kind for TargetGroup {
     type Request = CreateTargetGroup;
 
+    const NOUN: &'static str = "the target group";
     const ONCE: Once = Once::Name;
     const LINGERS: bool = true;
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use deployix_core::backend::{BackendError, ErrorKind};
 
 use super::{
-    balancer::name_and_id,
+    balancer::{LEFT, left, name_and_id},
     call::{Filter, Write},
-    caller::Waiting,
     job::Job,
     shape::{LoadBalancer, NetworkInterface},
+    wait::Waiting,
 };
 
 /// How long AWS may take to remove what a load balancer leaves; minutes are usual.
@@ -42,12 +42,17 @@ async fn waited_for(job: &Job<'_>, holding: Filter) -> Result<bool, BackendError
         let own = interface.description.strip_prefix("ELB ");
         standing.iter().any(|it| Some(name_and_id(&it.load_balancer_arn)) == own)
     };
-    let mut wait = Waiting::new(GONE_WITHIN);
+    let what = "the network interfaces to go that a load balancer left";
+    let mut wait = Waiting::new(&job.aws, GONE_WITHIN, what);
     let mut any = false;
     loop {
-        let left: Vec<NetworkInterface> = job.aws.all(filters.clone()).await?;
-        if left.iter().all(stands) || !wait.go_on().await {
+        let mut all: Vec<NetworkInterface> = job.aws.all(filters.clone()).await?;
+        all.retain(|it| !stands(it));
+        if all.is_empty() {
             return Ok(any);
+        }
+        if !wait.go_on(left(&all)).await {
+            return Err(wait.over("DescribeNetworkInterfaces", LEFT));
         }
         any = true;
     }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
-use super::{BackendError, ErrorKind, FileRef, Keeper};
+use super::{Awaited, BackendError, ErrorKind, FileRef, Keeper};
 use crate::{digest::Digest, name::SecretName};
 
 /// What a step may use of the outside besides its provider: files' contents, secrets' values, and
@@ -15,6 +15,7 @@ pub struct StepContext<'a> {
     files: &'a dyn Files,
     secrets: &'a dyn Secrets,
     listener: &'a (dyn Fn(&str) + Send + Sync),
+    watcher: Option<&'a (dyn Fn(&Awaited) + Send + Sync)>,
     keeper: Option<&'a Keeper>,
 }
 
@@ -79,7 +80,13 @@ impl<'a> StepContext<'a> {
         secrets: &'a dyn Secrets,
         listener: &'a (dyn Fn(&str) + Send + Sync),
     ) -> Self {
-        Self { files, secrets, listener, keeper: None }
+        Self { files, secrets, listener, watcher: None, keeper: None }
+    }
+
+    /// The same with somebody who is told what the step waits for.
+    #[must_use]
+    pub fn watched_by(self, watcher: &'a (dyn Fn(&Awaited) + Send + Sync)) -> Self {
+        Self { watcher: Some(watcher), ..self }
     }
 
     /// The same on account of a history.
@@ -116,6 +123,14 @@ impl<'a> StepContext<'a> {
     /// Tells a line about what is being done, such as one of a build's log.
     pub fn tell(&self, line: &str) {
         (self.listener)(line);
+    }
+
+    /// Tells what is waited for, each time that it was looked at: whoever carries the step out shows what
+    /// takes long, and not too often.
+    pub fn waits(&self, wait: &Awaited) {
+        if let Some(watcher) = self.watcher {
+            watcher(wait);
+        }
     }
 }
 

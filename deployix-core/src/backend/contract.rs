@@ -10,7 +10,9 @@ use std::{
 use async_trait::async_trait;
 use serde::Serialize;
 
-use super::{Artifact, Assembly, CompileError, Inputs, Owner, Resource, Site, StepContext, Unit};
+use super::{
+    Artifact, Assembly, Awaited, CompileError, Inputs, Owner, Resource, Site, StepContext, Unit,
+};
 use crate::{
     digest::Digest,
     name::{BackendId, HistoryId, Name, ResourceId},
@@ -354,6 +356,9 @@ pub enum ErrorKind {
     Conflict,
     /// The provider does not answer, or not now.
     Unavailable,
+    /// What was waited for did not come in its time. It may come yet: whoever does the same again goes on
+    /// waiting.
+    TimedOut,
     /// Anything else.
     Unexpected,
 }
@@ -361,7 +366,7 @@ pub enum ErrorKind {
 /// Whether trying again can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorStatus {
-    /// It cannot, until somebody changes something.
+    /// It cannot, until somebody changes something or much time has passed.
     Permanent,
     /// It can.
     Temporary,
@@ -405,6 +410,35 @@ impl BackendError {
              carry it out with the release that made it"
         );
         Self::permanent(ErrorKind::Invalid, "settings", message).as_it_was()
+    }
+
+    /// A wait that ended because its time was over. It is not tried again by whoever carries out the step,
+    /// since that would only wait once more. What to do is in lower case, without a final dot.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use deployix_core::backend::{Awaited, BackendError};
+    /// let wait = Awaited {
+    ///     what: "the instance i-0123 to run".to_owned(),
+    ///     seen: "it is pending".to_owned(),
+    ///     waited: Duration::from_secs(900),
+    /// };
+    /// let error = BackendError::timed_out("DescribeInstances", &wait, "look at its system log");
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "DescribeInstances: waited 15 min for the instance i-0123 to run; seen last: it is pending; \
+    ///      look at its system log, and do the same again to go on waiting"
+    /// );
+    /// ```
+    #[must_use]
+    pub fn timed_out(operation: &'static str, wait: &Awaited, to_do: &str) -> Self {
+        let message = format!(
+            "waited {} for {}; seen last: {}; {to_do}, and do the same again to go on waiting",
+            wait.how_long(),
+            wait.what,
+            wait.seen
+        );
+        Self::permanent(ErrorKind::TimedOut, operation, message)
     }
 
     /// Adds the error behind it.

@@ -5,6 +5,7 @@
 //! [`MemoryBackend`] is the reference.
 
 mod artifact;
+mod awaited;
 mod context;
 mod contract;
 mod guest;
@@ -16,6 +17,7 @@ mod resource;
 mod unit;
 
 pub use artifact::{Artifact, CompileError, Remark, Subject, UserData, UserDataPart};
+pub use awaited::Awaited;
 pub use context::{Files, NoFiles, NoSecrets, SecretError, SecretValue, Secrets, StepContext};
 pub use contract::{
     Action, Backend, BackendError, Capabilities, Change, ErrorKind, ErrorStatus, Known, Observed,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    backend::{Owner, Turn},
+    backend::{Awaited, Owner, Turn},
     history::{Holder, RunId},
     name::{Name, ResourceId},
     plan::{PlannedAction, PlannedStep},
@@ -50,6 +50,16 @@ pub enum Event {
         owner: Owner,
         /// The line.
         line: String,
+    },
+    /// A step waits for something that is slow: told first after 10 seconds of it, and then at most every
+    /// 5 seconds.
+    Awaiting {
+        /// The resource.
+        resource: ResourceId,
+        /// On whose account it stands.
+        owner: Owner,
+        /// What it waits for.
+        wait: Awaited,
     },
     /// A step failed and is tried again.
     Retrying {

@@ -11,6 +11,7 @@ mod forget;
 mod graph;
 mod lock;
 mod observe;
+mod pace;
 mod permissions;
 mod report;
 mod run;

@@ -7,12 +7,13 @@ use tokio::time;
 
 use super::{
     ApplyOptions, Event, EventSender, Interrupt, StepEnd,
+    pace::Pace,
     run::{Acquired, Run},
 };
 use crate::{
     backend::{
-        Action, BackendError, ErrorKind, ErrorStatus, Inputs, Outcome, OwnedSite, Owner, Registry,
-        Step, StepContext,
+        Action, Awaited, BackendError, ErrorKind, ErrorStatus, Inputs, Outcome, OwnedSite, Owner,
+        Registry, Step, StepContext,
     },
     history::{HistoryError, StepResult},
     name::{HistoryId, Name},
@@ -201,8 +202,16 @@ impl StepWork<'_> {
             let (resource, owner) = (resource.id().clone(), resource.owner().clone());
             self.send(|| Event::Told { resource, owner, line: line.to_owned() });
         };
-        let context =
-            StepContext::new(self.run, &*self.options.secrets, &listener).kept_by(&self.run.keeper);
+        let pace = Pace::default();
+        let watcher = |wait: &Awaited| {
+            if pace.is_due(wait) {
+                let (resource, owner) = (resource.id().clone(), resource.owner().clone());
+                self.send(|| Event::Awaiting { resource, owner, wait: wait.clone() });
+            }
+        };
+        let context = StepContext::new(self.run, &*self.options.secrets, &listener)
+            .watched_by(&watcher)
+            .kept_by(&self.run.keeper);
         backend.apply(&step, &context).await
     }
 

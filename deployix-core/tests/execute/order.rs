@@ -87,6 +87,34 @@ async fn a_step_is_tried_again_where_that_can_help() {
     assert!(matches!(report.fates[&owner("web")], Fate::Failed { .. }), "{report:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_long_wait_is_told_and_ends_the_step_once_its_time_is_over() {
+    let site = Site::new();
+    site.backend.trouble("functionality/web", Trouble::WaitsInVain(22));
+    let plan = site.plan(deployment(&[("web", "1", &[])]), &[]).await;
+    let (report, events) = site.carry_out_told(&plan).await;
+    let told: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Awaiting { owner, wait, .. } if *owner == self::owner("web") => {
+                Some(wait.to_string())
+            }
+            _ => None,
+        })
+        .collect();
+    let wanted = [10, 15, 20].map(|at| format!("waits for it to run (it is pending, {at} s)"));
+    assert_eq!(told, wanted, "a step that waited is not begun anew");
+    assert!(!events.iter().any(|event| matches!(event, Event::Retrying { .. })), "{events:?}");
+    let Fate::Failed { errors } = &report.fates[&owner("web")] else { panic!("{report:?}") };
+    let words = "waited 22 s for it to run; seen last: it is pending; look at it, and do the same";
+    assert!(errors[0].1.contains(words), "{errors:?}");
+    site.backend.no_trouble();
+    assert!(
+        site.deploy(deployment(&[("web", "1", &[])])).await.is_good(),
+        "what is in doubt is done"
+    );
+}
+
 #[tokio::test]
 async fn no_more_steps_run_at_once_than_allowed() {
     for most in [1, 3] {

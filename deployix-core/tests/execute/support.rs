@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use deployix_core::{
     BackendId, Name, ResourceId,
     backend::{
-        Artifact, Assembly, Backend, BackendError, Capabilities, Change, CompileError, ErrorKind,
-        MemoryBackend, Observed, Outcome, Permissions, Registry, Resource, Scope, Step,
+        Artifact, Assembly, Awaited, Backend, BackendError, Capabilities, Change, CompileError,
+        ErrorKind, MemoryBackend, Observed, Outcome, Permissions, Registry, Resource, Scope, Step,
         StepContext, Unit,
     },
     execute::{ApplyOptions, Event, Interrupt, Report, apply},
@@ -42,6 +42,8 @@ pub(crate) enum Trouble {
     HangsAfter,
     /// It takes so many milliseconds.
     Takes(u64),
+    /// It looks every second for so many seconds, and then its time is over.
+    WaitsInVain(u64),
 }
 
 /// The in-memory backend, with trouble where it is asked for.
@@ -173,6 +175,7 @@ impl Backend for Shared {
                 tokio::time::sleep(Duration::from_millis(millis)).await;
                 self.0.inner.apply(step, context).await
             }
+            Some(Trouble::WaitsInVain(seconds)) => Err(waits_in_vain(context, seconds).await),
         };
         self.0.running.lock().unwrap().0 -= 1;
         if result.is_ok() {
@@ -185,6 +188,20 @@ impl Backend for Shared {
         }
         result
     }
+}
+
+async fn waits_in_vain(context: &StepContext<'_>, seconds: u64) -> BackendError {
+    let mut wait = Awaited {
+        what: "it to run".to_owned(),
+        seen: "it is pending".to_owned(),
+        waited: Duration::ZERO,
+    };
+    while wait.waited < Duration::from_secs(seconds) {
+        context.waits(&wait);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        wait.waited += Duration::from_secs(1);
+    }
+    BackendError::timed_out("apply", &wait, "look at it")
 }
 
 /// A deployment, its history and the world it is in, as one process sees them.

@@ -49,6 +49,7 @@ impl TryFrom<&types::LoadBalancer> for LoadBalancer {
             other => return Err(CallError::unreadable(format!("Scheme is {other:?}"))),
         };
         let state = told.state().and_then(|it| it.code()).map(|it| it.as_str());
+        let reason = told.state().and_then(|it| it.reason()).filter(|it| !it.is_empty());
         let subnet = |it: &types::AvailabilityZone| id(it.subnet_id(), "SubnetId", SubnetId::new);
         let group = |it: &String| id(Some(it), "SecurityGroups", GroupId::new);
         Ok(Self {
@@ -61,6 +62,7 @@ impl TryFrom<&types::LoadBalancer> for LoadBalancer {
                 "CanonicalHostedZoneId",
             )?,
             state: text(state, "State.Code")?,
+            state_reason: reason.map(str::to_owned),
             subnets: told.availability_zones().iter().map(subnet).collect::<Result<_, _>>()?,
             security_groups: told.security_groups().iter().map(group).collect::<Result<_, _>>()?,
             tags: Vec::new(),

@@ -189,6 +189,7 @@ impl World {
             dns_name: format!("{}.elb.{}.amazonaws.com", name.replace('/', "-"), self.region),
             canonical_hosted_zone_id: "Z1LOADBALANCERS".to_owned(),
             state: "provisioning".to_owned(),
+            state_reason: None,
             subnets,
             security_groups: groups,
             tags: new_tags(&it.tags)?,
