@@ -222,7 +222,7 @@ impl Roll<'_> {
         let body = self.program(name, member, Part::Initializer, namespace, &service);
         let id = self.create_one(&naming::initializer(name), body).await?;
         stand::start(self.engine, &id).await?;
-        ready::ended(self.engine, &id, name, |line| self.context.tell(line)).await?;
+        ready::ended(self.engine, &id, name, |wait| self.context.waits(&wait)).await?;
         stand::remove_one(self.engine, &id).await?;
         Ok(())
     }

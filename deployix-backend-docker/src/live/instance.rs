@@ -17,7 +17,7 @@ use bollard::{
 };
 use deployix_core::{
     Digest,
-    backend::{Action, BackendError, ErrorKind, Resource, Step, StepContext},
+    backend::{Action, Awaited, BackendError, ErrorKind, Resource, Step, StepContext},
 };
 use futures_util::future::try_join_all;
 
@@ -321,10 +321,14 @@ impl Roll<'_> {
         made: &Made,
         look: &(impl Fn(&str) -> bool + Sync),
     ) -> Result<(), Failure> {
+        let tell = |wait: Awaited| {
+            let seen = self.values.redact(wait.seen);
+            self.context.waits(&Awaited { seen, ..wait });
+        };
         let waits = self.instance.programs.iter().filter_map(|(name, member)| {
             let id = made.programs.get(name)?;
             let due = member.container.healthcheck.is_some() || look(name);
-            due.then(|| ready::program(self.engine, id, name, &member.container))
+            due.then(|| ready::program(self.engine, id, name, &member.container, tell))
         });
         try_join_all(waits).await.map(drop)
     }

@@ -9,7 +9,7 @@ use bollard::{
     exec::StartExecResults,
     models::{ContainerState, ExecConfig, HealthStatusEnum},
 };
-use deployix_core::backend::{BackendError, ErrorKind};
+use deployix_core::backend::{Awaited, BackendError, ErrorKind};
 use futures_util::StreamExt;
 use tokio::time::{sleep, timeout};
 
@@ -19,8 +19,6 @@ use crate::compose::{Healthcheck, Service};
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// How often it is told that an initializer still runs.
-const REMIND: Duration = Duration::from_secs(30);
 /// A program without a check is ready once it has run for so long.
 const STEADY: Duration = Duration::from_secs(1);
 /// A program that was started again so often will not get ready.
@@ -47,7 +45,7 @@ impl From<BackendError> for Failure {
     }
 }
 
-/// Waits for a program to be ready.
+/// Waits for a program to be ready, and tells each time that it looked.
 ///
 /// # Errors
 /// Where it is not ready in time, or ends.
@@ -56,6 +54,7 @@ pub(super) async fn program(
     id: &str,
     name: &str,
     service: &Service,
+    waits: impl Fn(Awaited),
 ) -> Result<(), Failure> {
     let begin = Instant::now();
     let check = service.healthcheck.as_ref();
@@ -104,6 +103,13 @@ pub(super) async fn program(
             let said = if said.is_empty() { said } else { format!(": {said}") };
             return Err(failed(id, format!("`{name}` is not ready within {seconds} s{said}")));
         }
+        let seen = match (running, said.is_empty()) {
+            (false, _) => "it starts again",
+            (true, true) => "it runs",
+            (true, false) => &said,
+        };
+        let (what, waited) = (format!("`{name}` to be ready"), begin.elapsed());
+        waits(Awaited { what, seen: seen.to_owned(), waited });
         sleep(EVERY).await;
     }
 }
@@ -116,10 +122,9 @@ pub(super) async fn ended(
     engine: &Engine,
     id: &str,
     name: &str,
-    tell: impl Fn(&str),
+    waits: impl Fn(Awaited),
 ) -> Result<(), Failure> {
     let begin = Instant::now();
-    let mut told = REMIND;
     loop {
         let (state, _) = state(engine, id, name).await?;
         if state.running != Some(true) {
@@ -132,10 +137,8 @@ pub(super) async fn ended(
             };
         }
         // It may take as long as it needs, but nobody should wonder what is waited for.
-        if begin.elapsed() >= told {
-            tell(&format!("the initializer of `{name}` runs since {} s", told.as_secs()));
-            told += REMIND;
-        }
+        let (what, seen) = (format!("the initializer of `{name}` to end"), "it runs".to_owned());
+        waits(Awaited { what, seen, waited: begin.elapsed() });
         sleep(EVERY).await;
     }
 }

@@ -80,7 +80,11 @@ impl<'a> Caller<'a> {
             let again = is_throttled(&error) || (is_passing(&error) && harmless);
             let Some(wait) = waits.next().filter(|_| again) else { return Err(error) };
             let waited = began.elapsed();
-            self.waits(&Awaited { what: carried_out(call.operation()), seen: refused(&error), waited });
+            self.waits(&Awaited {
+                what: carried_out(call.operation()),
+                seen: refused(&error),
+                waited,
+            });
             sleep(wait).await;
         }
     }

@@ -78,7 +78,8 @@ fn is_out_of_capacity(error: &CallError) -> bool {
 pub(super) fn is_hopeless(error: &BackendError) -> bool {
     let source = std::error::Error::source(error).and_then(|it| it.downcast_ref::<CallError>());
     let takes_long = error.kind() == ErrorKind::TimedOut;
-    !takes_long && error.status() == ErrorStatus::Permanent || source.is_some_and(is_out_of_capacity)
+    !takes_long && error.status() == ErrorStatus::Permanent
+        || source.is_some_and(is_out_of_capacity)
 }
 
 /// It stands already: `InvalidGroup.Duplicate`, `DuplicateLoadBalancerName`.
@@ -344,7 +345,9 @@ pub(super) fn action_of(service: Service, operation: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::error::Error;
+    use std::{error::Error, time::Duration};
+
+    use deployix_core::backend::Awaited;
 
     use super::*;
     use crate::{engine::call::Write, request::InstanceId};
@@ -416,6 +419,24 @@ mod tests {
                 (ErrorKind::NotFound, ErrorStatus::Permanent)
             );
             assert!(error.to_string().contains("extensions.ec2.instance-profile"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_takes_long_is_not_given_up_as_what_is_refused() {
+        let (what, seen) = ("the instance i-1 to run".to_owned(), "it is pending".to_owned());
+        let wait = Awaited { what, seen, waited: Duration::from_secs(900) };
+        assert!(!is_hopeless(&BackendError::timed_out("DescribeInstances", &wait, "look at it")));
+        for (code, hopeless) in [
+            ("InvalidAMIID.NotFound", true),
+            ("InsufficientInstanceCapacity", true),
+            ("Throttling", false),
+        ] {
+            assert_eq!(
+                is_hopeless(&meaning(&call(), CallError::refused(code, ""))),
+                hopeless,
+                "{code}"
+            );
         }
     }
 

@@ -285,7 +285,7 @@ impl Kind for Instance {
     const READY: &'static str = "to run and to pass its status checks";
 
     fn look_at(id: &str) -> String {
-        format!("look at its system log (`aws ec2 get-console-output --instance-id {id}`)")
+        format!("look at its console output (`aws ec2 get-console-output --instance-id {id}`)")
     }
 
     tags_of_ec2_requests!();

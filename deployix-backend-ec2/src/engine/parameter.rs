@@ -117,7 +117,8 @@ pub(super) async fn put(
         }
         match job.aws.create(put.clone().into(), None).await? {
             Ok(version) => break version,
-            Err(error) if error.code == "ParameterAlreadyExists" && wait.go_on(refused(&error)).await => {}
+            Err(error)
+                if error.code == "ParameterAlreadyExists" && wait.go_on(refused(&error)).await => {}
             Err(error) => return Err(Caller::refused(put.into(), error)),
         }
     };

@@ -185,7 +185,8 @@ impl Whole for InternetGateway {
 
 pub(super) async fn route(job: &Job<'_>, request: &CreateRoute) -> Result<Outputs, BackendError> {
     let (id, gateway) = (known(&request.route_table_id)?, known(&request.gateway_id)?);
-    let mut attempts = Attempts::new(job, format!("{id} to have its route to {}", request.destination_cidr_block));
+    let mut attempts =
+        Attempts::new(job, format!("{id} to have its route to {}", request.destination_cidr_block));
     loop {
         let table: RouteTable = whole(job, id.as_str()).await?;
         let destination_cidr_block = request.destination_cidr_block;
@@ -345,7 +346,8 @@ pub(super) async fn attributes(
 ) -> Result<Outputs, BackendError> {
     let arn = &known(&request.load_balancer_arn)?.0;
     let balancer: LoadBalancer = whole(job, arn).await?;
-    let mut attempts = Attempts::new(job, format!("{} to have its attributes", named::<LoadBalancer>(arn)));
+    let mut attempts =
+        Attempts::new(job, format!("{} to have its attributes", named::<LoadBalancer>(arn)));
     loop {
         let load_balancer_arn = arn.clone();
         let read = Read::DescribeLoadBalancerAttributes { load_balancer_arn };
@@ -363,7 +365,8 @@ pub(super) async fn group_attributes(
 ) -> Result<Outputs, BackendError> {
     let arn = &known(&request.target_group_arn)?.0;
     let group: TargetGroup = whole(job, arn).await?;
-    let mut attempts = Attempts::new(job, format!("{} to have its attributes", named::<TargetGroup>(arn)));
+    let mut attempts =
+        Attempts::new(job, format!("{} to have its attributes", named::<TargetGroup>(arn)));
     loop {
         let target_group_arn = arn.clone();
         let read = Read::DescribeTargetGroupAttributes { target_group_arn };

@@ -154,7 +154,8 @@ async fn all_healthy(
     let settings = &group.settings;
     let checks = settings.health_check_interval_seconds * settings.healthy_threshold_count;
     let within = SERVES_WITHIN + Duration::from_secs(checks.into());
-    let what = format!("machines of {} to be healthy", named::<TargetGroup>(&group.target_group_arn));
+    let what =
+        format!("machines of {} to be healthy", named::<TargetGroup>(&group.target_group_arn));
     let mut wait = Waiting::new(&job.aws, within, what);
     loop {
         let mut all = targets(&job.aws, &group.target_group_arn).await?;

@@ -28,6 +28,7 @@ mod successor;
 mod support;
 mod turns;
 mod upcast;
+mod waits;
 mod way;
 mod wide;
 

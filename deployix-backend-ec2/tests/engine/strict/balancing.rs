@@ -422,7 +422,9 @@ impl World {
                 .map(|it| it.instance_id.clone())
                 .collect();
             let targets = self.targets.get_mut(&arn).unwrap();
-            targets.tick();
+            if !self.stuck.contains_key("targets") {
+                targets.tick();
+            }
             let ids: Vec<_> = targets.all().map(|it| it.id.clone()).collect();
             for id in ids {
                 let answers = !mute.contains(&id);

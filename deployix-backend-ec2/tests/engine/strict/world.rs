@@ -69,6 +69,8 @@ pub(crate) struct World {
     pub(crate) scarce: BTreeSet<String>,
     /// How many machines the quota takes beside those that it takes at first.
     pub(crate) more: usize,
+    /// Kinds of things that stay as they are, of which none goes, and why AWS says so where it tells.
+    pub(crate) stuck: BTreeMap<&'static str, &'static str>,
     /// Images that are not there.
     pub(crate) images: BTreeSet<String>,
     /// Instance profiles that are known only from then on; all others are known.
@@ -151,11 +153,25 @@ impl World {
 
     pub(super) fn tick(&mut self) {
         self.vpcs.tick();
-        self.interfaces.tick();
         self.volumes.tick();
-        self.instances.tick();
         self.scaling.tick();
-        self.balancers.tick();
+        if !self.stuck.contains_key("interfaces") {
+            self.interfaces.tick();
+        }
+        match self.stuck.get("instances") {
+            None => self.instances.tick(),
+            Some(why) => {
+                let reason = Some((*why).to_owned());
+                self.instances.all_mut().for_each(|it| it.state_reason.clone_from(&reason));
+            }
+        }
+        match self.stuck.get("balancers") {
+            None => self.balancers.tick(),
+            Some(why) => {
+                let reason = Some((*why).to_owned());
+                self.balancers.all_mut().for_each(|it| it.state_reason.clone_from(&reason));
+            }
+        }
         self.machines_that_ended();
         self.scale();
         self.check_targets();
