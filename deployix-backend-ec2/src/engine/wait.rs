@@ -18,13 +18,15 @@ const LONGEST: Duration = Duration::from_secs(15);
 pub(super) struct Waiting<'a> {
     aws: Caller<'a>,
     wait: Awaited,
-    began: Instant,
+    /// When it was first found not to be there; what was done before took its own time.
+    began: Option<Instant>,
     limit: Duration,
     pauses: ExponentialBackoff,
 }
 
 impl<'a> Waiting<'a> {
-    /// A wait that begins now, for what has to come: "the instance i-0123 to run".
+    /// A wait for what has to come, "the instance i-0123 to run", that begins once it is found not to be
+    /// there.
     pub(super) fn new(aws: &Caller<'a>, limit: Duration, what: impl Into<String>) -> Self {
         let pauses = ExponentialBuilder::new()
             .with_min_delay(Duration::from_secs(1))
@@ -33,13 +35,13 @@ impl<'a> Waiting<'a> {
             .without_max_times()
             .build();
         let wait = Awaited { what: what.into(), seen: String::new(), waited: Duration::ZERO };
-        Self { aws: aws.clone(), wait, began: Instant::now(), limit, pauses }
+        Self { aws: aws.clone(), wait, began: None, limit, pauses }
     }
 
     /// Tells how it is, such as "it is pending", and waits a while; not, where the time is over.
     pub(super) async fn go_on(&mut self, seen: impl Into<String>) -> bool {
         self.wait.seen = seen.into();
-        self.wait.waited = self.began.elapsed();
+        self.wait.waited = self.began.get_or_insert_with(Instant::now).elapsed();
         if self.wait.waited >= self.limit {
             return false;
         }

@@ -130,7 +130,7 @@ async fn machines_that_do_not_serve_are_told_with_the_reason_of_their_health() {
     let ill = "at port 8080 is unhealthy: Health checks failed, Target.FailedHealthChecks";
     assert!(last.starts_with("i-") && last.matches(ill).count() == 2, "{last}");
     run.tells(&[
-        "waited 21 min for machines of the target group ",
+        "waited 20 min for machines of the target group ",
         "test/machines/0 (i-",
         ill,
         "checked over TCP at port 8080: look at its console output",
