@@ -10,8 +10,8 @@ use super::{
     job::{Job, Outputs, all_known, is_made_for, tag},
     kind::{self, Kind, Once, State, made_as, named, own},
     network::output,
-    shape::{Listener, LoadBalancer, NetworkInterface, TargetGroup},
-    target,
+    shape::{Listener, LoadBalancer, TargetGroup},
+    target, trace,
     wait::Waiting,
 };
 use crate::{
@@ -181,28 +181,6 @@ impl Kind for LoadBalancer {
     }
 }
 
-/// A load balancer's interfaces, one for each zone, which AWS describes as
-/// `ELB net/NAME/ID` (Elastic Load Balancing User Guide for Network Load Balancers, "Network
-/// interfaces"); of all that ever had a name, where the id is `*`.
-async fn interfaces(
-    aws: &Caller<'_>,
-    name_and_id: &str,
-) -> Result<Vec<NetworkInterface>, BackendError> {
-    aws.all(vec![Filter::new("description", [format!("ELB {name_and_id}")])]).await
-}
-
-/// How interfaces are seen that load balancers left.
-pub(super) fn left(interfaces: &[NetworkInterface]) -> String {
-    let told = interfaces.iter().map(|it| {
-        let NetworkInterface { network_interface_id, description, status, .. } = it;
-        format!("{network_interface_id} ({description}) is {status}")
-    });
-    told.collect::<Vec<_>>().join("; ")
-}
-
-/// What to do about interfaces that stay.
-pub(super) const LEFT: &str = "look at them in AWS's console, where only AWS removes them";
-
 /// `net/NAME/ID`.
 pub(super) fn name_and_id(arn: &str) -> &str {
     arn.split_once("loadbalancer/").map_or(arn, |(_, name)| name)
@@ -214,27 +192,9 @@ pub(super) async fn address(
     aws: &Caller<'_>,
     arn: &str,
 ) -> Result<Option<(String, String)>, BackendError> {
-    let interfaces = interfaces(aws, name_and_id(arn)).await?;
+    let interfaces = trace::interfaces(aws, name_and_id(arn)).await?;
     let first = interfaces.iter().map(|it| it.private_ip_address).min();
     Ok(first.map(|address| output(&PrivateIp(address))))
-}
-
-/// The interfaces that a load balancer leaves go a while after it, and hold its subnets and groups.
-async fn interfaces_gone(job: &Job<'_>, names: &[String]) -> Result<(), BackendError> {
-    let what = format!("the network interfaces of load balancer {} to go", names.join(", "));
-    let mut wait = Waiting::new(&job.aws, Duration::from_secs(900), what);
-    for name in names {
-        loop {
-            let interfaces = interfaces(&job.aws, name).await?;
-            if interfaces.is_empty() {
-                break;
-            }
-            if !wait.go_on(left(&interfaces)).await {
-                return Err(wait.over("DescribeNetworkInterfaces", LEFT));
-            }
-        }
-    }
-    Ok(())
 }
 
 impl Kind for Listener {
@@ -413,7 +373,7 @@ pub(super) async fn remove_listener(job: &Job<'_>) -> Result<(), BackendError> {
 async fn remove_balancer(job: &Job<'_>, arn: &str) -> Result<(), BackendError> {
     let load_balancer_arn = arn.to_owned();
     job.aws.remove(Write::DeleteLoadBalancer { load_balancer_arn }).await?;
-    interfaces_gone(job, &[name_and_id(arn).to_owned()]).await
+    trace::gone(job, &[name_and_id(arn).to_owned()]).await
 }
 
 /// Removes a load balancer until nothing of it is left: its name, where it is known, tells of the
@@ -424,7 +384,7 @@ pub(super) async fn remove(job: &Job<'_>, name: Option<&str>) -> Result<(), Back
     let gone_before = name.map(|name| format!("net/{name}/*"));
     let names: Vec<_> = going.chain(gone_before).collect();
     kind::remove::<LoadBalancer>(job).await?;
-    interfaces_gone(job, &names).await
+    trace::gone(job, &names).await
 }
 
 /// The outputs of a load balancer once its interfaces are there.

@@ -363,8 +363,14 @@ pub(super) async fn remove_all<K: Kind>(job: &Job<'_>, all: &[K]) -> Result<(), 
         left = K::find(&job.aws, vec![Filter::new(K::ID_FILTER, ids.clone())]).await?;
         left.retain(|thing| ids.contains(&thing.id()) && thing.state() != State::Gone);
         let Some(first) = left.first() else { return Ok(()) };
-        let how: Vec<_> = left.iter().map(|it| format!("{}: {}", it.id(), seen(it))).collect();
-        if !wait.go_on(how.join("; ")).await {
+        let how = match left.as_slice() {
+            [one] => seen(one),
+            all => {
+                let each = all.iter().map(|it| format!("{}: {}", it.id(), seen(it)));
+                each.collect::<Vec<_>>().join("; ")
+            }
+        };
+        if !wait.go_on(how).await {
             return Err(wait.over(telling::<K>(), &K::look_at(&first.id())));
         }
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use deployix_core::backend::{BackendError, ErrorKind};
 
 use super::{
-    balancer::{LEFT, left, name_and_id},
+    balancer::name_and_id,
     call::{Filter, Write},
+    caller::Caller,
     job::Job,
     shape::{LoadBalancer, NetworkInterface},
     wait::Waiting,
@@ -15,6 +16,47 @@ use super::{
 
 /// How long AWS may take to remove what a load balancer leaves; minutes are usual.
 const GONE_WITHIN: Duration = Duration::from_secs(900);
+
+/// What to do about interfaces that stay.
+const LEFT: &str = "look at them in AWS's console, where only AWS removes them";
+
+/// A load balancer's interfaces, one for each zone, which AWS describes as
+/// `ELB net/NAME/ID` (Elastic Load Balancing User Guide for Network Load Balancers, "Network
+/// interfaces"); of all that ever had a name, where the id is `*`.
+pub(super) async fn interfaces(
+    aws: &Caller<'_>,
+    name_and_id: &str,
+) -> Result<Vec<NetworkInterface>, BackendError> {
+    aws.all(vec![Filter::new("description", [format!("ELB {name_and_id}")])]).await
+}
+
+/// How interfaces are seen that load balancers left.
+fn left(interfaces: &[NetworkInterface]) -> String {
+    let told = interfaces.iter().map(|it| {
+        let NetworkInterface { network_interface_id, description, status, .. } = it;
+        format!("{network_interface_id} ({description}) is {status}")
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+/// The interfaces that a load balancer leaves go a while after it, and hold its subnets and groups.
+pub(super) async fn gone(job: &Job<'_>, names: &[String]) -> Result<(), BackendError> {
+    let Some(first) = names.first() else { return Ok(()) };
+    let what = format!("the network interfaces of load balancer {first} to go");
+    let mut wait = Waiting::new(&job.aws, GONE_WITHIN, what);
+    for name in names {
+        loop {
+            let interfaces = interfaces(&job.aws, name).await?;
+            if interfaces.is_empty() {
+                break;
+            }
+            if !wait.go_on(left(&interfaces)).await {
+                return Err(wait.over("DescribeNetworkInterfaces", LEFT));
+            }
+        }
+    }
+    Ok(())
+}
 
 /// Removes something that interfaces of load balancers may hold, those that match `holding`. The
 /// load balancer may have been removed by a step that was cut off, so nobody else waited for them.
