@@ -40,7 +40,7 @@ fn id(text: &str) -> ResourceId {
 fn shop(what: &str, subnets: &str, port: u16, page: ServiceBuilder) -> Deployment {
     let db = server(&["5432"])
         .env("GREETING", "db")
-        .initializer(["bash", "-c", "echo made >> /var/lib/db/made"])
+        .initializer(["bash", "-c", "sleep 1; echo made >> /var/lib/db/made"])
         .state("/var/lib/db")
         .build()
         .unwrap();
@@ -68,6 +68,8 @@ fn what_is_made_is_made_once_rolled_when_ready_and_removed_without_a_trace() {
     assert!(get(port).contains("one|"));
     world.assert_as_made();
     assert!(world.told().iter().any(|line| line.starts_with("Step 1/")), "{:?}", world.told());
+    let waits = "waits for the initializer of `db` to end (it runs, 0 s)";
+    assert!(world.told().iter().any(|line| line == waits), "{:?}", world.told());
     let before = world.containers();
     assert_eq!(before.len(), 6, "{before:?}");
     assert_eq!(world.plan(shop(page("one"))).steps, []);

@@ -17,8 +17,8 @@ use deployix_backend_docker::DockerBackend;
 use deployix_core::{
     Name, ResourceId, SecretName,
     backend::{
-        Action, Backend, BackendError, Keeper, Observed, Registry, Scope, SecretError, SecretValue,
-        Secrets, Step, StepContext,
+        Action, Awaited, Backend, BackendError, Keeper, Observed, Registry, Scope, SecretError,
+        SecretValue, Secrets, Step, StepContext,
     },
     history::{Heads, Standing},
     plan::{Only, Plan, PlannedAction, PlannedStep, destroy, plan},
@@ -76,7 +76,7 @@ impl World {
         self
     }
 
-    /// Every line that steps told so far.
+    /// Every line that steps told so far, and what they waited for each time that they looked.
     pub(crate) fn told(&self) -> Vec<String> {
         self.told.lock().unwrap().clone()
     }
@@ -118,7 +118,9 @@ impl World {
             (action, None) => panic!("{action:?} of nothing"),
         };
         let tell = |line: &str| self.told.lock().unwrap().push(line.to_owned());
-        let mut context = StepContext::new(&plan.contents, &self.secrets, &tell);
+        let watcher = |wait: &Awaited| tell(&wait.to_string());
+        let mut context =
+            StepContext::new(&plan.contents, &self.secrets, &tell).watched_by(&watcher);
         if let Some(keeper) = &self.keeper {
             context = context.kept_by(keeper);
         }
