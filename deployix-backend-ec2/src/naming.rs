@@ -29,9 +29,9 @@ pub(crate) fn of_functionality(name: &Name, rest: &[&str]) -> Result<ResourceId,
     id(&[&["functionality", name.as_str()], rest].concat())
 }
 
-/// The id of something of one target.
-pub(crate) fn of_target(target: &Name, what: &str) -> Result<ResourceId, CompileError> {
-    id(&["target", target.as_str(), what])
+/// The id of something of the autoscaling group of a target in a VPC.
+pub(crate) fn of_group(target: &Name, place: &str, what: &str) -> Result<ResourceId, CompileError> {
+    id(&["target", target.as_str(), place, what])
 }
 
 /// The id of something of one machine.
@@ -262,7 +262,7 @@ mod tests {
         let target = Name::new("secret").unwrap();
         let id = secret(&target, &SecretName::new("db").unwrap()).unwrap();
         assert!(is_of_secret(&id), "{id}");
-        assert!(!is_of_secret(&of_target(&target, "autoscaling-group").unwrap()));
+        assert!(!is_of_secret(&of_group(&target, "network/n", "autoscaling-group").unwrap()));
         assert!(!is_of_secret(&of_functionality(&target, &["secret", "x"]).unwrap()));
     }
 

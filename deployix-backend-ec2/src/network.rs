@@ -38,6 +38,10 @@ pub(crate) struct Net<'a> {
     /// Where machines fetch what does not fit into their user data.
     pub(crate) staging: Option<Staging>,
     pub(crate) vpc: Value<VpcId>,
+    /// Which VPC it is, as segments of ids: `network/n`, or the id of one that exists. AWS moves nothing
+    /// from one to another, neither security groups nor what has them: so what is in another VPC has
+    /// another id, is made beside what was there, and that goes after it.
+    pub(crate) place: String,
     pub(crate) subnets: Vec<Subnet>,
     /// What it is made of, where it is made here.
     made: Option<Ipv4Net>,
@@ -98,6 +102,7 @@ impl<'a> Net<'a> {
             region: location.region,
             staging: location.staging,
             vpc: Value::output_of(&naming::id(&[scope[0], scope[1], "vpc"])?),
+            place: scope.join("/"),
             subnets: Vec::new(),
             made: None,
         };
@@ -109,6 +114,7 @@ impl<'a> Net<'a> {
                     .into());
             }
             Some(vpc) => {
+                net.place = vpc.to_string();
                 net.vpc = vpc.into();
                 net.subnets = adopted(site, network.subnets, location.zones)?;
             }
@@ -177,8 +183,7 @@ impl<'a> Net<'a> {
         let Some(subnet) = self.subnet(machine) else {
             return Err(Remark::new(["network"], "its network has no subnet").into());
         };
-        let [kind, name] = self.scope;
-        Ok(format!("{kind}/{name}/{}", subnet.place))
+        Ok(format!("{}/{}", self.place, subnet.place))
     }
 
     /// Everything it is made of; nothing, where it exists already.

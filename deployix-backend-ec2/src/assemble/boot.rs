@@ -133,7 +133,7 @@ impl Job<'_> {
     /// where it has one.
     fn way_to_s3(&mut self, place: &Place<'_>) -> Result<Option<ResourceId>, CompileError> {
         for unit in &place.units {
-            if compile::reaches_software(unit)? {
+            if compile::reaches_software(unit, &self.net)? {
                 return compile::way_to_software(unit, &self.net)
                     .map(|rule| Some(rule.id().clone()));
             }

@@ -317,9 +317,10 @@ impl<'a> Job<'a> {
                 .remedy("place it on a target of kind `machine` or `pool`")
                 .into());
         }
-        let id = naming::of_target(target, "autoscaling-group")?;
-        let template_id = naming::of_target(target, "launch-template")?;
-        let user_data = naming::of_target(target, "user-data")?;
+        // In another VPC all of it is made beside what was there.
+        let id = |what: &str| naming::of_group(target, &self.net.place, what);
+        let (template_id, user_data) = (id("launch-template")?, id("user-data")?);
+        let id = id("autoscaling-group")?;
         let launch = self.launch_template(&place, &user_data, &template_id)?;
         let tags = naming::tags(self.assembly.deployment, &self.name(None), &id);
         let tag = |tag: crate::request::Tag| AutoScalingTag {
@@ -331,7 +332,7 @@ impl<'a> Job<'a> {
         let grace = grace.filter_map(|(_, service)| service.readiness.as_ref());
         let grace = grace.map(|readiness| readiness.within.as_seconds()).max().unwrap_or(0);
         let create = CreateAutoScalingGroup {
-            auto_scaling_group_name: autoscaling_group(self.assembly.deployment, target),
+            auto_scaling_group_name: autoscaling_group(self.assembly.deployment, target, &self.net),
             launch_template: launch.template,
             min_size: min,
             max_size: max,
@@ -347,7 +348,7 @@ impl<'a> Job<'a> {
         };
         let mut after = self.before_boot(&place)?;
         after.extend(launch.before);
-        self.make(&id, create, after)
+        self.make_in_turn(0, &id, create, after)
     }
 
     /// The groups of a machine's interface: those of what runs on it, and no other. An interface
@@ -376,7 +377,7 @@ impl<'a> Job<'a> {
                 self.artifact.remarks.push(remark);
             }
         }
-        place.units.iter().map(|unit| group_of(unit.name)).collect()
+        place.units.iter().map(|unit| group_of(unit.name, &self.net)).collect()
     }
 
     /// What a machine waits for: that its groups are closed, its software is in reach, its network
@@ -385,7 +386,7 @@ impl<'a> Job<'a> {
         let mut needed = self.net.ways_out()?;
         needed.extend(self.secrets_before(&place.units)?);
         for unit in &place.units {
-            needed.extend(needed_to_boot(unit)?);
+            needed.extend(needed_to_boot(unit, &self.net)?);
             if guest::is_plain(&self.assembly.site) {
                 for upstream in &unit.upstreams {
                     needed.extend(found_by(unit, upstream)?);

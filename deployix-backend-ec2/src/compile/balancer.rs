@@ -55,21 +55,35 @@ pub(super) fn compile(
     let check = HealthCheck::of(&settings(&balancer.extensions)?, &protocols)?;
     let parts = Parts { unit, balancer, net, place: net.place(0)? };
     let mut made = vec![parts.load_balancer()?, parts.attributes()?];
-    // Whoever connects is led to machines that are there.
-    let mut before: BTreeMap<NonZeroU16, Vec<ResourceId>> = BTreeMap::new();
-    for (&port, &protocol) in &protocols {
-        made.push(parts.target_group(port, protocol, &check)?);
-        made.push(parts.group_attributes(port, &check)?);
-        let machines = parts.machines(port)?;
-        before.insert(port, machines.iter().map(|machine| machine.id().clone()).collect());
-        made.extend(machines);
-    }
     for listener in balancer.listeners.iter() {
-        let port = listener.target_port;
-        let before = before.get(&port).cloned().unwrap_or_default();
-        made.push(parts.listener(listener, protocol(unit, balancer, port)?, before)?);
+        let protocol = protocol(unit, balancer, listener.target_port)?;
+        made.push(parts.target_group(listener, protocol, &check)?);
+        made.push(parts.group_attributes(listener, &check)?);
+        let machines = parts.machines(listener)?;
+        // Whoever connects is led to machines that are there.
+        let before = machines.iter().map(|machine| machine.id().clone()).collect();
+        made.extend(machines);
+        made.push(parts.listener(listener, protocol, before)?);
     }
     Ok(made)
+}
+
+/// The ids of its listeners, which are there once machines behind them serve.
+pub(super) fn listeners(
+    unit: &Unit<'_>,
+    balancer: &LoadBalancer,
+    net: &Net<'_>,
+) -> Result<Vec<ResourceId>, CompileError> {
+    let place = net.place(0)?;
+    let id = |listener: Listener| {
+        naming::of_functionality(unit.name, &[&listener_name(listener), &place])
+    };
+    balancer.listeners.iter().map(id).collect()
+}
+
+/// AWS knows it by its port as well.
+fn listener_name(listener: Listener) -> String {
+    format!("listener-{}", listener.source_port)
 }
 
 /// `TCP` or `UDP`.
@@ -103,14 +117,27 @@ impl Parts<'_, '_> {
         Ok(Value::output_of(&naming::of_functionality(self.unit.name, &rest)?))
     }
 
-    fn group(&self, port: NonZeroU16) -> Result<Value<TargetGroupArn>, CompileError> {
-        let rest = [&*self.group_name(port)];
+    fn group(&self, listener: Listener) -> Result<Value<TargetGroupArn>, CompileError> {
+        let rest = [&*self.group_name(listener)];
         Ok(Value::output_of(&naming::of_functionality(self.unit.name, &rest)?))
     }
 
-    /// A target group is called after the port of its machines, and where its load balancer is.
-    fn group_name(&self, port: NonZeroU16) -> String {
-        format!("target-group-{port}/{}", self.place)
+    /// Each listener has a target group of its own, called after the listener's port and where its load
+    /// balancer is: so that machines may come to serve at another port, one after the other, while the
+    /// listener leads to all of them.
+    fn group_name(&self, listener: Listener) -> String {
+        format!("target-group-{}/{}", listener.source_port, self.place)
+    }
+
+    /// The port of what says no other. Machines are registered each with its own, so that it stays
+    /// whichever that is (Elastic Load Balancing API Reference, `RegisterTargets`); but for those of an
+    /// autoscaling group, which has it from the target group.
+    fn default_port(&self, listener: Listener) -> NonZeroU16 {
+        if self.unit.upstreams.iter().any(|it| peer::is_autoscaling(&it.site)) {
+            listener.target_port
+        } else {
+            listener.source_port
+        }
     }
 
     /// What cannot be changed about it: who can reach it, and where it is first. AWS takes no other
@@ -147,7 +174,7 @@ impl Parts<'_, '_> {
                 scheme,
                 ip_address_type: "ipv4".to_owned(),
                 subnets: self.net.subnets.iter().map(|subnet| subnet.id.clone()).collect(),
-                security_groups: vec![group_of(self.unit.name)?],
+                security_groups: vec![group_of(self.unit.name, self.net)?],
             }
             .into())
         })
@@ -171,15 +198,16 @@ impl Parts<'_, '_> {
     /// another load balancer has another group.
     fn target_group(
         &self,
-        port: NonZeroU16,
+        listener: Listener,
         protocol: Protocol,
         check: &HealthCheck,
     ) -> Result<Resource, CompileError> {
-        let deployment = self.unit.deployment;
-        self.make(&[&self.group_name(port)], Vec::new(), |id| {
+        let (deployment, port) = (self.unit.deployment, self.default_port(listener));
+        self.make(&[&self.group_name(listener)], Vec::new(), |id| {
             let vpc = serde_json::to_string(&self.net.vpc)
                 .map_err(|error| Remark::new(["name"], error.to_string()))?;
-            let identity = format!("{protocol}/{port}/{vpc}/{}", self.identity());
+            let of = listener.source_port;
+            let identity = format!("{of}/{protocol}/{port}/{vpc}/{}", self.identity());
             let name = naming::short(deployment, self.balancer.name.as_str(), &identity);
             let path = check.path.clone();
             Ok(CreateTargetGroup {
@@ -190,7 +218,11 @@ impl Parts<'_, '_> {
                 vpc_id: self.net.vpc.clone(),
                 target_type: "instance".to_owned(),
                 health_check_protocol: if path.is_some() { "HTTP" } else { "TCP" }.to_owned(),
-                health_check_port: check.port.unwrap_or(port).to_string(),
+                // Otherwise each machine's own.
+                health_check_port: check.port.map_or_else(
+                    || CreateTargetGroup::EACH_ITS_OWN.to_owned(),
+                    |port| port.to_string(),
+                ),
                 matcher: path.is_some().then(|| Matcher { http_code: "200-399".to_owned() }),
                 health_check_path: path,
                 health_check_interval_seconds: check.interval,
@@ -205,15 +237,15 @@ impl Parts<'_, '_> {
     /// How long machines may end what they are at.
     fn group_attributes(
         &self,
-        port: NonZeroU16,
+        listener: Listener,
         check: &HealthCheck,
     ) -> Result<Resource, CompileError> {
-        self.make(&[&self.group_name(port), "attributes"], Vec::new(), |_| {
+        self.make(&[&self.group_name(listener), "attributes"], Vec::new(), |_| {
             let attributes = vec![Attribute {
                 key: "deregistration_delay.timeout_seconds".to_owned(),
                 value: check.deregistration_delay.to_string(),
             }];
-            let target_group_arn = self.group(port)?;
+            let target_group_arn = self.group(listener)?;
             Ok(ModifyTargetGroupAttributes { target_group_arn, attributes }.into())
         })
     }
@@ -224,15 +256,14 @@ impl Parts<'_, '_> {
         protocol: Protocol,
         after: Vec<ResourceId>,
     ) -> Result<Resource, CompileError> {
-        // AWS knows it by its port as well.
-        self.make(&[&format!("listener-{}", listener.source_port)], after, |id| {
+        self.make(&[&listener_name(listener), &self.place], after, |id| {
             Ok(CreateListener {
                 load_balancer_arn: self.arn()?,
                 protocol: transport(protocol),
                 port: listener.source_port.get(),
                 default_actions: vec![Action {
                     kind: ForwardTo::Forward,
-                    target_group_arn: self.group(listener.target_port)?,
+                    target_group_arn: self.group(listener)?,
                 }],
                 tags: naming::tags(self.unit.deployment, self.balancer.name.as_str(), id),
             }
@@ -241,8 +272,8 @@ impl Parts<'_, '_> {
     }
 
     /// The machines behind a target group, in each of the provider's targets.
-    fn machines(&self, port: NonZeroU16) -> Result<Vec<Resource>, CompileError> {
-        let all = self.unit.upstreams.iter().map(|upstream| self.provider(upstream, port));
+    fn machines(&self, listener: Listener) -> Result<Vec<Resource>, CompileError> {
+        let all = self.unit.upstreams.iter().map(|upstream| self.provider(upstream, listener));
         Ok(all.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
@@ -251,7 +282,7 @@ impl Parts<'_, '_> {
     fn provider(
         &self,
         upstream: &Peer<'_>,
-        port: NonZeroU16,
+        listener: Listener,
     ) -> Result<Vec<Resource>, CompileError> {
         let target = &upstream.site.target.name;
         if !peer::is_ec2(&upstream.site) {
@@ -265,24 +296,28 @@ impl Parts<'_, '_> {
         }
         let owner =
             Owner::Edge { consumer: self.unit.name.clone(), provider: upstream.name.clone() };
-        let group_name = self.group_name(port);
+        let group_name = self.group_name(listener);
         let region = self.net.region.as_deref();
-        let group = self.group(port)?;
+        let group = self.group(listener)?;
         if peer::is_autoscaling(&upstream.site) {
             let rest = [group_name.as_str(), "machines", target.as_str()];
             let id = naming::of_functionality(self.unit.name, &rest)?;
             let attach = AttachLoadBalancerTargetGroups {
-                auto_scaling_group_name: peer::autoscaling_group(self.unit.deployment, target),
+                auto_scaling_group_name: peer::autoscaling_group(
+                    self.unit.deployment,
+                    target,
+                    self.net,
+                ),
                 target_group_arns: vec![group],
             };
-            let made_before = naming::of_target(target, "autoscaling-group")?;
+            let made_before = naming::of_group(target, &self.net.place, "autoscaling-group")?;
             return Ok(vec![resource(id, owner, region, attach, [made_before])?]);
         }
         let register = |&machine: &u32| {
             let id = naming::registration(self.unit.name, &group_name, target, machine)?;
             let instance = naming::of_machine(target, machine, "instance")?;
-            let target_description =
-                TargetDescription { id: Value::output_of(&instance), port: port.get() };
+            let port = listener.target_port.get();
+            let target_description = TargetDescription { id: Value::output_of(&instance), port };
             let request = RegisterTargets {
                 target_group_arn: group.clone(),
                 targets: vec![target_description],

@@ -27,7 +27,7 @@ pub(crate) fn compile(unit: &Unit<'_>) -> Result<Artifact, CompileError> {
         // Found out here, so that one functionality that cannot run does not stop its machine.
         guest::check(unit)?;
     }
-    let rules = rule::rules(unit)?;
+    let rules = rule::rules(unit, &net)?;
     for direction in ["ingress", "egress"] {
         let count = rules.iter().filter(|rule| rule.direction() == direction).count();
         if count > RULES {

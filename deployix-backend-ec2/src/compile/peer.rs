@@ -11,14 +11,27 @@ use ipnet::IpNet;
 
 use crate::{
     extension::TargetSettings,
-    naming, network,
+    naming,
+    network::{self, Net},
     request::{GroupId, Output, Peer as RulePeer, PrivateIp, PublicCidr, PublicIp, Value},
     settings,
 };
 
-/// Where a target's autoscaling group is named the same whoever names it.
-pub(crate) fn autoscaling_group(deployment: &Name, target: &Name) -> String {
-    naming::long(deployment, target.as_str(), 255)
+/// The name of a target's autoscaling group, which nobody else in the account and region has. In another
+/// VPC it is another group: none has machines in two, as its target groups are in one.
+pub(crate) fn autoscaling_group(deployment: &Name, target: &Name, net: &Net<'_>) -> String {
+    naming::long(deployment, &format!("{target}/{}", net.place), 255)
+}
+
+/// The targets whose machines are at either end of a connection, or at one end of several; a load
+/// balancer is on none.
+pub(super) fn targets<'p>(
+    unit: &Unit<'_>,
+    peers: impl IntoIterator<Item = &'p Peer<'p>>,
+) -> BTreeSet<Name> {
+    let own = unit.balancer.is_none().then_some(&unit.site.target.name);
+    let peers = peers.into_iter().filter(|peer| is_ec2(&peer.site) && !is_load_balancer(peer));
+    own.into_iter().chain(peers.map(|peer| &peer.site.target.name)).cloned().collect()
 }
 
 /// Whether this backend makes a target's machines.
@@ -49,9 +62,12 @@ pub(super) fn via(unit: &Unit<'_>, peer: &Peer<'_>) -> Via {
 
 /// A peer in the same network, as one side of a rule, and a short name for it that is unique among
 /// a group's rules.
-pub(super) fn private_sides(peer: &Peer<'_>) -> Result<Vec<(String, RulePeer)>, CompileError> {
+pub(super) fn private_sides(
+    peer: &Peer<'_>,
+    net: &Net<'_>,
+) -> Result<Vec<(String, RulePeer)>, CompileError> {
     if is_ec2(&peer.site) {
-        let group: Value<GroupId> = super::group_of(peer.name)?;
+        let group: Value<GroupId> = super::group_of(peer.name, net)?;
         return Ok(vec![(peer.name.to_string(), RulePeer::Group(group))]);
     }
     let addresses = peer.known_addresses().ok_or_else(|| no_address(peer))?;

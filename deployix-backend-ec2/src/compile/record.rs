@@ -121,5 +121,10 @@ pub(super) fn compile(
         change_batch: ChangeBatch { changes: vec![create(record), create(note)] },
     };
     let owner = Owner::Functionality(unit.name.clone());
-    resource(id, owner, net.region.as_deref(), request, []).map(Some)
+    // Nobody is led to a load balancer that leads nowhere yet.
+    let after = match unit.balancer {
+        Some(balancer) => super::balancer::listeners(unit, balancer, net)?,
+        None => Vec::new(),
+    };
+    resource(id, owner, net.region.as_deref(), request, after).map(Some)
 }

@@ -5,7 +5,7 @@
 //! each other make no circle. A rule is named by what it says, so two connections that need the
 //! same one share it: AWS refuses a second one like it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deployix_core::{
     Name, ResourceId,
@@ -26,17 +26,37 @@ use crate::{
     settings,
 };
 
-/// The group of a functionality.
-pub(crate) fn group_of(functionality: &Name) -> Result<Value<GroupId>, CompileError> {
-    Ok(Value::output_of(&naming::of_functionality(functionality, &["security-group"])?))
+/// The id of a functionality's group, or of something of it: in another VPC it is another one.
+fn of_group(
+    functionality: &Name,
+    net: &Net<'_>,
+    what: &[&str],
+) -> Result<ResourceId, CompileError> {
+    naming::of_functionality(functionality, &[what, &[&net.place]].concat())
+}
+
+/// The group of a functionality in a network.
+pub(crate) fn group_of(
+    functionality: &Name,
+    net: &Net<'_>,
+) -> Result<Value<GroupId>, CompileError> {
+    Ok(Value::output_of(&of_group(functionality, net, &["security-group"])?))
+}
+
+/// The removal of the rule by which a new group lets everything out.
+fn closed(unit: &Unit<'_>, net: &Net<'_>) -> Result<ResourceId, CompileError> {
+    of_group(unit.name, net, &["default-egress"])
 }
 
 /// What has to be there before a machine with a functionality may start: its group must be closed,
 /// and its packages must be in reach.
-pub(crate) fn needed_to_boot(unit: &Unit<'_>) -> Result<Vec<ResourceId>, CompileError> {
-    let mut needed = vec![naming::of_functionality(unit.name, &["default-egress"])?];
+pub(crate) fn needed_to_boot(
+    unit: &Unit<'_>,
+    net: &Net<'_>,
+) -> Result<Vec<ResourceId>, CompileError> {
+    let mut needed = vec![closed(unit, net)?];
     if fetches(unit)? {
-        needed.push(software(unit).id(unit)?);
+        needed.push(software(unit).id(unit, net)?);
     }
     Ok(needed)
 }
@@ -44,7 +64,7 @@ pub(crate) fn needed_to_boot(unit: &Unit<'_>) -> Result<Vec<ResourceId>, Compile
 /// The group, and the removal of the rule by which a new group lets everything out.
 pub(super) fn group(unit: &Unit<'_>, net: &Net<'_>) -> Result<[Resource; 2], CompileError> {
     let owner = Owner::Functionality(unit.name.clone());
-    let group = naming::of_functionality(unit.name, &["security-group"])?;
+    let group = of_group(unit.name, net, &["security-group"])?;
     let name = naming::long(unit.deployment, unit.name.as_str(), 255);
     // AWS keeps names that start with `sg-` for itself.
     let name = if name.starts_with("sg-") { format!("x{name}") } else { name };
@@ -58,11 +78,10 @@ pub(super) fn group(unit: &Unit<'_>, net: &Net<'_>) -> Result<[Resource; 2], Com
         group_id: Value::output_of(&group),
         ip_permissions: vec![IpPermission::default_egress()],
     };
-    let closed = naming::of_functionality(unit.name, &["default-egress"])?;
     let region = net.region.as_deref();
     Ok([
         resource(group, owner.clone(), region, create, [])?,
-        resource(closed, owner, region, revoke, [])?,
+        resource(closed(unit, net)?, owner, region, revoke, [])?,
     ])
 }
 
@@ -98,6 +117,8 @@ pub(super) struct Rule {
     peer: RulePeer,
     owner: Owner,
     description: String,
+    /// The targets whose machines need it: as long as one of the version before serves, it stays.
+    serves: BTreeSet<Name>,
 }
 
 impl Rule {
@@ -105,7 +126,7 @@ impl Rule {
         self.key.direction.as_str()
     }
 
-    fn id(&self, unit: &Unit<'_>) -> Result<ResourceId, CompileError> {
+    fn id(&self, unit: &Unit<'_>, net: &Net<'_>) -> Result<ResourceId, CompileError> {
         let protocol = match self.key.protocol {
             IpProtocol::Tcp => "tcp",
             IpProtocol::Udp => "udp",
@@ -117,12 +138,12 @@ impl Rule {
             Some(port) => format!("{protocol}-{port}"),
             None => protocol.to_owned(),
         };
-        naming::of_functionality(unit.name, &[self.direction(), &self.key.side, &what])
+        of_group(unit.name, net, &[self.direction(), &self.key.side, &what])
     }
 
     pub(super) fn resource(self, unit: &Unit<'_>, net: &Net<'_>) -> Result<Resource, CompileError> {
-        let id = self.id(unit)?;
-        let group_id = group_of(unit.name)?;
+        let id = self.id(unit, net)?;
+        let group_id = group_of(unit.name, net)?;
         let Key { protocol, port, direction, .. } = self.key;
         let rule = IpPermission::new(protocol, port, self.peer, &self.description);
         let ip_permissions = vec![rule];
@@ -138,14 +159,14 @@ impl Rule {
             }
         };
         // The rule by which everything may go out goes first, lest it be taken for this one.
-        let closed = naming::of_functionality(unit.name, &["default-egress"])?;
-        resource(id, self.owner, net.region.as_deref(), request, [closed])
+        let rule = resource(id, self.owner, net.region.as_deref(), request, [closed(unit, net)?])?;
+        Ok(rule.serving(self.serves))
     }
 }
 
 /// All rules of a functionality's group.
-pub(super) fn rules(unit: &Unit<'_>) -> Result<Vec<Rule>, CompileError> {
-    let mut rules = Rules { unit, found: BTreeMap::new() };
+pub(super) fn rules(unit: &Unit<'_>, net: &Net<'_>) -> Result<Vec<Rule>, CompileError> {
+    let mut rules = Rules { unit, net, found: BTreeMap::new() };
     let mut reasons = Vec::new();
     for upstream in &unit.upstreams {
         let outcome = rules.connection(upstream, Direction::Egress);
@@ -165,7 +186,7 @@ pub(super) fn rules(unit: &Unit<'_>) -> Result<Vec<Rule>, CompileError> {
             for range in &balancer.open_to {
                 let side = range.trunc().to_string().replace(['/', ':'], "-");
                 let side = (side, RulePeer::from(*range));
-                rules.add(Direction::Ingress, protocol, port, side, None, "open to");
+                rules.add(Direction::Ingress, protocol, port, side, Use::own(unit, "open to"));
             }
         }
     }
@@ -177,8 +198,8 @@ pub(super) fn rules(unit: &Unit<'_>) -> Result<Vec<Rule>, CompileError> {
         let wishes: FunctionalitySettings = settings(unit.extensions)?;
         for port in wishes.external_ports {
             let side = (ANYONE.to_owned(), RulePeer::anyone());
-            let what = "external hosts";
-            rules.add(Direction::Egress, IpProtocol::Tcp, Some(port), side, None, what);
+            let external = Use::own(unit, "external hosts");
+            rules.add(Direction::Egress, IpProtocol::Tcp, Some(port), side, external);
         }
     }
     Ok(rules.found.into_values().collect())
@@ -192,24 +213,17 @@ const ANYONE: &str = "anyone";
 /// mirrors that speak it. Names, time and metadata need no rule: security groups do not filter what
 /// goes to AWS's own services on the machine's link (Amazon VPC User Guide, "Security groups").
 fn software(unit: &Unit<'_>) -> Rule {
-    Rule {
-        key: Key {
-            direction: Direction::Egress,
-            protocol: IpProtocol::Tcp,
-            port: Some(443),
-            side: ANYONE.to_owned(),
-        },
-        peer: RulePeer::anyone(),
-        owner: Owner::Functionality(unit.name.clone()),
-        description: "software".to_owned(),
-    }
+    let Use { owner, description, serves } = Use::own(unit, "software");
+    let (direction, protocol) = (Direction::Egress, IpProtocol::Tcp);
+    let key = Key { direction, protocol, port: Some(443), side: ANYONE.to_owned() };
+    Rule { key, peer: RulePeer::anyone(), owner, description, serves }
 }
 
 /// Whether a functionality's group lets its machine reach what everybody can, over HTTPS.
-pub(crate) fn reaches_software(unit: &Unit<'_>) -> Result<bool, CompileError> {
-    let id = software(unit).id(unit)?;
-    for rule in rules(unit)? {
-        if rule.id(unit)? == id {
+pub(crate) fn reaches_software(unit: &Unit<'_>, net: &Net<'_>) -> Result<bool, CompileError> {
+    let id = software(unit).id(unit, net)?;
+    for rule in rules(unit, net)? {
+        if rule.id(unit, net)? == id {
             return Ok(true);
         }
     }
@@ -242,27 +256,37 @@ fn fetches_software(unit: &Unit<'_>) -> bool {
 
 struct Rules<'a, 'b> {
     unit: &'a Unit<'b>,
+    net: &'a Net<'a>,
     found: BTreeMap<Key, Rule>,
 }
 
-impl Rules<'_, '_> {
-    fn own(&self) -> Owner {
-        Owner::Functionality(self.unit.name.clone())
-    }
+/// What a rule is there for.
+struct Use {
+    owner: Owner,
+    description: String,
+    serves: BTreeSet<Name>,
+}
 
+impl Use {
+    /// The functionality's own.
+    fn own(unit: &Unit<'_>, description: &str) -> Self {
+        let owner = Owner::Functionality(unit.name.clone());
+        Self { owner, description: description.to_owned(), serves: peer::targets(unit, []) }
+    }
+}
+
+impl Rules<'_, '_> {
     fn add(
         &mut self,
         direction: Direction,
         protocol: IpProtocol,
         port: Option<u16>,
         (side, peer): (String, RulePeer),
-        owner: Option<Owner>,
-        description: &str,
+        Use { owner, description, serves }: Use,
     ) {
-        let owner = owner.unwrap_or_else(|| self.own());
-        let description = description.to_owned();
         let key = Key { direction, protocol, port, side };
-        self.found.entry(key.clone()).or_insert(Rule { key, peer, owner, description });
+        let new = || Rule { key: key.clone(), peer, owner, description, serves: BTreeSet::new() };
+        self.found.entry(key.clone()).or_insert_with(new).serves.extend(serves);
     }
 
     /// The rules of one connection, at this end of it.
@@ -276,10 +300,12 @@ impl Rules<'_, '_> {
         match peer::via(self.unit, peer) {
             Via::Loopback | Via::External => {}
             Via::Private => {
-                for side in peer::private_sides(peer)? {
+                for side in peer::private_sides(peer, self.net)? {
                     for (protocol, port) in self.ports(peer, direction) {
-                        let (side, owner) = (side.clone(), Some(owner.clone()));
-                        self.add(direction, protocol, Some(port), side, owner, &description);
+                        let (owner, description) = (owner.clone(), description.clone());
+                        let serves = peer::targets(self.unit, [peer]);
+                        let connection = Use { owner, description, serves };
+                        self.add(direction, protocol, Some(port), side.clone(), connection);
                     }
                 }
             }
@@ -330,7 +356,9 @@ impl Rules<'_, '_> {
                     (IpProtocol::Udp, Some(4500)),
                     (IpProtocol::Esp, None),
                 ] {
-                    self.add(direction, protocol, port, side.clone(), None, "IPsec");
+                    let mut ipsec = Use::own(self.unit, "IPsec");
+                    ipsec.serves.extend(peer::targets(self.unit, [peer]));
+                    self.add(direction, protocol, port, side.clone(), ipsec);
                 }
             }
         }

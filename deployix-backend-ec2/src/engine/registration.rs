@@ -43,6 +43,10 @@ pub(super) async fn make(
     }
     enter(job, arn, machine, target.port).await?;
     healthy(job, &group, |it| it.id == *machine && it.port == target.port).await?;
+    if job.is_change() {
+        // It is led to at the port before until it serves at the other.
+        leave(job, arn, |it| it.id == *machine && it.port != target.port).await?;
+    }
     done(job, &interface_of(job, &interface, machine).await?).await
 }
 

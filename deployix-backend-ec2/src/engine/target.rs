@@ -191,10 +191,16 @@ async fn not_healthy(
     });
     wait.seen(told.collect::<Vec<_>>().join("; "));
     let CreateTargetGroup { health_check_protocol, health_check_port, .. } = &group.settings;
+    let at = if health_check_port == CreateTargetGroup::EACH_ITS_OWN {
+        "that port"
+    } else {
+        health_check_port
+    };
+    let at = at.parse::<u16>().map_or_else(|_| at.to_owned(), |port| format!("port {port}"));
     let first = ill.first().map_or("ID", |target| target.id.as_str());
     let to_do = format!(
-        "checked over {health_check_protocol} at port {health_check_port}: {} and at what its program \
-         says, whether it listens there",
+        "checked over {health_check_protocol} at {at}: {} and at what its program says, whether it \
+         listens there",
         Instance::look_at(first)
     );
     Ok(wait.over("DescribeTargetHealth", &to_do))

@@ -43,7 +43,7 @@ pub struct CreateTargetGroup {
     pub name: String,
     /// `TCP` or `UDP`.
     pub protocol: String,
-    /// The port of the machines.
+    /// The port of machines that are registered without one.
     pub port: u16,
     /// Its network.
     pub vpc_id: Value<VpcId>,
@@ -51,7 +51,7 @@ pub struct CreateTargetGroup {
     pub target_type: String,
     /// `TCP` or `HTTP`.
     pub health_check_protocol: String,
-    /// Where to check.
+    /// At which port to check, or [`EACH_ITS_OWN`](Self::EACH_ITS_OWN).
     pub health_check_port: String,
     /// What to ask for, over HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,6 +70,12 @@ pub struct CreateTargetGroup {
     pub unhealthy_threshold_count: u32,
     /// Its tags.
     pub tags: Vec<Tag>,
+}
+
+impl CreateTargetGroup {
+    /// That each machine is checked at the port with which it is registered (Elastic Load Balancing API
+    /// Reference, `CreateTargetGroup`).
+    pub const EACH_ITS_OWN: &'static str = "traffic-port";
 }
 
 /// Answers that count as good.

@@ -1,7 +1,7 @@
 //! Listeners come, change and go; machines serve before a deploy says that it is done, and leave with
 //! time to end what they are at.
 
-use std::num::NonZeroU16;
+use std::{collections::BTreeSet, num::NonZeroU16};
 
 use deployix_backend_ec2::extension::{LoadBalancerSettings, LocationSettings, TargetSettings};
 use deployix_core::spec::{Deployment, FunctionalitySpec, Listener, Listeners, ServiceSpec, Span};
@@ -38,8 +38,9 @@ pub(crate) const ALL: [&str; 1] = ["0.0.0.0/0"];
 fn leads(site: &Site) -> Vec<(u16, u16)> {
     site.aws.by_hand(REGION, |world| {
         let to = |arn: &str| {
-            let mut groups = world.target_groups.all();
-            groups.find(|it| it.target_group_arn == arn).unwrap().settings.port
+            let ports: BTreeSet<u16> = world.targets[arn].all().map(|it| it.port).collect();
+            assert_eq!(ports.len(), 1, "{ports:?}");
+            ports.into_iter().next().unwrap()
         };
         let listeners = world.listeners.all();
         let target = |it: &deployix_backend_ec2::engine::shape::Listener| {
@@ -101,7 +102,7 @@ async fn machines_at_which_nothing_listens_fail_the_deploy_by_name_and_reason() 
         "test/machines/0 (i-",
         "test/machines/1 (i-",
         "at port 8443 is unhealthy: Health checks failed, Target.FailedHealthChecks",
-        "checked over TCP at port 8443",
+        "checked over TCP at that port",
     ] {
         assert!(told.contains(words), "{words}: {told}");
     }
@@ -128,7 +129,7 @@ async fn a_machine_that_takes_anothers_place_serves_before_the_deploy_is_done() 
     });
     let plan = site.plan(of_type("m5.large")).await;
     let told = ends(&site.carry_out(&plan).await);
-    assert!(told.contains("target-group-8080/network/n/10.0.0.0-20/machines/machines"), "{told}");
+    assert!(told.contains("target-group-80/network/n/10.0.0.0-20/machines/machines"), "{told}");
     assert!(told.contains("Target.FailedHealthChecks"), "{told}");
 }
 

@@ -14,7 +14,7 @@ use crate::{
     deploy::keeper,
     faults::everything,
     site::{Site, beyond, ends},
-    strict::World,
+    strict::{World, seat},
 };
 
 /// A thing with the tags of a resource.
@@ -57,7 +57,7 @@ fn two_behind() -> Deployment {
 }
 
 const BALANCER: &str = "ec2/functionality/load-balancer-front/load-balancer/network/n/10.0.0.0-20";
-const GROUP: &str = "ec2/functionality/load-balancer-front/target-group-8080/network/n/10.0.0.0-20";
+const GROUP: &str = "ec2/functionality/load-balancer-front/target-group-80/network/n/10.0.0.0-20";
 
 /// Machine and port of all that are behind a load balancer.
 fn seats(world: &mut World) -> Vec<(InstanceId, u16)> {
@@ -69,9 +69,9 @@ fn seats(world: &mut World) -> Vec<(InstanceId, u16)> {
 #[tokio::test(start_paused = true)]
 async fn one_of_two_machines_that_was_taken_out_of_its_target_group() {
     is_told_and_put_right(two_behind, seats, |world| {
-        let (gone, _) = seats(world).remove(0);
+        let (gone, port) = seats(world).remove(0);
         for targets in world.targets.values_mut() {
-            targets.take(gone.as_str());
+            targets.take(&seat(&gone, port));
         }
         let machine = world.instances.all().find(|it| it.instance_id == gone).unwrap();
         let resource = machine.tags.iter().find(|tag| tag.key == "deployix:resource").unwrap();

@@ -14,6 +14,7 @@ mod held;
 mod journal;
 mod keepers;
 mod names;
+mod network;
 mod permissions;
 mod refusals;
 mod scenario;

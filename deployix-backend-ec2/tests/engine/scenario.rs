@@ -130,6 +130,60 @@ pub(crate) async fn machines_follow_their_subnet<A: Account>(site: &Site<A>, fre
     assert_eq!((plan.steps.len(), drifts), (0, Vec::new()));
 }
 
+/// Two machines that talk to each other, one of them with its name at a load balancer, in a network.
+pub(crate) fn in_network(network: &str) -> Deployment {
+    let location = LocationSettings { zones: vec!["eu-central-1a".into()], ..location() };
+    pair()
+        .machine("one", Some(network))
+        .machine("two", Some(network))
+        .placed("web", "one")
+        .placed("db", "two")
+        .located(network, &location)
+        .balancer("front", "web.example.com", (443, 8080), &["0.0.0.0/0"])
+}
+
+pub(crate) async fn machines_move_to_another_network<A: Account>(site: &Site<A>, fresh: &Site<A>) {
+    site.deploy(in_network("n")).await;
+    let before = site.aws.things().await;
+    site.deploy(in_network("m")).await;
+    let after = site.aws.things().await;
+    assert_ne!(before, after);
+    fresh.deploy(in_network("m")).await;
+    assert_eq!(after, fresh.aws.things().await, "as if it had never been elsewhere");
+    let (plan, drifts) = site.plan_refreshed(in_network("m")).await;
+    assert_eq!((plan.steps.len(), drifts), (0, Vec::new()));
+    site.destroy().await;
+    assert_eq!(site.aws.things().await, [""; 0]);
+}
+
+/// A machine that serves at a port, behind a load balancer.
+fn serving(port: u16) -> Deployment {
+    deployment(vec![functionality("web", port, &[])])
+        .machine("one", Some("n"))
+        .placed("web", "one")
+        .located("n", &location())
+        .balancer("front", "web.example.com", (443, port), &["0.0.0.0/0"])
+}
+
+pub(crate) async fn a_listener_keeps_its_target_group_where_machines_serve_at_another_port<
+    A: Account,
+>(
+    site: &Site<A>,
+    fresh: &Site<A>,
+) {
+    site.deploy(serving(8080)).await;
+    site.aws.take_writes();
+    site.deploy(serving(9090)).await;
+    let writes = site.aws.take_writes();
+    for operation in ["CreateTargetGroup", "ModifyListener", "CreateListener"] {
+        assert!(!writes.iter().any(|it| it == operation), "{writes:?}");
+    }
+    fresh.deploy(serving(9090)).await;
+    assert_eq!(site.aws.things().await, fresh.aws.things().await);
+    let (plan, drifts) = site.plan_refreshed(serving(9090)).await;
+    assert_eq!((plan.steps.len(), drifts), (0, Vec::new()));
+}
+
 pub(crate) fn two_networks() -> Deployment {
     pair()
         .pool("front", 2, "m")

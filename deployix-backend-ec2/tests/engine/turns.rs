@@ -15,8 +15,9 @@ use deployix_core::{
 use futures_util::future::join_all;
 
 use crate::{
+    scenario,
     site::{Site, beyond, ends},
-    strict::{Death, World},
+    strict::{Death, World, seat},
     support::{With, deployment, functionality, name},
 };
 
@@ -49,6 +50,40 @@ fn balanced(count: u32, settings: &TargetSettings) -> Deployment {
 /// So many machines of a type behind a load balancer.
 pub(crate) fn pool(count: u32, kind: &str) -> Deployment {
     balanced(count, &of_type(kind))
+}
+
+/// Three machines behind a load balancer that serve at a port.
+fn at_port(port: u16) -> Deployment {
+    let location =
+        LocationSettings { region: Some(REGION.to_owned()), ..LocationSettings::default() };
+    let settings = TargetSettings { public_address: false, ..of_type("m5.large") };
+    let service = ServiceSpec::builder(["web"]).endpoint("main", port).build().unwrap();
+    let web = FunctionalitySpec::new("web", service).unwrap().fqdn("web.example.com").unwrap();
+    deployment(vec![web.replicas(3.try_into().unwrap())])
+        .pool("pool", 3, "n")
+        .placed("web", "pool")
+        .located("n", &location)
+        .target_settings("pool", &settings)
+        .balancer("front", "web.example.com", (443, port), &["0.0.0.0/0"])
+}
+
+/// How many machines the listener leads to that serve at their port, and that the load balancer reaches
+/// there.
+fn served(world: &World) -> usize {
+    let open: BTreeSet<u16> = world
+        .rules
+        .all()
+        .filter(|rule| !rule.is_egress && !rule.permission.user_id_group_pairs.is_empty())
+        .filter_map(|rule| rule.permission.from_port)
+        .collect();
+    let way: BTreeSet<u16> = world
+        .rules
+        .all()
+        .filter(|rule| rule.is_egress && !rule.permission.user_id_group_pairs.is_empty())
+        .filter_map(|rule| rule.permission.from_port)
+        .collect();
+    let reached = |port: u16| open.contains(&port) && way.contains(&port);
+    world.behind().filter(|it| it.state == "healthy" && reached(it.port)).count()
 }
 
 /// The pool, and a machine that has nothing to do with it.
@@ -220,6 +255,17 @@ async fn a_machine_that_does_not_start_is_put_back_and_stops_those_after_it() {
 #[tokio::test(start_paused = true)]
 async fn a_change_that_is_cut_off_at_any_call_that_writes_goes_on_or_back_in_turn() {
     let (before, after) = (|| pool(3, "m3.medium"), || pool(3, "m5.large"));
+    in_turn_wherever_it_is_cut_off(before, after, healthy).await;
+}
+
+/// Two machines of three serve at any time, also where somebody dies at any call that writes, and
+/// somebody else goes on or back.
+async fn in_turn_wherever_it_is_cut_off(
+    before: impl Fn() -> Deployment,
+    after: impl Fn() -> Deployment,
+    serving: fn(&World) -> usize,
+) {
+    let (before, after) = (&before, &after);
     let calm = Site::new(&before(), 30);
     calm.deploy(before()).await;
     let (unchanged, first) = (calm.aws.inventory(), calm.aws.write_calls());
@@ -230,26 +276,74 @@ async fn a_change_that_is_cut_off_at_any_call_that_writes_goes_on_or_back_in_tur
     let runs = deaths.map(|(at, death)| {
         let (changed, unchanged) = (&changed, &unchanged);
         async move {
-            for (next, wanted) in [("m5.large", changed), ("m3.medium", unchanged)] {
+            for (forth, wanted) in [(true, changed), (false, unchanged)] {
+                let next = || if forth { after() } else { before() };
                 let site = Site::new(&before(), 30);
                 site.deploy(before()).await;
-                site.aws.watch(REGION, healthy);
+                site.aws.watch(REGION, serving);
                 site.aws.mood(|mood| mood.dies_at = Some((at, death)));
                 let plan = site.plan(after()).await;
                 site.carry_out_and_die(&plan).await;
                 // Nobody can settle by what AWS does not show yet.
                 tokio::time::sleep(Duration::from_secs(5)).await;
                 site.settle().await;
-                site.deploy(pool(3, next)).await;
-                let told = format!("cut off at {at}, {death:?}, then {next}");
+                site.deploy(next()).await;
+                let told = format!("cut off at {at}, {death:?}, then on: {forth}");
                 assert_eq!(beyond(&site.aws.inventory(), wanted), [""; 0], "{told}");
                 assert!(site.aws.fewest() >= 2, "{told}: {} served", site.aws.fewest());
-                assert_eq!(site.aws.by_hand(REGION, |world| healthy(world)), 3, "{told}");
-                assert_eq!(site.plan_refreshed(pool(3, next)).await.1, [""; 0], "{told}");
+                assert_eq!(site.aws.by_hand(REGION, |world| serving(world)), 3, "{told}");
+                assert_eq!(site.plan_refreshed(next()).await.1, [""; 0], "{told}");
             }
         }
     });
     join_all(runs).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_but_one_machine_of_a_pool_serve_while_the_port_changes_that_they_serve_at() {
+    for seed in 104..107 {
+        let site = Site::new(&at_port(8080), seed);
+        site.deploy(at_port(8080)).await;
+        site.aws.watch(REGION, served);
+        site.deploy(at_port(9090)).await;
+        assert_eq!(site.aws.fewest(), 2, "seed {seed}");
+        assert_eq!(site.aws.by_hand(REGION, |world| served(world)), 3);
+        is_as_new(&site, || at_port(9090)).await;
+        site.destroy().await;
+        assert_eq!(site.aws.inventory(), [""; 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_keeps_its_target_group_where_machines_serve_at_another_port() {
+    let site = || Site::new(&at_port(8080), 108);
+    let (site, fresh) = (site(), site());
+    scenario::a_listener_keeps_its_target_group_where_machines_serve_at_another_port(&site, &fresh)
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_port_that_is_cut_off_at_any_call_that_writes_goes_on_or_back_in_turn() {
+    in_turn_wherever_it_is_cut_off(|| at_port(8080), || at_port(9090), served).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_does_not_serve_at_the_new_port_stops_those_after_it() {
+    let site = Site::new(&at_port(8080), 107);
+    site.deploy(at_port(8080)).await;
+    site.aws.watch(REGION, served);
+    site.aws.by_hand(REGION, |world| world.silent.insert(9090));
+    let told = ends(&site.carry_out(&site.plan(at_port(9090)).await).await);
+    assert!(told.contains("at port 9090 is unhealthy"), "{told}");
+    assert_eq!(
+        site.aws.by_hand(REGION, |world| served(world)),
+        2,
+        "the others serve at the old one"
+    );
+    site.aws.by_hand(REGION, |world| world.silent.clear());
+    site.deploy(at_port(9090)).await;
+    assert_eq!(site.aws.fewest(), 2);
+    is_as_new(&site, || at_port(9090)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -305,8 +399,8 @@ async fn one_of_several_machines_that_was_taken_out_by_hand_is_told_and_register
     site.deploy(pool(3, "m5.large")).await;
     site.aws.by_hand(REGION, |world| {
         let group = world.targets.values_mut().next().unwrap();
-        let id = group.all().next().unwrap().id.clone();
-        group.take(id.as_str());
+        let first = group.all().next().unwrap().clone();
+        group.take(&seat(&first.id, first.port));
     });
     let (plan, drifts) = site.plan_refreshed(pool(3, "m5.large")).await;
     assert_eq!(drifts.len(), 1, "{drifts:?}");

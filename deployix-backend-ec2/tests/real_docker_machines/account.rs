@@ -4,7 +4,10 @@ use std::net::Ipv4Addr;
 
 use deployix_backend_ec2::request::{InstanceId, Value};
 
-use crate::{groups, strict::World};
+use crate::{
+    groups,
+    strict::{World, seat},
+};
 
 /// What is there at one moment.
 #[derive(Debug)]
@@ -109,7 +112,7 @@ fn machines(world: &World, balancers: Ipv4Addr) -> Vec<Machine> {
 /// Tells how a machine behind a load balancer was found.
 pub(crate) fn tell_health(world: &mut World, target: &Target, is_well: bool) {
     let targets = world.targets.get_mut(&target.group);
-    let entry = targets.and_then(|targets| targets.entry(target.id.as_str()));
+    let entry = targets.and_then(|targets| targets.entry(&seat(&target.id, target.port)));
     if let Some(entry) = entry
         && entry.it.state != "draining"
     {

@@ -35,6 +35,19 @@ async fn machines_follow_their_subnet() {
 }
 
 #[tokio::test]
+async fn machines_move_to_another_network() {
+    let (site, fresh) = (site().await, site().await);
+    scenario::machines_move_to_another_network(&site, &fresh).await;
+}
+
+#[tokio::test]
+async fn a_listener_keeps_its_target_group_where_machines_serve_at_another_port() {
+    let (site, fresh) = (site().await, site().await);
+    scenario::a_listener_keeps_its_target_group_where_machines_serve_at_another_port(&site, &fresh)
+        .await;
+}
+
+#[tokio::test]
 async fn a_pool_and_two_networks_that_talk_over_ipsec_come_and_go() {
     scenario::a_pool_and_two_networks_that_talk_over_ipsec_come_and_go(&site().await).await;
 }

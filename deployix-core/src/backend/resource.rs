@@ -1,6 +1,6 @@
 //! [`Resource`]: what a backend compiles to and later makes real.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -32,6 +32,8 @@ struct Content {
     holds_data: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     turn: Option<Turn>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    serves: BTreeSet<Name>,
     digest: Digest,
 }
 
@@ -107,7 +109,9 @@ impl Resource {
         let bytes = serde_json::to_vec(&inputs).unwrap_or_default();
         let digest = Digest::of_bytes(&bytes);
         let after = if after.is_empty() { Arc::default() } else { after.into() };
-        Self(Arc::new(Content { id, owner, inputs, after, holds_data: false, turn: None, digest }))
+        let (turn, serves) = (None, BTreeSet::new());
+        let holds_data = false;
+        Self(Arc::new(Content { id, owner, inputs, after, holds_data, turn, serves, digest }))
     }
 
     /// The same, holding data that would be lost with it: it is removed only where somebody asks
@@ -135,6 +139,20 @@ impl Resource {
     #[must_use]
     pub fn turn(&self) -> Option<&Turn> {
         self.0.turn.as_ref()
+    }
+
+    /// The same, needed by all places of these turns, whichever version they are of: where it goes, it
+    /// goes once all that changes or goes of them has, such as a rule by which machines are reached.
+    #[must_use]
+    pub fn serving(mut self, groups: impl IntoIterator<Item = Name>) -> Self {
+        Arc::make_mut(&mut self.0).serves.extend(groups);
+        self
+    }
+
+    /// The turns that it serves.
+    #[must_use]
+    pub fn serves(&self) -> &BTreeSet<Name> {
+        &self.0.serves
     }
 
     /// Its id.
@@ -202,11 +220,13 @@ impl<'de> Deserialize<'de> for Resource {
             holds_data: bool,
             #[serde(default)]
             turn: Option<Turn>,
+            #[serde(default)]
+            serves: BTreeSet<Name>,
             digest: Digest,
         }
-        let Read { id, owner, inputs, after, holds_data, turn, digest } =
+        let Read { id, owner, inputs, after, holds_data, turn, serves, digest } =
             Read::deserialize(deserializer)?;
-        let resource = Self::new(id, owner, inputs, after);
+        let resource = Self::new(id, owner, inputs, after).serving(serves);
         if resource.digest() != digest {
             let message = format!("the settings of {} are not those of its digest", resource.id());
             return Err(de::Error::custom(message));
@@ -245,7 +265,8 @@ mod tests {
             Owner::Edge { consumer: Name::new("a").unwrap(), provider: Name::new("b").unwrap() };
         let inputs = Inputs::from([("port", Input::Integer(80))]);
         let resource = Resource::new(id("m/b"), owner, inputs, [id("m/c")]);
-        let resource = resource.holding_data().in_turn(Name::new("pool").unwrap(), 2);
+        let name = |text: &str| Name::new(text).unwrap();
+        let resource = resource.holding_data().in_turn(name("pool"), 2).serving([name("other")]);
         let json = serde_json::to_string(&resource).unwrap();
         let read: Resource = serde_json::from_str(&json).unwrap();
         assert_eq!(read, resource);

@@ -24,7 +24,8 @@ struct Place {
 }
 
 /// Has what stands in a turn and changes wait for all that changes at the places before, and what goes
-/// wait for all that is made of its turn, as it may serve as long.
+/// wait for all that is made of its turn, as it may serve as long; what serves the turn itself also for
+/// what goes of it.
 ///
 /// Places that may be out of service come first, so that no other is out beside them; the others by
 /// number. What is new waits for nobody, and nobody that stands waits for a place that is new as a whole.
@@ -51,9 +52,20 @@ pub(super) fn take(changed: &mut [Draft<'_>], removals: &mut [Draft<'_>], heads:
             waits.extend(standing.map(|at| (*at, before.clone())));
         }
     }
+    let mut going: BTreeMap<Group<'_>, Vec<ResourceId>> = BTreeMap::new();
+    for draft in removals.iter() {
+        if let Some((group, _)) = turn(draft.resource) {
+            going.entry(group).or_default().push(draft.resource.id().clone());
+        }
+    }
     for draft in removals {
-        let places = turn(draft.resource).and_then(|(group, _)| groups.get(&group));
-        wait(draft, places.into_iter().flat_map(BTreeMap::values).flat_map(ids));
+        let resource = draft.resource;
+        let serves = resource.serves().iter().map(|group| (resource.backend(), group));
+        let serves: Vec<Group<'_>> = serves.collect();
+        let waits_for = turn(resource).map(|(group, _)| group).into_iter().chain(serves.clone());
+        let places = waits_for.filter_map(|group| groups.get(&group)).flat_map(BTreeMap::values);
+        let gone = serves.iter().filter_map(|group| going.get(group)).flatten().cloned();
+        wait(draft, places.flat_map(ids).chain(gone));
     }
     for (at, before) in waits {
         wait(&mut changed[at], before);
@@ -212,6 +224,22 @@ mod tests {
         let [first, _, second, _] = lines(&changed).try_into().unwrap();
         assert_eq!(first, "a/0/machine: a/1/machine a/1/part");
         assert_eq!(second, "a/1/machine: ");
+    }
+
+    #[test]
+    fn what_serves_a_turn_goes_after_all_that_changes_or_goes_of_it() {
+        let all = [pair("a", 0), pair("b", 0)].concat();
+        let from = stands(&all);
+        let mut changed = drafts(&all, &from);
+        let [machine, _] = pair("a", 1);
+        let rule = ResourceId::new("m/rule").unwrap();
+        let rule = Resource::new(rule, Owner::Target(name("t")), Inputs::new(), []);
+        let going = [machine, rule.serving([name("a"), name("unknown")])];
+        let mut removals =
+            going.iter().map(|it| draft(it, None, PlannedAction::Remove)).collect::<Vec<_>>();
+        take(&mut changed, &mut removals, &Heads::default());
+        let wanted = ["a/1/machine: a/0/machine a/0/part", "rule: a/0/machine a/0/part a/1/machine"];
+        assert_eq!(lines(&removals), wanted);
     }
 
     #[test]

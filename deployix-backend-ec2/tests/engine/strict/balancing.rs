@@ -35,6 +35,11 @@ impl Thing for TargetHealth {
     }
 }
 
+/// A machine may take part more than once, each time with another port.
+pub(crate) fn seat(id: &InstanceId, port: u16) -> String {
+    format!("{id}:{port}")
+}
+
 /// The attribute that says how long a machine may take to leave, in seconds.
 const DELAY: &str = "deregistration_delay.timeout_seconds";
 
@@ -342,13 +347,19 @@ impl World {
 
     pub(super) fn register(&mut self, it: &RegisterTargets) -> Result<String> {
         let arn = known(&it.target_group_arn).0.clone();
-        self.target_groups.get(&arn, "TargetGroupNotFound")?;
+        let group = &self.target_groups.get(&arn, "TargetGroupNotFound")?.it.settings;
+        let vpc = known(&group.vpc_id).clone();
         for target in &it.targets {
             let id = known(&target.id);
-            let running =
-                self.instances.entry(id.as_str()).is_some_and(|entry| entry.it.state == "running");
-            if !running {
+            let running = self.instances.all().find(|it| it.instance_id == *id);
+            let Some(running) = running.filter(|it| it.state == "running") else {
                 return refuse("InvalidTarget", format!("{id} is not running"));
+            };
+            let mut own = self.interfaces.all();
+            if own.any(|it| {
+                running.network_interfaces.contains(&it.network_interface_id) && it.vpc_id != vpc
+            }) {
+                return refuse("InvalidTarget", format!("{id} is not in the target group VPC"));
             }
         }
         for target in &it.targets {
@@ -371,7 +382,7 @@ impl World {
         let is_in = |it: &&TargetHealth| it.id == *id && it.port == port && it.state != "draining";
         // Who is in already stays as they are.
         if !targets.all().any(|it| is_in(&it)) {
-            targets.add(id.as_str(), health, late);
+            targets.add(seat(id, port), health, late);
         }
     }
 
@@ -379,17 +390,24 @@ impl World {
     pub(super) fn enter(&mut self, arn: &str, id: &InstanceId) {
         let Some(group) = self.target_groups.entry(arn) else { return };
         let port = group.it.settings.port;
-        if self.targets.get_mut(arn).is_some_and(|it| it.entry(id.as_str()).is_none()) {
+        if self.targets.get_mut(arn).is_some_and(|it| it.entry(&seat(id, port)).is_none()) {
             self.put_target(arn, id, port);
         }
     }
 
-    /// A machine ends what it is at, and leaves; one that nobody is led to leaves at once.
+    /// A machine ends what it is at, at whatever port, and leaves.
     pub(super) fn drain(&mut self, arn: &str, id: &InstanceId) {
+        let own = self.targets.get(arn).into_iter().flat_map(|all| all.all());
+        let ports: Vec<_> = own.filter(|it| it.id == *id).map(|it| it.port).collect();
+        ports.into_iter().for_each(|port| self.drain_at(arn, id, port));
+    }
+
+    /// A machine ends what it is at, and leaves; one that nobody is led to leaves at once.
+    fn drain_at(&mut self, arn: &str, id: &InstanceId, port: u16) {
         let delay = self.attributes.get(arn).and_then(|all| all.iter().find(|it| it.key == DELAY));
         let delay = delay.map_or(300, |it| it.value.parse().unwrap());
         let targets = self.targets.get_mut(arn);
-        if let Some(entry) = targets.and_then(|it| it.entry(id.as_str()))
+        if let Some(entry) = targets.and_then(|it| it.entry(&seat(id, port)))
             && entry.it.state != "draining"
         {
             let delay = if entry.it.state == "unused" { 0 } else { delay };
@@ -413,22 +431,26 @@ impl World {
             };
             let is_led_to = self.listeners.shown().any(leads);
             let group = self.target_groups.entry(&arn).unwrap();
-            let port = group.it.settings.health_check_port.parse().unwrap();
-            let is_silent = self.silent.contains(&port);
+            let checked_at = group.it.settings.health_check_port.clone();
             let mute: BTreeSet<_> = self
                 .instances
                 .all()
-                .filter(|it| is_silent || self.mute.contains(&it.instance_type))
+                .filter(|it| self.mute.contains(&it.instance_type))
                 .map(|it| it.instance_id.clone())
                 .collect();
             let targets = self.targets.get_mut(&arn).unwrap();
             if !self.stuck.contains_key("targets") {
                 targets.tick();
             }
-            let ids: Vec<_> = targets.all().map(|it| it.id.clone()).collect();
-            for id in ids {
-                let answers = !mute.contains(&id);
-                let entry = targets.entry(id.as_str()).unwrap();
+            let all: Vec<_> = targets.all().map(|it| (it.id.clone(), it.port)).collect();
+            for (id, port) in all {
+                let checked_at = if checked_at == CreateTargetGroup::EACH_ITS_OWN {
+                    port
+                } else {
+                    checked_at.parse().unwrap()
+                };
+                let answers = !mute.contains(&id) && !self.silent.contains(&checked_at);
+                let entry = targets.entry(&seat(&id, port)).unwrap();
                 let (state, reason) = (&*entry.it.state, entry.it.reason.as_deref());
                 match (state, reason) {
                     ("draining", _) => {}
@@ -516,7 +538,7 @@ impl World {
             Write::DeregisterTargets { target_group_arn, targets } => {
                 self.target_groups.get(target_group_arn, "TargetGroupNotFound")?;
                 for target in targets {
-                    self.drain(target_group_arn, known(&target.id));
+                    self.drain_at(target_group_arn, known(&target.id), target.port);
                 }
             }
             other => return refuse("InvalidAction", other.operation()),

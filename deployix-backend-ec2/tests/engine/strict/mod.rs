@@ -24,6 +24,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+pub(crate) use balancing::seat;
 use deployix_backend_ec2::{
     engine::call::{Answer, Aws, Call, CallError},
     request::Service,

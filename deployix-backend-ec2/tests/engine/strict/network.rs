@@ -106,6 +106,31 @@ impl World {
         self.subnets.add(&id, subnet, self.late.at_once());
     }
 
+    /// A network that somebody else made, with a way out and one subnet.
+    pub(crate) fn network_of_others(&mut self) -> (VpcId, SubnetId) {
+        let (vpc, at_once) = (self.id("vpc"), self.late.at_once());
+        let vpc_id = VpcId::new(&vpc).unwrap();
+        let cidr_block = "172.31.0.0/16".parse().unwrap();
+        let (state, tags) = ("available".to_owned(), Vec::new());
+        let made = Vpc { vpc_id: vpc_id.clone(), cidr_block, state, tags };
+        self.vpcs.add(&vpc, made, at_once);
+        self.second_gateway(Vec::new());
+        let gateway = self.gateways.all_mut().find(|it| it.tags.is_empty()).unwrap();
+        gateway.attachments.push(vpc_id.clone());
+        let subnet = self.id("subnet");
+        let made = Subnet {
+            subnet_id: SubnetId::new(&subnet).unwrap(),
+            vpc_id: vpc_id.clone(),
+            cidr_block: "172.31.0.0/20".parse().unwrap(),
+            availability_zone: ZoneName(format!("{}a", self.region)),
+            state: "available".to_owned(),
+            tags: Vec::new(),
+        };
+        let subnet_id = made.subnet_id.clone();
+        self.subnets.add(subnet, made, at_once);
+        (vpc_id, subnet_id)
+    }
+
     pub(super) fn create_gateway(&mut self, it: &CreateInternetGateway) -> Result<String> {
         let id = self.id("igw");
         let gateway = InternetGateway {
@@ -247,10 +272,13 @@ impl World {
         is_egress: bool,
     ) -> Result<String> {
         let group_id = known(group).clone();
-        self.groups.get(group_id.as_str(), "InvalidGroup.NotFound")?;
+        let vpc = self.groups.get(group_id.as_str(), "InvalidGroup.NotFound")?.it.vpc_id.clone();
         let [permission] = permissions else { return refuse("InvalidParameterValue", "rules") };
         for pair in &permission.user_id_group_pairs {
-            self.groups.get(known(&pair.group_id).as_str(), "InvalidGroup.NotFound")?;
+            let other = known(&pair.group_id).as_str();
+            if self.groups.get(other, "InvalidGroup.NotFound")?.it.vpc_id != vpc {
+                return refuse("InvalidGroup.NotFound", format!("{other} is in another network"));
+            }
         }
         let tags = tags_of(tags, "security-group-rule")?;
         let own = self.rules.all();

@@ -3,10 +3,11 @@
 use deployix_backend_ec2::{
     engine::{
         call::Write,
-        shape::{AutoScalingGroup, AutoScalingInstance},
+        shape::{AutoScalingGroup, AutoScalingInstance, LaunchTemplate},
     },
     request::{
         AttachLoadBalancerTargetGroups, AutoScalingTag, CreateAutoScalingGroup, InstanceId, Tag,
+        VpcId,
     },
 };
 use tokio::time::{Duration, Instant};
@@ -36,8 +37,9 @@ impl World {
 
     fn described(&mut self, it: &CreateAutoScalingGroup) -> Result<AutoScalingGroup> {
         let template = &it.launch_template;
-        let mut all = self.templates.all();
-        if !all.any(|other| other.launch_template_name == template.launch_template_name) {
+        let is_named =
+            |other: &LaunchTemplate| other.launch_template_name == template.launch_template_name;
+        if !self.templates.all().any(is_named) {
             return refuse(MISSING, "the launch template does not exist");
         }
         let data = &self.template_data[&template.launch_template_name].launch_template_data;
@@ -47,8 +49,12 @@ impl World {
             let message = format!("You must use a valid fully-formed launch template. {error}");
             return refuse(MISSING, message);
         }
-        for subnet in &it.vpc_zone_identifier {
-            self.subnets.get(known(subnet).as_str(), MISSING)?;
+        let groups = data.network_interfaces.iter().flat_map(|it| &it.groups);
+        let groups: Vec<_> = groups.map(|it| known(it).clone()).collect();
+        let vpc = self.vpc_of(it)?;
+        let mut own = self.groups.all().filter(|it| groups.contains(&it.group_id));
+        if let Some(group) = own.find(|it| it.vpc_id != vpc) {
+            return refuse(MISSING, format!("{} is not in {vpc}", group.group_id));
         }
         Ok(AutoScalingGroup {
             auto_scaling_group_name: it.auto_scaling_group_name.clone(),
@@ -66,12 +72,28 @@ impl World {
         })
     }
 
+    /// The one network that its subnets are of.
+    fn vpc_of(&mut self, it: &CreateAutoScalingGroup) -> Result<VpcId> {
+        let mut all = Vec::new();
+        for subnet in &it.vpc_zone_identifier {
+            all.push(self.subnets.get(known(subnet).as_str(), MISSING)?.it.vpc_id.clone());
+        }
+        all.dedup();
+        let [vpc] = all.as_slice() else { return refuse(MISSING, "subnets of several networks") };
+        Ok(vpc.clone())
+    }
+
     pub(super) fn attach_target_groups(
         &mut self,
         it: &AttachLoadBalancerTargetGroups,
     ) -> Result<String> {
+        let own = self.group(&it.auto_scaling_group_name)?.subnets[0].clone();
+        let vpc = self.subnets.get(own.as_str(), MISSING)?.it.vpc_id.clone();
         for arn in &it.target_group_arns {
-            self.target_groups.get(&known(arn).0, MISSING)?;
+            let group = &self.target_groups.get(&known(arn).0, MISSING)?.it.settings;
+            if *known(&group.vpc_id) != vpc {
+                return refuse(MISSING, "Provided Target Groups may not be valid");
+            }
         }
         let group = &mut self.group(&it.auto_scaling_group_name)?;
         for arn in &it.target_group_arns {
@@ -93,7 +115,14 @@ impl World {
     pub(super) fn write_scaling(&mut self, write: &Write) -> Result<()> {
         match write {
             Write::UpdateAutoScalingGroup { group: it } => {
-                let new = self.described(it)?;
+                let (new, vpc) = (self.described(it)?, self.vpc_of(it)?);
+                let arns = self.group(&it.auto_scaling_group_name)?.target_group_arns.clone();
+                for arn in arns {
+                    let behind = self.target_groups.entry(&arn);
+                    if behind.is_some_and(|group| *known(&group.it.settings.vpc_id) != vpc) {
+                        return refuse(MISSING, format!("{arn} is not in {vpc}"));
+                    }
+                }
                 let group = self.group(&it.auto_scaling_group_name)?;
                 let (arns, instances, tags) =
                     (group.target_group_arns.clone(), group.instances.clone(), group.tags.clone());

@@ -28,7 +28,7 @@ pub(crate) struct World {
     made: u64,
     /// What was made with a token, and what was asked for then.
     tokens: BTreeMap<String, (String, String)>,
-    pub(super) vpcs: Table<Vpc>,
+    pub(crate) vpcs: Table<Vpc>,
     pub(crate) subnets: Table<Subnet>,
     pub(crate) gateways: Table<InternetGateway>,
     pub(crate) tables: Table<RouteTable>,
