@@ -41,7 +41,7 @@ pub(crate) struct Net<'a> {
     /// Which VPC it is, as segments of ids: `network/n`, or the id of one that exists. AWS moves nothing
     /// from one to another, neither security groups nor what has them: so what is in another VPC has
     /// another id, is made beside what was there, and that goes after it.
-    pub(crate) place: String,
+    pub(crate) vpc_place: String,
     pub(crate) subnets: Vec<Subnet>,
     /// What it is made of, where it is made here.
     made: Option<Ipv4Net>,
@@ -102,7 +102,7 @@ impl<'a> Net<'a> {
             region: location.region,
             staging: location.staging,
             vpc: Value::output_of(&naming::id(&[scope[0], scope[1], "vpc"])?),
-            place: scope.join("/"),
+            vpc_place: scope.join("/"),
             subnets: Vec::new(),
             made: None,
         };
@@ -114,7 +114,7 @@ impl<'a> Net<'a> {
                     .into());
             }
             Some(vpc) => {
-                net.place = vpc.to_string();
+                net.vpc_place = vpc.to_string();
                 net.vpc = vpc.into();
                 net.subnets = adopted(site, network.subnets, location.zones)?;
             }
@@ -183,7 +183,7 @@ impl<'a> Net<'a> {
         let Some(subnet) = self.subnet(machine) else {
             return Err(Remark::new(["network"], "its network has no subnet").into());
         };
-        Ok(format!("{}/{}", self.place, subnet.place))
+        Ok(format!("{}/{}", self.vpc_place, subnet.place))
     }
 
     /// Everything it is made of; nothing, where it exists already.

@@ -31,13 +31,13 @@ fn in_one_network_exactly_the_endpoint_is_opened_between_the_two_groups() {
     assert!(!found.has_errors(), "{found}");
     let resources = compiled.resources();
     assert_eq!(rules(resources), ["db/ingress/web/tcp-5432", "web/egress/db/tcp-5432"]);
-    let rule = &requests(resources, "AuthorizeSecurityGroupIngress")["ec2/functionality/db/ingress/web/tcp-5432"];
+    let rule = &requests(resources, "AuthorizeSecurityGroupIngress")["ec2/functionality/db/ingress/web/tcp-5432/network/n"];
     let permission = &rule["IpPermissions"][0];
     assert_eq!(permission["FromPort"], 5432);
     assert_eq!(permission["ToPort"], 5432);
     assert_eq!(
         permission["UserIdGroupPairs"][0]["GroupId"]["$output"]["resource"],
-        "ec2/functionality/web/security-group"
+        "ec2/functionality/web/security-group/network/n"
     );
     assert!(permission.get("IpRanges").is_none());
     assert!(
@@ -70,7 +70,7 @@ fn between_networks_only_ipsec_is_opened_and_only_to_the_other_machine() {
     assert_eq!(rules.iter().filter(|rule| fetch(rule)).count(), 2);
     rules.retain(|rule| !fetch(rule));
     assert_eq!(rules, expected);
-    let rule = &requests(&resources, "AuthorizeSecurityGroupIngress")["ec2/functionality/db/ingress/one-0/esp"];
+    let rule = &requests(&resources, "AuthorizeSecurityGroupIngress")["ec2/functionality/db/ingress/one-0/esp/network/n"];
     let permission = &rule["IpPermissions"][0];
     assert_eq!(permission["IpProtocol"], "50");
     assert_eq!(
@@ -140,7 +140,10 @@ fn no_group_lets_out_what_nobody_asked_for() {
     let names = ["cleanup", "git", "hydra-db", "hydra-evaluator", "hydra-web"];
     let expected: Vec<_> = names
         .map(|name| {
-            (format!("ec2/functionality/{name}/egress/anyone/tcp-443"), serde_json::json!(443))
+            (
+                format!("ec2/functionality/{name}/egress/anyone/tcp-443/network/ec2-singapore"),
+                serde_json::json!(443),
+            )
         })
         .into();
     assert_eq!(to_anyone, expected);
@@ -157,7 +160,7 @@ fn a_port_is_open_to_the_world_only_where_a_load_balancer_says_so() {
     };
     assert_eq!(
         open(resources(support::hydra())),
-        ["ec2/functionality/load-balancer-hydra/ingress/0.0.0.0-0/tcp-443"]
+        ["ec2/functionality/load-balancer-hydra/ingress/0.0.0.0-0/tcp-443/network/ec2-singapore"]
     );
     let mut closed = support::hydra();
     closed.infrastructure.load_balancers.get_mut(&name("hydra")).unwrap().open_to.clear();
@@ -189,7 +192,7 @@ fn a_private_range_does_not_make_a_load_balancer_face_the_internet() {
     let made = &requests(&resources, "CreateLoadBalancer")[&format!("{id}/load-balancer/{PLACE}")];
     assert_eq!(made["Scheme"], "internal");
     let group =
-        &requests(&resources, "CreateTargetGroup")[&format!("{id}/target-group-3000/{PLACE}")];
+        &requests(&resources, "CreateTargetGroup")[&format!("{id}/target-group-443/{PLACE}")];
     assert_eq!(group["HealthCheckProtocol"], "HTTP");
     assert_eq!(group["HealthCheckPath"], "/healthz");
 }

@@ -318,7 +318,7 @@ impl<'a> Job<'a> {
                 .into());
         }
         // In another VPC all of it is made beside what was there.
-        let id = |what: &str| naming::of_group(target, &self.net.place, what);
+        let id = |what: &str| naming::of_group(target, &self.net.vpc_place, what);
         let (template_id, user_data) = (id("launch-template")?, id("user-data")?);
         let id = id("autoscaling-group")?;
         let launch = self.launch_template(&place, &user_data, &template_id)?;

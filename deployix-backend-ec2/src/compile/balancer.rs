@@ -310,7 +310,7 @@ impl Parts<'_, '_> {
                 ),
                 target_group_arns: vec![group],
             };
-            let made_before = naming::of_group(target, &self.net.place, "autoscaling-group")?;
+            let made_before = naming::of_group(target, &self.net.vpc_place, "autoscaling-group")?;
             return Ok(vec![resource(id, owner, region, attach, [made_before])?]);
         }
         let register = |&machine: &u32| {

@@ -20,7 +20,7 @@ use crate::{
 /// The name of a target's autoscaling group, which nobody else in the account and region has. In another
 /// VPC it is another group: none has machines in two, as its target groups are in one.
 pub(crate) fn autoscaling_group(deployment: &Name, target: &Name, net: &Net<'_>) -> String {
-    naming::long(deployment, &format!("{target}/{}", net.place), 255)
+    naming::long(deployment, &format!("{target}/{}", net.vpc_place), 255)
 }
 
 /// The targets whose machines are at either end of a connection, or at one end of several; a load

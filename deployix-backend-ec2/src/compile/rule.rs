@@ -32,7 +32,7 @@ fn of_group(
     net: &Net<'_>,
     what: &[&str],
 ) -> Result<ResourceId, CompileError> {
-    naming::of_functionality(functionality, &[what, &[&net.place]].concat())
+    naming::of_functionality(functionality, &[what, &[&net.vpc_place]].concat())
 }
 
 /// The group of a functionality in a network.

@@ -54,7 +54,8 @@ use std::collections::BTreeMap;
 
 pub use call::Aws;
 use deployix_core::backend::{
-    Action, BackendError, Input, Observed, Outcome, Resource, Scope, Site, Step, StepContext,
+    Action, BackendError, ErrorKind, Input, Observed, Outcome, Resource, Scope, Site, Step,
+    StepContext,
 };
 #[cfg(feature = "live")]
 pub(crate) use error::{is_not_found, is_throttled};
@@ -76,7 +77,7 @@ use self::{
 use crate::{
     extension::{LocationSettings, TargetSettings},
     naming::{self, zone_and_name},
-    request::{Operation, Output, RenderUserData, Request, UserDataText},
+    request::{Operation, Output, RenderUserData, Request, Service, UserDataText},
     resource::{self, OPERATION, REGION, ReadError},
     user_data::pack,
 };
@@ -93,6 +94,7 @@ pub(crate) async fn apply(
         take_away(&job, step).await?;
         return Ok(Outcome::default());
     }
+    stays_in_its_region(step)?;
     let request = resource::request(step.inputs)
         .map_err(|error| BackendError::unreadable(&error.to_string()))?;
     Ok(Outcome { outputs: make(&job, &request, context).await? })
@@ -134,6 +136,28 @@ fn region_of(step: &Step<'_>) -> Option<String> {
         _ if step.inputs.get(OPERATION).is_none() => region(&step.site),
         _ => None,
     }
+}
+
+/// Refuses, before anything is asked, to make in one region what stands in another: AWS moves nothing
+/// there, and looking in one shows nothing of the other, so what stands would be left to nobody.
+fn stays_in_its_region(step: &Step<'_>) -> Result<(), BackendError> {
+    let (Action::Update { from } | Action::Replace { from }) = step.action else { return Ok(()) };
+    let everywhere =
+        |operation: Operation| matches!(operation.service(), Service::Local | Service::Route53);
+    let (Some(Input::Text(is)), Some(Input::Text(wanted))) =
+        (from.inputs().get(REGION), step.inputs.get(REGION))
+    else {
+        return Ok(());
+    };
+    if is == wanted || resource::operation(step.inputs).is_ok_and(everywhere) {
+        return Ok(());
+    }
+    let message = format!(
+        "it is in {is}, and AWS moves nothing to {wanted}: set the location's `extensions.ec2.region` to \
+         {is} again, or give its target and network other names, so that all is made anew in {wanted}; \
+         it is kept as it is"
+    );
+    Err(BackendError::permanent(ErrorKind::Invalid, "apply", message).as_it_was())
 }
 
 async fn make(

@@ -87,15 +87,12 @@ async fn a_machine_of_others_that_was_put_behind_a_load_balancer() {
         let other = world.machine_of_others();
         let arn = world.targets.keys().next().unwrap().clone();
         world.put_target(&arn, &other, 8080);
-        // It is told of the machine whose interface AWS tells first.
-        let is_of = |tags: &[Tag], machine| {
-            tags.iter().any(|it| it.value.contains(&format!("/machines/machine/{machine}/")))
-        };
-        let mut interfaces = world.interfaces.all();
-        let first = interfaces.find_map(|it| (0..2).find(|machine| is_of(&it.tags, *machine)));
-        let first = first.unwrap();
+        // It is told with the first interface.
+        let first = world.interfaces.all().find(|it| it.instance_id.is_some()).unwrap();
+        let resource = first.tags.iter().find(|tag| tag.key == "deployix:resource").unwrap();
+        let number = resource.value.split('/').nth(4).unwrap();
         vec![format!(
-            "{GROUP}/machines/machines/{first}: {other} is behind it at port 8080 as well"
+            "{GROUP}/machines/machines/{number}: {other} is behind it at port 8080 as well"
         )]
     })
     .await;
@@ -260,14 +257,15 @@ async fn a_rule_that_somebody_gave_the_tag_of_the_deployment_or_of_another() {
             |world| {
                 let group = |world: &World| {
                     let mut all = world.groups.all();
-                    let is_db = |tags: &[Tag]| is(tags, "ec2/functionality/db/security-group");
+                    let is_db =
+                        |tags: &[Tag]| is(tags, "ec2/functionality/db/security-group/network/n");
                     all.find(|it| is_db(&it.tags)).unwrap().group_id.clone()
                 };
                 let group = group(world);
                 let anyone = IpPermission::new(IpProtocol::Tcp, Some(22), Peer::anyone(), "ssh");
                 world.add_rule(group, false, anyone, tags);
                 let told = "somebody opened the way in: tcp 22 with 0.0.0.0/0";
-                vec![format!("ec2/functionality/db/security-group: {told}")]
+                vec![format!("ec2/functionality/db/security-group/network/n: {told}")]
             },
         )
         .await;
@@ -304,7 +302,7 @@ async fn how_many_machines_an_autoscaling_group_has_at_least_and_at_most() {
         let subnets = group.subnets.iter().map(ToString::to_string).collect::<Vec<_>>();
         let in_subnets = format!("of {template} in {}", subnets.join(" and "));
         let (was, is) = (format!("1 to 2 {in_subnets}"), format!("1 to 9 {in_subnets}"));
-        vec![format!("ec2/target/fleet/autoscaling-group: it was `{was}` and is `{is}`")]
+        vec![format!("ec2/target/fleet/network/n/autoscaling-group: it was `{was}` and is `{is}`")]
     })
     .await;
 }
@@ -318,8 +316,9 @@ async fn an_autoscaling_group_that_was_taken_from_behind_a_load_balancer() {
     };
     is_told_and_put_right(everything, behind, |world| {
         world.scaling.all_mut().for_each(|it| it.target_group_arns.clear());
-        let told = "the autoscaling group test/fleet is not behind it";
-        vec![format!("{GROUP}/machines/fleet: {told}")]
+        let told = "the autoscaling group test/fleet/network/n is not behind it";
+        let group = GROUP.replace("-80/", "-443/");
+        vec![format!("{group}/machines/fleet: {told}")]
     })
     .await;
 }

@@ -107,7 +107,8 @@ async fn a_pool_behind_a_load_balancer_moves() {
 async fn a_target_that_had_a_network_of_its_own_moves_into_one_and_back() {
     let own = || {
         let mut deployment = in_network("n");
-        deployment.infrastructure.targets.get_mut(&name("one")).unwrap().network = None;
+        let one = deployment.infrastructure.targets.get_mut(&name("one")).unwrap();
+        (one.network, one.location) = (None, Some(name("n-location")));
         deployment
     };
     let site = Site::new(&in_network("n"), 114);
@@ -197,6 +198,45 @@ async fn a_machine_that_may_not_move_serves_on_where_it_is() {
     site.aws.mood(|mood| mood.refuses.clear());
     site.deploy(in_network("m")).await;
     stands_as_if_fresh(&site, || in_network("m")).await;
+}
+
+/// What is in another region is seen by nobody who looks in one, so it would be left over, with its data.
+#[tokio::test(start_paused = true)]
+async fn what_stands_does_not_move_to_another_region_but_by_another_name() {
+    let of = |target: &str, network: &str, region: &str| {
+        let location =
+            LocationSettings { region: Some(region.to_owned()), ..LocationSettings::default() };
+        let service =
+            ServiceSpec::builder(["db"]).endpoint("main", 5432).state("/var/lib/db").build();
+        let db = FunctionalitySpec::new("db", service.unwrap()).unwrap();
+        deployment(vec![db.fqdn("db.example.com").unwrap()])
+            .machine(target, Some(network))
+            .placed("db", target)
+            .located(network, &location)
+    };
+    let site = Site::new(&of("one", "n", REGION), 118);
+    site.deploy(of("one", "n", REGION)).await;
+    let runs = || {
+        site.aws.by_hand(REGION, |world| {
+            let running = world.instances.all().filter(|it| it.state == "running");
+            let running = running.map(|it| it.instance_id.clone()).collect::<Vec<_>>();
+            (running, world.rules.all().count(), world.volumes.all().count())
+        })
+    };
+    let before = runs();
+    for network in ["n", "m"] {
+        let told = ends(&site.carry_out(&site.plan(of("one", network, "us-east-1")).await).await);
+        let why = "it is in eu-central-1, and AWS moves nothing to us-east-1";
+        assert!(told.contains(why), "{network}: {told}");
+        assert_eq!(runs(), before, "{network}");
+        site.deploy(of("one", "n", REGION)).await;
+        assert_eq!(runs(), before, "whoever goes back keeps all of it");
+    }
+    site.deploy(of("two", "m", "us-east-1")).await;
+    let (running, rules, disks) = runs();
+    assert_eq!((running.len(), rules, disks), (0, 0, 1), "only the disk is kept");
+    site.destroy().await;
+    assert_eq!(site.aws.inventory(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

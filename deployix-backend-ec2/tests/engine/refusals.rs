@@ -103,7 +103,7 @@ fn known_after(site: &Site, seconds: u64) {
 #[tokio::test(start_paused = true)]
 async fn an_instance_profile_that_nobody_made_is_told_of_machines_and_of_groups() {
     let told = told(with_role, |site| known_after(site, 100_000)).await;
-    for resource in ["target/one/machine/0/instance", "target/fleet/autoscaling-group"] {
+    for resource in ["target/one/machine/0/instance", "target/fleet/network/n/autoscaling-group"] {
         let line = told.lines().find(|line| line.contains(resource));
         let line = line.unwrap_or_else(|| panic!("nothing of {resource}: {told}"));
         assert!(line.contains("correct `extensions.ec2.instance-profile`"), "{line}");

@@ -178,7 +178,7 @@ fn machines_that_are_not_told_to_fetch_anything_reach_nothing_for_it() {
         ids.filter(|id| id.contains("/egress/")).collect::<Vec<_>>()
     };
     assert_eq!(opened(400), [""; 0]);
-    assert_eq!(opened(40_000), ["ec2/functionality/web/egress/anyone/tcp-443"]);
+    assert_eq!(opened(40_000), ["ec2/functionality/web/egress/anyone/tcp-443/network/n"]);
 }
 
 #[test]

@@ -137,8 +137,8 @@ async fn stands_as_written(aws: &dyn Aws) {
     assert_eq!(
         open,
         [
-            "functionality/load-balancer-web/ingress/0.0.0.0-0/tcp-443",
-            "functionality/load-balancer-web/ingress/0.0.0.0-0/tcp-80",
+            "functionality/load-balancer-web/ingress/0.0.0.0-0/tcp-443/network/shop",
+            "functionality/load-balancer-web/ingress/0.0.0.0-0/tcp-80/network/shop",
         ],
         "nothing else is open to everybody"
     );

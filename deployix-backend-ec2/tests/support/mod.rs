@@ -205,14 +205,20 @@ pub(crate) fn requests(
         .collect()
 }
 
-/// The ids of all rules of security groups, but for those that close a new group.
+/// Whose a rule is and what it says, by its id, without the network that the id ends in.
+fn rule(id: &str) -> String {
+    let own = id.trim_start_matches("ec2/functionality/");
+    own.split('/').take(4).collect::<Vec<_>>().join("/")
+}
+
+/// All rules of security groups, but for those that close a new group.
 pub(crate) fn rules(resources: &BTreeMap<ResourceId, Resource>) -> Vec<String> {
     let mut ids: Vec<_> = requests(resources, "AuthorizeSecurityGroupIngress")
         .into_keys()
         .chain(requests(resources, "AuthorizeSecurityGroupEgress").into_keys())
         .collect();
     ids.sort();
-    ids.iter().map(|id| id.trim_start_matches("ec2/functionality/").to_owned()).collect()
+    ids.iter().map(|id| rule(id)).collect()
 }
 
 /// A file below a target's folder.
