@@ -104,6 +104,24 @@ async fn a_pool_behind_a_load_balancer_moves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_name_leads_to_the_new_load_balancer_once_it_listens_and_what_was_there_goes_after_that()
+{
+    let site = Site::new(&pool_in("n"), 119);
+    site.deploy(pool_in("n")).await;
+    let plan = site.plan(pool_in("m")).await;
+    let after = |what: &str| {
+        let step = plan.steps.iter().find(|step| step.id().as_str().contains(what));
+        let after = &step.unwrap_or_else(|| panic!("nothing of {what}")).after;
+        after.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    let front = "ec2/functionality/load-balancer-front";
+    let record = after("/record/");
+    assert!(record.contains(&format!("{front}/listener-443/network/m/10.0.0.0-20")), "{record:?}");
+    let old = after("/listener-443/network/n/10.0.0.0-20");
+    assert!(old.iter().any(|id| id.contains("/record/")), "{old:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_target_that_had_a_network_of_its_own_moves_into_one_and_back() {
     let own = || {
         let mut deployment = in_network("n");

@@ -238,7 +238,8 @@ mod tests {
         let mut removals =
             going.iter().map(|it| draft(it, None, PlannedAction::Remove)).collect::<Vec<_>>();
         take(&mut changed, &mut removals, &Heads::default());
-        let wanted = ["a/1/machine: a/0/machine a/0/part", "rule: a/0/machine a/0/part a/1/machine"];
+        let wanted =
+            ["a/1/machine: a/0/machine a/0/part", "rule: a/0/machine a/0/part a/1/machine"];
         assert_eq!(lines(&removals), wanted);
     }
 
