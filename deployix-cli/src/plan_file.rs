@@ -14,14 +14,14 @@ use deployix::core::{
 use crate::journal::chain;
 
 /// Writes a plan; in the place of another plan, and of nothing else.
-pub(crate) fn write(path: &Path, plan: &Plan) -> Result<(), Diagnostic> {
+pub(crate) fn write(path: &Path, plan: &Plan) -> Result<(), Box<Diagnostic>> {
     let failed = |error: &dyn std::error::Error| {
         let message = format!("cannot write the plan `{}`: {}", path.display(), chain(error));
-        Diagnostic::error(Code::FileNotWritten, message)
+        Box::new(Diagnostic::error(Code::FileNotWritten, message))
     };
     let no_plan = || {
         let message = format!("`{}` is there already, and is no plan", path.display());
-        Diagnostic::error(Code::FileNotWritten, message).remedy("choose another name")
+        Diagnostic::error(Code::FileNotWritten, message).remedy("choose another name").into()
     };
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -60,14 +60,14 @@ pub(crate) fn write(path: &Path, plan: &Plan) -> Result<(), Diagnostic> {
 }
 
 /// Reads a plan.
-pub(crate) fn read(path: &Path) -> Result<Plan, Diagnostic> {
+pub(crate) fn read(path: &Path) -> Result<Plan, Box<Diagnostic>> {
     let refused = |why: &str| {
         let message = format!("`{}` cannot be carried out: {why}", path.display());
-        Diagnostic::error(Code::PlanRefused, message)
+        Box::new(Diagnostic::error(Code::PlanRefused, message))
     };
     let bytes = fs::read(path).map_err(|error| {
         let message = format!("cannot read the plan `{}`: {error}", path.display());
-        Diagnostic::error(Code::FileUnreadable, message)
+        Box::new(Diagnostic::error(Code::FileUnreadable, message))
     })?;
     Plan::from_saved(&bytes).map_err(|error| refused(&chain(&error)))
 }

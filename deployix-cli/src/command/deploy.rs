@@ -175,7 +175,7 @@ fn with_catalogs(
 /// A plan that was saved; refused where it is not one of this deployment's, or where what it
 /// touches has moved on.
 async fn saved(file: &Path, deployment: &Deployment) -> Result<(Journal, Plan), Diagnostics> {
-    let plan = plan_file::read(file)?;
+    let plan = plan_file::read(file).map_err(|error| *error)?;
     let shown = file.display();
     if plan.deployment != deployment.name {
         let message = format!(

@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &Init, session: &Session) -> Exit {
     let folder = &arguments.folder;
     let path = if folder == Path::new(".") { NAME.into() } else { folder.join(NAME) };
     let made = make(folder, &path);
-    let findings: Diagnostics = made.as_ref().err().cloned().into_iter().collect();
+    let findings: Diagnostics = made.as_ref().err().map(|it| (**it).clone()).into_iter().collect();
     session.tell(&findings);
 
     let file = made.is_ok().then(|| path.display().to_string());
@@ -51,10 +51,10 @@ pub(crate) fn run(arguments: &Init, session: &Session) -> Exit {
 }
 
 /// Makes the deployment's file, unless there is one in any format.
-fn make(folder: &Path, file: &Path) -> Result<(), Diagnostic> {
+fn make(folder: &Path, file: &Path) -> Result<(), Box<Diagnostic>> {
     let failed = |path: &Path, error: io::Error| {
         let message = format!("cannot make `{}`: {error}", path.display());
-        Diagnostic::error(Code::FileNotWritten, message)
+        Box::new(Diagnostic::error(Code::FileNotWritten, message))
     };
     fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
     for entry in fs::read_dir(folder).map_err(|error| failed(folder, error))?.flatten() {
@@ -63,7 +63,8 @@ fn make(folder: &Path, file: &Path) -> Result<(), Diagnostic> {
         {
             let message = format!("there is a deployment already: `{}`", path.display());
             return Err(Diagnostic::error(Code::FileNotWritten, message)
-                .remedy("choose another folder; nothing is overwritten"));
+                .remedy("choose another folder; nothing is overwritten")
+                .into());
         }
     }
     let mut made = File::create_new(file).map_err(|error| failed(file, error))?;

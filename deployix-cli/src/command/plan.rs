@@ -65,7 +65,7 @@ async fn show(arguments: &arguments::Plan, session: &Session) -> Exit {
     if let Some((out, plan)) = arguments.out.as_ref().zip(plan.as_ref())
         && let Err(diagnostic) = plan_file::write(out, plan)
     {
-        found.push(diagnostic);
+        found.push(*diagnostic);
     }
     let mut allowed = None;
     if let Some(plan) = plan.as_ref().filter(|_| arguments.check_permissions) {
