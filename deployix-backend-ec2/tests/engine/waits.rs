@@ -133,7 +133,7 @@ async fn machines_that_do_not_serve_are_told_with_the_reason_of_their_health() {
         "waited 20 min for machines of the target group ",
         "test/machines/0 (i-",
         ill,
-        "checked over TCP at port 8080: look at its console output",
+        "checked over TCP at that port: look at its console output",
         "`aws ec2 get-console-output --instance-id i-",
     ]);
     assert!(run.took < Duration::from_secs(2 * 1200), "{:?}", run.took);
