@@ -375,30 +375,16 @@ pub enum ErrorStatus {
 impl BackendError {
     /// A failure that trying again cannot mend.
     pub fn permanent(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
-        let status = ErrorStatus::Permanent;
-        Self {
-            kind,
-            status,
-            as_it_was: false,
-            operation,
-            message: message.into(),
-            kept_by: None,
-            source: None,
-        }
+        Self::new(kind, ErrorStatus::Permanent, operation, message.into())
     }
 
     /// A failure that trying again can mend.
     pub fn temporary(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
-        let status = ErrorStatus::Temporary;
-        Self {
-            kind,
-            status,
-            as_it_was: false,
-            operation,
-            message: message.into(),
-            kept_by: None,
-            source: None,
-        }
+        Self::new(kind, ErrorStatus::Temporary, operation, message.into())
+    }
+
+    fn new(kind: ErrorKind, status: ErrorStatus, operation: &'static str, message: String) -> Self {
+        Self { kind, status, as_it_was: false, operation, message, kept_by: None, source: None }
     }
 
     /// A resource whose settings are of another shape than this release writes, such as those in a
