@@ -9,7 +9,7 @@
 //! Only what generated files use is in the tree. `ADD` is not: it fetches addresses and unpacks
 //! archives where `COPY` copies. Neither is the shell form of `RUN`: its text is not data.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::error::EmitError;
@@ -60,13 +60,10 @@ pub enum Instruction {
     },
     /// Puts folders before those that the `PATH` of the image names.
     PrependPath(Vec<String>),
-    /// Describes the image. Cannot hold a line break.
-    Label {
-        /// The key.
-        key: String,
-        /// Its value.
-        value: String,
-    },
+    /// Describes the image, by its keys and their values. Cannot hold a line break.
+    ///
+    /// All at once: a builder that dies between two instructions leaves an image with those before.
+    Label(BTreeMap<String, String>),
     /// Who runs what follows: `name`, `uid` or `uid:gid`.
     User(String),
     /// Where what follows runs.
@@ -194,7 +191,7 @@ fn print_step(step: &Instruction, known: &BTreeSet<&str>) -> Result<String, Emit
             exec(&mut line, &[source, destination], "COPY")?;
             line
         }
-        Instruction::Env { name, value } => pair_line("ENV", name, value)?,
+        Instruction::Env { name, value } => pairs_line("ENV", [(name, value)])?,
         Instruction::PrependPath(folders) => {
             let folders = word(&folders.join(":"), "ENV")?;
             let mut line = Line::new("ENV");
@@ -202,7 +199,7 @@ fn print_step(step: &Instruction, known: &BTreeSet<&str>) -> Result<String, Emit
             line.word(&format!("PATH={folders}:\"${{PATH:-{DEFAULT_PATH}}}\""));
             line
         }
-        Instruction::Label { key, value } => pair_line("LABEL", key, value)?,
+        Instruction::Label(labels) => return label(labels),
         Instruction::User(user) => word_line("USER", user)?,
         Instruction::Workdir(path) => word_line("WORKDIR", path)?,
         Instruction::StopSignal(signal) => word_line("STOPSIGNAL", signal)?,
@@ -237,12 +234,25 @@ fn word_line(keyword: &'static str, text: &str) -> Result<Line, EmitError> {
     Ok(line)
 }
 
-fn pair_line(keyword: &'static str, name: &str, value: &str) -> Result<Line, EmitError> {
+fn pairs_line<'p>(
+    keyword: &'static str,
+    pairs: impl IntoIterator<Item = (&'p String, &'p String)>,
+) -> Result<Line, EmitError> {
     let mut line = Line::new(keyword);
-    let name = word(name, keyword)?;
-    let value = word(value, keyword)?;
-    line.word(&format!("{name}={value}"));
+    for (name, value) in pairs {
+        let name = word(name, keyword)?;
+        let value = word(value, keyword)?;
+        line.word(&format!("{name}={value}"));
+    }
     Ok(line)
+}
+
+/// Prints one `LABEL`, as a line of its own; nothing where there is none.
+pub(crate) fn label(labels: &BTreeMap<String, String>) -> Result<String, EmitError> {
+    if labels.is_empty() {
+        return Ok(String::new());
+    }
+    Ok(pairs_line("LABEL", labels)?.end())
 }
 
 fn known_stage<'s>(name: &'s str, known: &BTreeSet<&str>) -> Result<&'s str, EmitError> {
@@ -409,8 +419,12 @@ mod tests {
 
     #[test]
     fn words_escape_what_the_builder_expands() {
-        let label = Instruction::Label { key: "a b".into(), value: "${x}\"\\".into() };
-        assert_eq!(one(label).unwrap(), "LABEL \"a b\"=\"\\${x}\\\"\\\\\"\n");
+        let labels = [("a b", "${x}\"\\"), ("c", "d")];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(
+            one(Instruction::Label(labels.into())).unwrap(),
+            "LABEL \"a b\"=\"\\${x}\\\"\\\\\" c=d\n"
+        );
     }
 
     #[test]
@@ -439,7 +453,7 @@ mod tests {
     fn no_line_is_too_long_or_starts_like_a_comment() {
         for text in crate::hostile::long(100_000) {
             let cmd = one(Instruction::Cmd(vec![text.clone()])).unwrap();
-            let label = one(Instruction::Label { key: "k".into(), value: text }).unwrap();
+            let label = one(Instruction::Label([("k".into(), text)].into())).unwrap();
             for line in cmd.lines().chain(label.lines()) {
                 assert!(line.len() < 64 * 1024, "{} bytes", line.len());
                 assert!(!line.trim_start().starts_with('#') && !line.trim().is_empty());

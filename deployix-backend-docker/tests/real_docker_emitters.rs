@@ -99,10 +99,10 @@ fn check_image(texts: &[String], words: std::ops::Range<usize>) {
         texts.filter(|(_, text)| !text.contains('\n'))
     };
     for (index, text) in words() {
-        let key = format!("k{index}");
-        steps.push(Instruction::Label { key: key.clone(), value: text.clone() });
-        steps.push(Instruction::Env { name: key, value: text.clone() });
+        steps.push(Instruction::Env { name: format!("k{index}"), value: text.clone() });
     }
+    let labels = words().map(|(index, text)| (format!("k{index}"), text.clone()));
+    steps.push(Instruction::Label(labels.collect()));
     let (_image, inspected) = build("scratch", steps, &[]);
     let list = |value: &Value| -> Vec<String> {
         value.as_array().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()).collect()

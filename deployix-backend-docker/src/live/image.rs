@@ -24,6 +24,7 @@ use super::{
     engine::{Engine, found, is_missing},
     label, plain, stand,
 };
+use crate::{dockerfile, error::EmitError};
 
 /// How many lines of a build's log an error holds.
 const LAST_LINES: usize = 20;
@@ -211,7 +212,7 @@ pub(super) async fn apply(
         let _one_more = engine.builds.under_way.read().await;
         let mut tries = 1..TRIES;
         let built = loop {
-            match build(engine, step, context, image, &archive).await {
+            match build(engine, context, image, &archive).await {
                 Err(error) if error.kind() == ErrorKind::Conflict && tries.next().is_some() => {}
                 built => break built,
             }
@@ -238,6 +239,9 @@ async fn archive(step: &Step<'_>, context: &StepContext<'_>) -> Result<Vec<u8>, 
         BackendError::permanent(ErrorKind::Unexpected, "pack build context", error.to_string())
             .as_it_was()
     };
+    let unlabelled = |error: EmitError| {
+        BackendError::permanent(ErrorKind::Invalid, "label image", error.to_string()).as_it_was()
+    };
     let mut archive = tar::Builder::new(Vec::new());
     let mut folders = BTreeSet::new();
     for (path, file) in files {
@@ -246,7 +250,7 @@ async fn archive(step: &Step<'_>, context: &StepContext<'_>) -> Result<Vec<u8>, 
         };
         let mut content = context.file(file).await.map_err(BackendError::as_it_was)?.to_vec();
         if path == "Dockerfile" {
-            content = with_labelled_stages(&content, step);
+            content = labelled(&content, step, context).map_err(unlabelled)?;
         }
         for (end, _) in path.match_indices('/') {
             if folders.insert(&path[..end]) {
@@ -263,25 +267,33 @@ async fn archive(step: &Step<'_>, context: &StepContext<'_>) -> Result<Vec<u8>, 
     archive.into_inner().map_err(broken)
 }
 
-/// The same Dockerfile, whose stages end with the labels of their deployment. The last one, which
-/// becomes the image, gets its own from the build.
-fn with_labelled_stages(dockerfile: &[u8], step: &Step<'_>) -> Vec<u8> {
-    let (deployment, target) = (step.deployment, &step.site.target.name);
-    let label = format!(
-        "LABEL {}={deployment} {}={target} {}={STAGE}\n",
-        label::DEPLOYMENT,
-        label::TARGET,
-        label::PART
-    );
-    let mut labelled = Vec::with_capacity(dockerfile.len() + label.len());
-    let mut first = true;
+/// The same Dockerfile, whose last stage, which becomes the image, ends with all labels of it, and
+/// whose others end with those of their deployment.
+///
+/// A builder makes an image of each instruction, so one that dies leaves none with a part of them.
+fn labelled(
+    dockerfile: &[u8],
+    step: &Step<'_>,
+    context: &StepContext<'_>,
+) -> Result<Vec<u8>, EmitError> {
+    let stage = [
+        (label::DEPLOYMENT, step.deployment.as_str()),
+        (label::TARGET, step.site.target.name.as_str()),
+        (label::PART, STAGE),
+    ];
+    let stage = stage.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let stage = dockerfile::label(&stage.into())?;
+    let mut labelled = Vec::with_capacity(dockerfile.len() + stage.len());
+    let (mut first, mut goes_on) = (true, false);
     for line in dockerfile.split_inclusive(|byte| *byte == b'\n') {
-        if line.starts_with(b"FROM ") && !std::mem::replace(&mut first, false) {
-            labelled.extend_from_slice(label.as_bytes());
+        if !goes_on && line.starts_with(b"FROM ") && !std::mem::replace(&mut first, false) {
+            labelled.extend_from_slice(stage.as_bytes());
         }
+        goes_on = line.ends_with(b"\\\n") && !line.starts_with(b"#");
         labelled.extend_from_slice(line);
     }
-    labelled
+    labelled.extend_from_slice(dockerfile::label(&label::of(step, context))?.as_bytes());
+    Ok(labelled)
 }
 
 fn header(mode: u32, size: u64) -> tar::Header {
@@ -297,15 +309,12 @@ fn header(mode: u32, size: u64) -> tar::Header {
 /// Builds an image and tells each line of the log.
 async fn build(
     engine: &Engine,
-    step: &Step<'_>,
     context: &StepContext<'_>,
     image: &str,
     archive: &[u8],
 ) -> Result<(), BackendError> {
-    let labels = label::of(step, context).into_iter();
     let options = BuildImageOptionsBuilder::new()
         .t(image)
-        .labels(&labels.collect())
         .rm(true)
         .forcerm(true)
         .version(BuilderVersion::BuilderV1)
