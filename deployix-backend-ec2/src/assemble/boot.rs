@@ -34,17 +34,18 @@ impl Job<'_> {
         user_data: &ResourceId,
     ) -> Result<Boot, CompileError> {
         match pack::plan(text) {
-            Ok(render) => self.told(user_data, render),
+            Ok(render) => self.told(place, user_data, render),
             Err(error) => self.fetched(place, text, user_data, &error),
         }
     }
 
     fn told(
         &mut self,
+        place: &Place<'_>,
         user_data: &ResourceId,
         render: RenderUserData,
     ) -> Result<Boot, CompileError> {
-        self.make(user_data, render, [])?;
+        self.make_carrying(place, user_data, render, [])?;
         let digest = self.artifact.resources.last().map(deployix_core::backend::Resource::digest);
         // It stands nowhere but in the template, whose tag tells which one it is.
         let tags = digest.map(|digest| naming::part(user_data, digest)).into_iter().collect();
@@ -72,7 +73,7 @@ impl Job<'_> {
         let rest = fetch::user_data(staging.bucket(), &id);
         let render =
             RenderUserData { parts: rest.parts().to_vec(), encoding: UserDataEncoding::Plain };
-        let mut boot = self.told(user_data, render)?;
+        let mut boot = self.told(place, user_data, render)?;
         let staged = naming::staged(&contents.short(), &staging);
         boot.staged = Some(staged.value.clone());
         boot.tags.push(staged);

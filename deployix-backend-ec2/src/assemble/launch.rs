@@ -95,14 +95,14 @@ impl Job<'_> {
             launch_template_name: name,
             launch_template_data: data,
         };
-        self.make(id, template.clone(), [])?;
+        self.make_carrying(place, id, template.clone(), [])?;
         let mut before = vec![id.clone()];
         before.extend(boot.before);
         Ok(Launch { template: LaunchTemplateRef::to(&template), before })
     }
 
     /// What a machine does at its first boot: as the target's guest says, or as a plain Debian.
-    fn user_data(&self, place: &Place<'_>) -> Result<Text, CompileError> {
+    pub(super) fn user_data(&self, place: &Place<'_>) -> Result<Text, CompileError> {
         let site = self.assembly.site;
         let state_disk = place.state_disk.as_ref().map(guest::disk);
         if guest::is_plain(&site) {

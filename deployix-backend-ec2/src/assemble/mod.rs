@@ -8,8 +8,10 @@ mod secret;
 mod setting;
 mod tag;
 
+use std::collections::BTreeMap;
+
 use deployix_core::{
-    ResourceId,
+    Digest, Name, ResourceId,
     backend::{Artifact, Assembly, CompileError, Guest, Owner, Remark, Unit},
     spec::{FileContent, TargetKind},
 };
@@ -76,9 +78,15 @@ struct Place<'a> {
     units: Vec<&'a Unit<'a>>,
     /// The disk for state.
     state_disk: Option<ResourceId>,
+    /// What runs on it, each with the digest of what it is told of it at first boot.
+    carries: BTreeMap<Name, Digest>,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    fn new(machine: Option<u32>, units: Vec<&'a Unit<'a>>) -> Self {
+        Self { machine, units, state_disk: None, carries: BTreeMap::new() }
+    }
+
     /// Whether anything on it keeps state.
     fn has_state(&self) -> bool {
         let mut services = self.units.iter().flat_map(|unit| unit.service.members());
@@ -102,6 +110,20 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
+    /// The same, carrying what runs on a machine: it is made from all of that, and from it alone.
+    fn make_carrying(
+        &mut self,
+        place: &Place<'_>,
+        id: &ResourceId,
+        request: impl Into<crate::request::Request>,
+        after: impl IntoIterator<Item = ResourceId>,
+    ) -> Result<(), CompileError> {
+        let (owner, region) = (self.owner(), self.net.region.as_deref());
+        let made = resource(id.clone(), owner, region, request, after)?;
+        self.artifact.resources.push(made.carrying(place.carries.clone()));
+        Ok(())
+    }
+
     /// The same at the turn of a machine, so that those of a pool are changed one after the other.
     fn make_in_turn(
         &mut self,
@@ -114,6 +136,22 @@ impl<'a> Job<'a> {
         let made = resource(id.clone(), owner, region, request, after)?;
         let group = self.assembly.site.target.name.clone();
         self.artifact.resources.push(made.in_turn(group, machine));
+        Ok(())
+    }
+
+    /// Both: a machine, or all that an autoscaling group starts, whose turn is the first.
+    fn make_carrying_in_turn(
+        &mut self,
+        place: &Place<'_>,
+        id: &ResourceId,
+        request: impl Into<crate::request::Request>,
+        after: impl IntoIterator<Item = ResourceId>,
+    ) -> Result<(), CompileError> {
+        let (owner, region) = (self.owner(), self.net.region.as_deref());
+        let made = resource(id.clone(), owner, region, request, after)?;
+        let group = self.assembly.site.target.name.clone();
+        let made = made.carrying(place.carries.clone()).in_turn(group, place.machine.unwrap_or(0));
+        self.artifact.resources.push(made);
         Ok(())
     }
 
@@ -186,7 +224,7 @@ impl<'a> Job<'a> {
         let id = |what: &str| naming::of_machine(target, machine, what);
         let name = self.name(Some(machine));
         let tagged = |kind: &str, id: &ResourceId| naming::tagged(kind, deployment, &name, id);
-        let mut place = Place { machine: Some(machine), units, state_disk: None };
+        let mut place = Place::new(Some(machine), units);
 
         let interface = self.net.interface(target, machine)?;
         let subnet =
@@ -199,6 +237,7 @@ impl<'a> Job<'a> {
         } else if place.has_state() {
             self.remark_on_root_disk();
         }
+        place.carries = self.carried(&place)?;
 
         let create = CreateNetworkInterface {
             subnet_id,
@@ -207,7 +246,7 @@ impl<'a> Job<'a> {
             tag_specifications: tagged("network-interface", &interface),
         };
         // A disk that cannot come along is told before anything leads elsewhere.
-        self.make(&interface, create, place.state_disk.clone())?;
+        self.make_carrying(&place, &interface, create, place.state_disk.clone())?;
 
         if self.settings.public_address {
             let address = id("address")?;
@@ -247,7 +286,7 @@ impl<'a> Job<'a> {
         if self.settings.public_address {
             after.push(id("address-association")?);
         }
-        self.make_in_turn(machine, &instance, run, after)?;
+        self.make_carrying_in_turn(&place, &instance, run, after)?;
 
         if let Some(volume) = &place.state_disk {
             let attach = AttachVolume {
@@ -307,7 +346,7 @@ impl<'a> Job<'a> {
             self.artifact.remarks.push(Remark::new(["kind"], message));
             return Ok(());
         }
-        let place = Place { machine: None, units, state_disk: None };
+        let mut place = Place::new(None, units);
         if let Some(unit) = place.units.iter().find(|unit| keeps_state(unit)) {
             let message = format!(
                 "{} keeps state, and the machines of an autoscaling group are thrown away",
@@ -317,6 +356,7 @@ impl<'a> Job<'a> {
                 .remedy("place it on a target of kind `machine` or `pool`")
                 .into());
         }
+        place.carries = self.carried(&place)?;
         // In another VPC all of it is made beside what was there.
         let id = |what: &str| naming::of_group(target, &self.net.vpc_place, what);
         let (template_id, user_data) = (id("launch-template")?, id("user-data")?);
@@ -348,7 +388,19 @@ impl<'a> Job<'a> {
         };
         let mut after = self.before_boot(&place)?;
         after.extend(launch.before);
-        self.make_in_turn(0, &id, create, after)
+        self.make_carrying_in_turn(&place, &id, create, after)
+    }
+
+    /// What runs on a machine, each with the digest of what the machine would be told if it ran there
+    /// alone: that differs where the functionality does, whatever else is there.
+    fn carried(&self, place: &Place<'_>) -> Result<BTreeMap<Name, Digest>, CompileError> {
+        let told = |unit: &&Unit<'_>| {
+            let mut alone = Place::new(place.machine, vec![*unit]);
+            alone.state_disk.clone_from(&place.state_disk);
+            let text = self.user_data(&alone)?;
+            Ok((unit.name.clone(), Digest::of_bytes(text.preview().as_bytes())))
+        };
+        place.units.iter().map(told).collect()
     }
 
     /// The groups of a machine's interface: those of what runs on it, and no other. An interface

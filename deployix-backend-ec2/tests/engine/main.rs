@@ -15,6 +15,7 @@ mod journal;
 mod keepers;
 mod names;
 mod network;
+mod only;
 mod permissions;
 mod refusals;
 mod scenario;

@@ -1,6 +1,10 @@
 //! [`Resource`]: what a backend compiles to and later makes real.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -34,6 +38,8 @@ struct Content {
     turn: Option<Turn>,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     serves: BTreeSet<Name>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    carries: BTreeMap<Name, Digest>,
     digest: Digest,
 }
 
@@ -109,9 +115,17 @@ impl Resource {
         let bytes = serde_json::to_vec(&inputs).unwrap_or_default();
         let digest = Digest::of_bytes(&bytes);
         let after = if after.is_empty() { Arc::default() } else { after.into() };
-        let (turn, serves) = (None, BTreeSet::new());
-        let holds_data = false;
-        Self(Arc::new(Content { id, owner, inputs, after, holds_data, turn, serves, digest }))
+        Self(Arc::new(Content {
+            id,
+            owner,
+            inputs,
+            after,
+            holds_data: false,
+            turn: None,
+            serves: BTreeSet::new(),
+            carries: BTreeMap::new(),
+            digest,
+        }))
     }
 
     /// The same, holding data that would be lost with it: it is removed only where somebody asks
@@ -153,6 +167,23 @@ impl Resource {
     #[must_use]
     pub fn serves(&self) -> &BTreeSet<Name> {
         &self.0.serves
+    }
+
+    /// The same, carrying functionalities: these run by it, though it stands on a target's account,
+    /// as a machine does that is told of all that runs there at its first boot, and what it is
+    /// started from. Each comes with a digest of what it is told of it, so that two versions tell
+    /// whose change it was. A plan about a functionality is about what carries it as well; a
+    /// functionality whose own resources are all that it runs by is carried by none.
+    #[must_use]
+    pub fn carrying(mut self, functionalities: BTreeMap<Name, Digest>) -> Self {
+        Arc::make_mut(&mut self.0).carries = functionalities;
+        self
+    }
+
+    /// The functionalities that run by it, each with a digest of what it is told of it.
+    #[must_use]
+    pub fn carries(&self) -> &BTreeMap<Name, Digest> {
+        &self.0.carries
     }
 
     /// Its id.
@@ -222,9 +253,11 @@ impl<'de> Deserialize<'de> for Resource {
             turn: Option<Turn>,
             #[serde(default)]
             serves: BTreeSet<Name>,
+            #[serde(default)]
+            carries: BTreeMap<Name, Digest>,
             digest: Digest,
         }
-        let Read { id, owner, inputs, after, holds_data, turn, serves, digest } =
+        let Read { id, owner, inputs, after, holds_data, turn, serves, carries, digest } =
             Read::deserialize(deserializer)?;
         let resource = Self::new(id, owner, inputs, after).serving(serves);
         if resource.digest() != digest {
@@ -232,6 +265,7 @@ impl<'de> Deserialize<'de> for Resource {
             return Err(de::Error::custom(message));
         }
         let resource = if holds_data { resource.holding_data() } else { resource };
+        let resource = if carries.is_empty() { resource } else { resource.carrying(carries) };
         Ok(match turn {
             Some(Turn { group, place }) => resource.in_turn(group, place),
             None => resource,
@@ -266,7 +300,9 @@ mod tests {
         let inputs = Inputs::from([("port", Input::Integer(80))]);
         let resource = Resource::new(id("m/b"), owner, inputs, [id("m/c")]);
         let name = |text: &str| Name::new(text).unwrap();
+        let told = Digest::of_bytes(b"all there is to know");
         let resource = resource.holding_data().in_turn(name("pool"), 2).serving([name("other")]);
+        let resource = resource.carrying([(name("a"), told)].into());
         let json = serde_json::to_string(&resource).unwrap();
         let read: Resource = serde_json::from_str(&json).unwrap();
         assert_eq!(read, resource);

@@ -178,7 +178,8 @@ impl std::fmt::Display for Held {
     }
 }
 
-/// How a functionality, target or network ended, all its steps taken together.
+/// How a functionality, target or network ended, all its steps taken together; with a functionality's,
+/// those of what carries it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -187,6 +188,8 @@ pub enum Fate {
     Deployed,
     /// All was removed.
     Removed,
+    /// It is what it was, and was started anew with a machine that it runs on.
+    Restarted,
     /// A step of its own failed.
     Failed {
         /// Why, step by step.
@@ -257,6 +260,6 @@ impl Fate {
     /// Whether what was asked for stands.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        matches!(self, Self::Deployed | Self::Removed)
+        matches!(self, Self::Deployed | Self::Removed | Self::Restarted)
     }
 }

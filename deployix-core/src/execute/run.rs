@@ -192,12 +192,14 @@ impl<'a> Run<'a> {
         &self,
         resource: &ResourceId,
         result: StepResult,
-        released: Option<Owner>,
+        released: BTreeSet<Owner>,
     ) -> Result<(), HistoryError> {
         let run = self.id.clone();
         let mut records =
             vec![Record::Outcome { run: run.clone(), resource: resource.clone(), result }];
-        records.extend(released.map(|owner| Record::Release { run, claims: [owner].into() }));
+        if !released.is_empty() {
+            records.push(Record::Release { run, claims: released });
+        }
         self.history.append(records).await.map(drop)
     }
 

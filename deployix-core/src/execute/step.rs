@@ -1,6 +1,10 @@
 //! [`StepWork`]: one step, from asking for it to writing down how it ended.
 
-use std::{collections::BTreeMap, error::Error, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    time::Duration,
+};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::time;
@@ -33,7 +37,7 @@ pub(super) struct StepWork<'a> {
     /// Its settings with the outputs of others, where it reads any; or the output that is missing.
     pub(super) inputs: Result<Option<Inputs>, String>,
     /// What the run claims no longer once the step is done.
-    pub(super) release: Option<Owner>,
+    pub(super) release: BTreeSet<Owner>,
     pub(super) deployment: &'a Name,
     pub(super) site: Option<&'a OwnedSite>,
     pub(super) run: &'a Run<'a>,

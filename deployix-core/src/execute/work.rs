@@ -1,6 +1,9 @@
 //! [`Work`]: a plan while it is carried out.
 
-use std::{collections::BTreeMap, pin::Pin};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::Pin,
+};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
@@ -14,7 +17,7 @@ use crate::{
     backend::{Inputs, OutputRef, Owner, Registry},
     history::HistoryError,
     name::{HistoryId, Name, ResourceId},
-    plan::{Plan, PlannedAction, PlannedStep},
+    plan::{Carried, Plan, PlannedAction, PlannedStep},
 };
 
 /// A plan while it is carried out.
@@ -30,7 +33,9 @@ pub(super) struct Work<'a> {
     ends: Vec<Option<StepEnd>>,
     /// In which order steps were done.
     done: Vec<usize>,
-    owners: BTreeMap<&'a Owner, Owned>,
+    owners: BTreeMap<Owner, Owned>,
+    /// What becomes of functionalities by what carries them.
+    carried: BTreeMap<&'a Name, Carried>,
     /// What each resource gives to others, as far as it was made now.
     outputs: BTreeMap<&'a ResourceId, BTreeMap<String, String>>,
     /// What other histories keep, of what was not done because of that.
@@ -58,11 +63,14 @@ impl<'a> Work<'a> {
         interrupt: &'a Interrupt,
         events: Option<&'a EventSender>,
     ) -> Self {
-        let mut owners: BTreeMap<&Owner, Owned> = BTreeMap::new();
+        let carried = plan.carried();
+        let mut owners: BTreeMap<Owner, Owned> = BTreeMap::new();
         for (at, step) in plan.steps.iter().enumerate() {
-            let owned = owners.entry(step.owner()).or_default();
-            owned.steps.push(at);
-            owned.left += 1;
+            for owner in accounts(step, &carried) {
+                let owned = owners.entry(owner).or_default();
+                owned.steps.push(at);
+                owned.left += 1;
+            }
         }
         Self {
             plan,
@@ -75,6 +83,7 @@ impl<'a> Work<'a> {
             ends: vec![None; plan.steps.len()],
             done: Vec::new(),
             owners,
+            carried,
             outputs: BTreeMap::new(),
             kept_by: BTreeMap::new(),
             history: None,
@@ -131,10 +140,13 @@ impl<'a> Work<'a> {
 
     fn start(&self, at: usize) -> Running<'a> {
         let planned = &self.plan.steps[at];
-        let last = self.owners.get(planned.owner()).is_some_and(|owned| owned.left == 1);
         let inputs = self.inputs(at);
         // Whoever waits for what this run is done with need not wait for the rest of it.
-        let release = (last && self.plan.atomic.is_empty()).then(|| planned.owner().clone());
+        let mut release = accounts(planned, &self.carried);
+        release.retain(|owner| {
+            let last = self.owners.get(owner).is_some_and(|owned| owned.left == 1);
+            last && self.plan.atomic.is_empty()
+        });
         let work = self.step(planned, inputs, release);
         Box::pin(async move { (at, work.carry_out().await) })
     }
@@ -143,7 +155,7 @@ impl<'a> Work<'a> {
         &self,
         planned: &'s PlannedStep,
         inputs: Result<Option<Inputs>, String>,
-        release: Option<Owner>,
+        release: BTreeSet<Owner>,
     ) -> StepWork<'s>
     where
         'a: 's,
@@ -249,15 +261,17 @@ impl<'a> Work<'a> {
             end: end.clone(),
         });
         self.ends[at] = Some(end);
-        let over = self.owners.get_mut(step.owner()).is_some_and(|owned| {
-            owned.left = owned.left.saturating_sub(1);
-            owned.left == 0
-        });
-        if over
-            && let Owner::Functionality(functionality) = step.owner()
-            && !self.plan.atomic.iter().any(|set| set.contains(functionality))
-        {
-            self.settled(functionality);
+        for owner in accounts(step, &self.carried) {
+            let over = self.owners.get_mut(&owner).is_some_and(|owned| {
+                owned.left = owned.left.saturating_sub(1);
+                owned.left == 0
+            });
+            if over
+                && let Owner::Functionality(functionality) = &owner
+                && !self.plan.atomic.iter().any(|set| set.contains(functionality))
+            {
+                self.settled(functionality);
+            }
         }
     }
 
@@ -271,7 +285,21 @@ impl<'a> Work<'a> {
 
     fn fate(&self, owner: &Owner) -> Fate {
         let steps = self.owners.get(owner).into_iter().flat_map(|owned| &owned.steps);
-        Fate::of(steps.filter_map(|&at| Some((&self.plan.steps[at], self.ends[at].as_ref()?))))
+        let steps = steps.map(|&at| (&self.plan.steps[at], self.ends[at].as_ref()));
+        let all: Vec<_> = steps.filter_map(|(step, end)| Some((step, end?))).collect();
+        let is_own = all.iter().any(|(step, _)| step.owner() == owner);
+        let fate = Fate::of(all.into_iter());
+        let Owner::Functionality(name) = owner else { return fate };
+        match (fate, self.carried.get(name)) {
+            (Fate::Deployed | Fate::Removed, Some(carried)) => {
+                match self.plan.assignments.get(name) {
+                    Some(None) => Fate::Removed,
+                    _ if *carried == Carried::Restarted && !is_own => Fate::Restarted,
+                    _ => Fate::Deployed,
+                }
+            }
+            (fate, _) => fate,
+        }
     }
 
     /// Puts back what was done of atomic sets that did not succeed as a whole, the newest first.
@@ -308,7 +336,7 @@ impl<'a> Work<'a> {
                 return;
             }
         };
-        let end = match self.step(&back, Ok(None), None).carry_out().await {
+        let end = match self.step(&back, Ok(None), BTreeSet::new()).carry_out().await {
             Ok(Ended { outputs: Some(_), .. }) => StepEnd::PutBack,
             Ok(Ended { end: StepEnd::Failed { error }, .. }) => {
                 StepEnd::Failed { error: format!("it could not be put back: {error}") }
@@ -325,7 +353,7 @@ impl<'a> Work<'a> {
 
     async fn report(mut self, interrupted: bool) -> Report {
         let fates: BTreeMap<Owner, Fate> =
-            self.owners.keys().map(|&owner| (owner.clone(), self.fate(owner))).collect();
+            self.owners.keys().map(|owner| (owner.clone(), self.fate(owner))).collect();
         let went = |name: &Name| {
             let fate = fates.get(&Owner::Functionality(name.clone()));
             fate.is_none_or(Fate::is_good)
@@ -357,6 +385,14 @@ impl<'a> Work<'a> {
             let _ = events.send(event());
         }
     }
+}
+
+/// Whose ends a step has a part in: its owner's, and those of the functionalities that it carries.
+fn accounts(step: &PlannedStep, carried: &BTreeMap<&Name, Carried>) -> BTreeSet<Owner> {
+    let before = step.from.iter().flat_map(|from| from.resource.carries().keys());
+    let names = step.resource.carries().keys().chain(before);
+    let names = names.filter(|name| carried.contains_key(name)).cloned();
+    names.map(Owner::Functionality).chain([step.owner().clone()]).collect()
 }
 
 /// Why a step was not done, in a line.

@@ -8,7 +8,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Compiled, held::Holding, turn};
+use super::{
+    Compiled,
+    chosen::{Chosen, is_of},
+    held::Holding,
+    turn,
+};
 use crate::{
     backend::{Change, Input, Inputs, OwnedSite, Owner, Registry, Resource, Site},
     diagnostic::{Code, Diagnostic, Diagnostics, Staged},
@@ -25,7 +30,8 @@ pub enum Only {
     /// All of them.
     #[default]
     All,
-    /// These alone, and what they cannot be made without.
+    /// These alone, what they cannot be made without, and what they run by: their machines, with
+    /// all that runs there.
     Named(BTreeSet<Name>),
 }
 
@@ -235,12 +241,22 @@ pub fn plan(compiled: &Compiled, heads: &Heads, registry: &Registry, only: &Only
         gone(heads, |resource| unwanted(resource) && !holding.keeps(resource))
             .partition(|gone| gone.resource.holds_data());
 
-    if let Some(chosen) = chosen(only, wanted, &changed) {
-        changed.retain(|draft| chosen.contains(draft.resource.id()));
-        gone.retain(|gone| names(gone.resource.owner(), only));
+    let chosen = match only {
+        Only::All => None,
+        Only::Named(names) => {
+            let unwanted: Vec<&Resource> = gone.iter().map(|gone| gone.resource).collect();
+            Some(Chosen::of(names, wanted, &changed, &unwanted, heads))
+        }
+    };
+    if let Some(chosen) = &chosen {
+        changed.retain(|draft| chosen.changed.contains(draft.resource.id()));
+        gone.retain(|Gone { resource, .. }| {
+            is_of(resource.owner(), &chosen.names) || chosen.gone.contains(resource.id())
+        });
     }
     keep_needed(&mut gone, wanted, heads, &changed);
-    let assignments = assignments(compiled, heads, only, &holding.waiting);
+    let about = chosen.as_ref().map(|chosen| &chosen.names);
+    let assignments = assignments(compiled, heads, about, &holding.waiting);
     let mut removals = removals(&gone, heads, &changed);
     turn::take(&mut changed, &mut removals, heads);
     let sites: Vec<Site<'_>> = compiled.connected().sites().collect();
@@ -436,7 +452,7 @@ pub(super) fn gives_others(heads: &Heads, id: &ResourceId, since: u64) -> bool {
 }
 
 /// The draft about a resource, of drafts in the order of their ids.
-fn find<'d, 'w>(drafts: &'d [Draft<'w>], id: &ResourceId) -> Option<&'d Draft<'w>> {
+pub(super) fn find<'d, 'w>(drafts: &'d [Draft<'w>], id: &ResourceId) -> Option<&'d Draft<'w>> {
     let at = drafts.binary_search_by(|draft| draft.resource.id().cmp(id)).ok()?;
     Some(&drafts[at])
 }
@@ -477,44 +493,6 @@ fn is_left(owner: &Owner, compiled: &Compiled) -> bool {
         }
         Owner::Network(_) => !compiled.failed_targets().is_empty() || connected.has_unread(),
     }
-}
-
-/// Whether a plan is about an owner.
-pub(super) fn names(owner: &Owner, only: &Only) -> bool {
-    match (only, owner) {
-        (Only::All, _) => true,
-        (Only::Named(names), Owner::Functionality(name) | Owner::Edge { consumer: name, .. }) => {
-            names.contains(name)
-        }
-        (Only::Named(_), Owner::Target(_) | Owner::Network(_)) => false,
-    }
-}
-
-/// The wanted resources that a plan is about: those of the named functionalities, and all that
-/// these come after and that is new, or is a target's own and changes.
-fn chosen(
-    only: &Only,
-    wanted: &BTreeMap<ResourceId, Resource>,
-    changed: &[Draft<'_>],
-) -> Option<BTreeSet<ResourceId>> {
-    if *only == Only::All {
-        return None;
-    }
-    let mut open: Vec<&Resource> =
-        wanted.values().filter(|resource| names(resource.owner(), only)).collect();
-    let mut chosen = BTreeSet::new();
-    while let Some(resource) = open.pop() {
-        if chosen.insert(resource.id().clone()) {
-            let needed = resource.after().iter().filter(|id| {
-                find(changed, id).is_some_and(|draft| {
-                    let of_a_target = matches!(draft.resource.owner(), Owner::Target(_));
-                    draft.action == PlannedAction::Create || of_a_target
-                })
-            });
-            open.extend(needed.filter_map(|id| wanted.get(id)));
-        }
-    }
-    Some(chosen)
 }
 
 /// Steps in an order in which they can be done, by ids where there is a choice; of what a step
@@ -707,13 +685,10 @@ pub(super) fn append_removals(
 fn assignments(
     compiled: &Compiled,
     heads: &Heads,
-    only: &Only,
+    names: Option<&BTreeSet<Name>>,
     waiting: &BTreeMap<Name, BTreeSet<Name>>,
 ) -> BTreeMap<Name, Option<Assignment>> {
-    let about = |name: &Name| match only {
-        Only::All => true,
-        Only::Named(names) => names.contains(name),
-    };
+    let about = |name: &Name| names.is_none_or(|names| names.contains(name));
     let wanted = compiled.connected().assignments();
     let gone = heads.assignments.keys().filter(|name| {
         !wanted.contains_key(*name) && !compiled.failed().contains(*name) && about(name)

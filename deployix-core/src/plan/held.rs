@@ -28,10 +28,10 @@ pub(super) struct Holding {
 impl Holding {
     /// Takes out of the drafts what cannot be made as it should be without what failed.
     ///
-    /// A target's own resource that stands after something of a functionality was made from it: a
-    /// machine from the security groups of all that runs there. Where that functionality failed,
-    /// the target was assembled without it, and making the resource so would take from under it
-    /// what it runs on. What a machine needs in turn, such as its launch template, is held with it;
+    /// A target's own resource that carries a functionality was made from it; so was, where it does
+    /// not say what it carries, one that stands after something of a functionality. Where that
+    /// functionality failed, the target was assembled without it, and making the resource so would
+    /// take from under it what it runs on. What a machine needs in turn, such as its launch template, is held with it;
     /// a functionality that the resource is to be made from, or that comes after it, waits, so that
     /// nothing is changed by half. A target's resource that is made from no functionality, such as
     /// the configuration of a host, is not held.
@@ -127,10 +127,12 @@ fn made_from(failed: &BTreeSet<Name>, heads: &Heads) -> BTreeMap<ResourceId, Sin
     loop {
         let mut more = Vec::new();
         for resource in &of_targets {
-            let mut since = Since::new();
+            let own = resource.carries();
+            let mut since: Since =
+                own.keys().filter(|name| failed.contains(*name)).cloned().collect();
             for part in resource.after().iter().filter_map(|id| all.get(id)) {
                 match part.owner() {
-                    Owner::Functionality(name) if failed.contains(name) => {
+                    Owner::Functionality(name) if own.is_empty() && failed.contains(name) => {
                         since.insert(name.clone());
                     }
                     owner if owner == resource.owner() => {

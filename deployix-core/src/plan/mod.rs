@@ -2,6 +2,8 @@
 //! [`plan`] compares what they give with what stands.
 
 mod anew;
+mod carried;
+mod chosen;
 mod compile;
 mod destroy;
 mod difference;
@@ -12,6 +14,7 @@ mod stale;
 mod turn;
 
 pub use anew::compile_anew;
+pub use carried::Carried;
 pub use compile::{Compiled, compile};
 pub use destroy::{destroy, ordered_by};
 pub use difference::{FieldChange, Only, Plan, PlannedAction, PlannedStep, plan};
