@@ -11,7 +11,7 @@ use deployix::core::{
     backend::{Input, Owner},
     diagnostic::Diagnostics,
     execute::Drift,
-    plan::{FieldChange, Plan, PlannedAction, PlannedStep},
+    plan::{Carried, FieldChange, Plan, PlannedAction, PlannedStep},
 };
 use serde::Serialize;
 
@@ -49,10 +49,13 @@ pub(crate) struct Step<'a> {
     doubt: Option<&'a str>,
     changes: &'a [FieldChange],
     after: &'a [ResourceId],
+    /// What becomes of functionalities by it, where it is about a machine.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    carried: BTreeMap<&'a Name, Carried>,
 }
 
-impl<'a> From<&'a PlannedStep> for Step<'a> {
-    fn from(step: &'a PlannedStep) -> Self {
+impl<'a> Step<'a> {
+    fn new(step: &'a PlannedStep, carried: BTreeMap<&'a Name, Carried>) -> Self {
         Self {
             resource: step.id(),
             owner: step.owner(),
@@ -62,6 +65,7 @@ impl<'a> From<&'a PlannedStep> for Step<'a> {
             doubt: step.doubt.as_deref(),
             changes: &step.changes,
             after: &step.after,
+            carried,
         }
     }
 }
@@ -69,9 +73,12 @@ impl<'a> From<&'a PlannedStep> for Step<'a> {
 impl<'a> PlanDocument<'a> {
     /// The document of a plan, beside what was found on the way; of nothing where there is none.
     pub(crate) fn of(plan: Option<&'a Plan>, found: &Diagnostics) -> Self {
+        let mut machines = plan.map(Plan::machines).unwrap_or_default();
+        let steps = plan.iter().flat_map(|plan| &plan.steps);
+        let steps = steps.map(|it| Step::new(it, machines.remove(it.id()).unwrap_or_default()));
         Self {
             generation: plan.map_or(0, |plan| plan.generation),
-            steps: plan.iter().flat_map(|plan| &plan.steps).map(Step::from).collect(),
+            steps: steps.collect(),
             kept: plan.map_or(0, |plan| plan.kept),
             left: plan.iter().flat_map(|plan| &plan.left).collect(),
             blocked: plan.iter().flat_map(|plan| blocked(plan, found)).collect(),
@@ -117,6 +124,7 @@ fn write_plan(text: &mut String, plan: &Plan, blocked: &BTreeSet<&Name>) -> fmt:
     for step in &plan.steps {
         by_owner.entry(step.owner()).or_default().push(step);
     }
+    let machines = plan.machines();
     for (owner, mut steps) in by_owner {
         steps.sort_by_key(|step| step.id());
         writeln!(text, "{owner}")?;
@@ -124,6 +132,9 @@ fn write_plan(text: &mut String, plan: &Plan, blocked: &BTreeSet<&Name>) -> fmt:
             let (sign, style) = look(step.action);
             let action = step.action.as_str();
             writeln!(text, "  {style}{sign} {action}{style:#} {}", step.id())?;
+            if let Some(carried) = machines.get(step.id()) {
+                writeln!(text, "      {}", machine(carried))?;
+            }
             if let Some(gap) = &step.gap {
                 let why = "the old one stops before the new one is ready, since";
                 writeln!(text, "      with a gap: {why} {}", plain(gap))?;
@@ -184,6 +195,23 @@ fn write_plan(text: &mut String, plan: &Plan, blocked: &BTreeSet<&Name>) -> fmt:
         writeln!(text, "kept, since it holds data ({how}): {}", kept.join(", "))?;
     }
     Ok(())
+}
+
+/// Whose machine it is, whose change that is, and who restarts with it.
+fn machine(carried: &BTreeMap<&Name, Carried>) -> String {
+    let of = |wanted: Option<Carried>| {
+        let of = carried.iter().filter(|(_, what)| wanted.is_none_or(|wanted| **what == wanted));
+        of.map(|(name, _)| name.as_str()).collect::<Vec<_>>()
+    };
+    let mut text = format!("the machine of {}", of(None).join(", "));
+    let (changed, gone) = (of(Some(Carried::Changed)), of(Some(Carried::Gone)));
+    let restarted = of(Some(Carried::Restarted));
+    for (names, what) in [(changed, "comes up"), (gone, "goes"), (restarted, "restarts")] {
+        if !names.is_empty() {
+            text += &format!("; {what}: {}", names.join(", "));
+        }
+    }
+    text
 }
 
 fn look(action: PlannedAction) -> (&'static str, Style) {

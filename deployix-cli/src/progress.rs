@@ -81,6 +81,11 @@ impl Progress {
             });
             subject.left += 1;
         }
+        // They say themselves when they are settled, which they are by the machines that they run on.
+        for name in plan.carried().into_keys() {
+            let new = || Subject { left: 0, begun: None, bar: None, failed: None, settled: false };
+            subjects.entry(Owner::Functionality(name.clone())).or_insert_with(new);
+        }
         Self { view, subjects, done: 0, logs: Logs::new(), waits: BTreeMap::new() }
     }
 
@@ -274,6 +279,7 @@ pub(crate) fn fate_word(fate: &Fate) -> &'static str {
     match fate {
         Fate::Deployed => "deployed",
         Fate::Removed => "removed",
+        Fate::Restarted => "restarted",
         Fate::Failed { .. } => "failed",
         Fate::Blocked { .. } => "blocked",
         Fate::Waits { .. } => "waits its turn",

@@ -9,7 +9,7 @@ use deployix::core::{
     diagnostic::Diagnostics,
     execute::{Fate, Held, Report, StepEnd, Waiting},
     history::Heads,
-    plan::Plan,
+    plan::{Plan, PlannedStep},
 };
 
 use crate::{
@@ -45,8 +45,11 @@ pub(crate) fn closing(
 ) -> String {
     let mut rows = Vec::new();
     for (owner, fate) in &report.fates {
-        // What is not for people's own things is shown where it did not go well.
-        if matches!(owner, Owner::Functionality(_)) || !fate.is_good() {
+        // What is not for people's own things is shown where it did not go well, and where it took
+        // those that run by it along.
+        let is_own = matches!(owner, Owner::Functionality(_));
+        let took_along = plan.steps.iter().any(|step| step.owner() == owner && carries(step, None));
+        if is_own || took_along || !fate.is_good() {
             let happened =
                 format!("{} {}", if fate.is_good() { "✔" } else { "✘" }, fate_word(fate));
             rows.push([
@@ -107,9 +110,19 @@ pub(crate) fn closing(
     text
 }
 
-/// The targets of an owner's steps.
+/// Whether a step is about what carries a functionality, or any where none is given.
+fn carries(step: &PlannedStep, name: Option<&Name>) -> bool {
+    let before = step.from.iter().flat_map(|from| from.resource.carries().keys());
+    let mut all = step.resource.carries().keys().chain(before);
+    all.any(|carried| name.is_none_or(|name| carried == name))
+}
+
+/// The targets of an owner's steps, and of what carries it.
 fn targets(plan: &Plan, owner: &Owner) -> String {
-    let own = plan.steps.iter().filter(|step| step.owner() == owner);
+    let own = plan.steps.iter().filter(|step| match owner {
+        Owner::Functionality(name) => step.owner() == owner || carries(step, Some(name)),
+        _ => step.owner() == owner,
+    });
     let targets: BTreeSet<&Name> = own.map(|step| &step.target).collect();
     targets.into_iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
 }
@@ -129,7 +142,7 @@ fn turns(plan: &Plan, report: &Report, owner: &Owner) -> BTreeSet<Waiting> {
 fn why(owner: &Owner, report: &Report, heads: Option<&Heads>) -> String {
     let Some(fate) = report.fates.get(owner) else { return String::new() };
     match fate {
-        Fate::Deployed | Fate::Removed => String::new(),
+        Fate::Deployed | Fate::Removed | Fate::Restarted => String::new(),
         Fate::Failed { errors } => {
             if let Some(by) = errors.iter().find_map(|(id, _)| report.kept_by.get(id)) {
                 return format!("another history keeps it, {}", by.short());
