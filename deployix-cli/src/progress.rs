@@ -40,6 +40,7 @@ pub(crate) struct Progress {
 }
 
 /// Somebody for whom steps are done.
+#[derive(Default)]
 struct Subject {
     left: usize,
     begun: Option<Instant>,
@@ -72,19 +73,11 @@ impl Progress {
     fn with(plan: &Plan, view: View) -> Self {
         let mut subjects: BTreeMap<Owner, Subject> = BTreeMap::new();
         for step in &plan.steps {
-            let subject = subjects.entry(subject(step.owner())).or_insert_with(|| Subject {
-                left: 0,
-                begun: None,
-                bar: None,
-                failed: None,
-                settled: false,
-            });
-            subject.left += 1;
+            subjects.entry(subject(step.owner())).or_default().left += 1;
         }
         // They say themselves when they are settled, which they are by the machines that they run on.
         for name in plan.carried().into_keys() {
-            let new = || Subject { left: 0, begun: None, bar: None, failed: None, settled: false };
-            subjects.entry(Owner::Functionality(name.clone())).or_insert_with(new);
+            subjects.entry(Owner::Functionality(name.clone())).or_default();
         }
         Self { view, subjects, done: 0, logs: Logs::new(), waits: BTreeMap::new() }
     }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use comfy_table::{Table, presets::NOTHING};
 use deployix::core::{
     Name, ResourceId,
-    backend::Owner,
+    backend::{Owner, Resource},
     diagnostic::Diagnostics,
     execute::{Fate, Held, Report, StepEnd, Waiting},
     history::Heads,
-    plan::{Plan, PlannedStep},
+    plan::Plan,
 };
 
 use crate::{
@@ -44,17 +44,17 @@ pub(crate) fn closing(
     logs: &Logs,
 ) -> String {
     let mut rows = Vec::new();
+    let (targets, took_along) = places(plan);
     for (owner, fate) in &report.fates {
         // What is not for people's own things is shown where it did not go well, and where it took
         // those that run by it along.
         let is_own = matches!(owner, Owner::Functionality(_));
-        let took_along = plan.steps.iter().any(|step| step.owner() == owner && carries(step, None));
-        if is_own || took_along || !fate.is_good() {
+        if is_own || took_along.contains(owner) || !fate.is_good() {
             let happened =
                 format!("{} {}", if fate.is_good() { "✔" } else { "✘" }, fate_word(fate));
             rows.push([
                 owner.to_string(),
-                targets(plan, owner),
+                targets.get(owner).map(listed).unwrap_or_default(),
                 happened,
                 why(owner, report, heads),
             ]);
@@ -76,9 +76,12 @@ pub(crate) fn closing(
         rows.push([name.to_string(), String::new(), "✘ left as it was".to_owned(), why]);
     }
     let mut text = table(["functionality", "target", "what happened", "why"], &rows);
+    let owners: BTreeMap<_, _> = plan.steps.iter().map(|step| (step.id(), step.owner())).collect();
     for (owner, fate) in &report.fates {
         if let Fate::Failed { errors } = fate {
-            for (resource, error) in errors {
+            // What carries others failed for all of them, and is told once.
+            let is_own = |id: &ResourceId| owners.get(id).is_none_or(|its| *its == owner);
+            for (resource, error) in errors.iter().filter(|(id, _)| is_own(id)) {
                 text += &format!("\n{} {owner}: {resource}\n", mark(false));
                 text += &indented(error.lines());
                 let told = logs.get(resource).into_iter().flatten().map(String::as_str);
@@ -110,21 +113,23 @@ pub(crate) fn closing(
     text
 }
 
-/// Whether a step is about what carries a functionality, or any where none is given.
-fn carries(step: &PlannedStep, name: Option<&Name>) -> bool {
-    let before = step.from.iter().flat_map(|from| from.resource.carries().keys());
-    let mut all = step.resource.carries().keys().chain(before);
-    all.any(|carried| name.is_none_or(|name| carried == name))
+/// The targets of each owner's steps, and of what carries it; and the owners of what carries others.
+fn places(plan: &Plan) -> (BTreeMap<Owner, BTreeSet<&Name>>, BTreeSet<&Owner>) {
+    let mut targets: BTreeMap<Owner, BTreeSet<&Name>> = BTreeMap::new();
+    let mut took_along = BTreeSet::new();
+    for step in &plan.steps {
+        targets.entry(step.owner().clone()).or_default().insert(&step.target);
+        for name in step.carries() {
+            took_along.insert(step.owner());
+            let owner = Owner::Functionality(name.clone());
+            targets.entry(owner).or_default().insert(&step.target);
+        }
+    }
+    (targets, took_along)
 }
 
-/// The targets of an owner's steps, and of what carries it.
-fn targets(plan: &Plan, owner: &Owner) -> String {
-    let own = plan.steps.iter().filter(|step| match owner {
-        Owner::Functionality(name) => step.owner() == owner || carries(step, Some(name)),
-        _ => step.owner() == owner,
-    });
-    let targets: BTreeSet<&Name> = own.map(|step| &step.target).collect();
-    targets.into_iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
+fn listed(names: &BTreeSet<&Name>) -> String {
+    names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// Those of an owner's steps that wait their turn.
@@ -147,11 +152,14 @@ fn why(owner: &Owner, report: &Report, heads: Option<&Heads>) -> String {
             if let Some(by) = errors.iter().find_map(|(id, _)| report.kept_by.get(id)) {
                 return format!("another history keeps it, {}", by.short());
             }
-            let in_doubt = heads.is_some_and(|heads| {
-                heads.open.values().any(|open| open.resource.owner() == owner)
-            });
+            let is_of = |resource: &Resource| match owner {
+                Owner::Functionality(name) if resource.carries().contains_key(name) => true,
+                _ => resource.owner() == owner,
+            };
+            let in_doubt =
+                heads.is_some_and(|heads| heads.open.values().any(|open| is_of(&open.resource)));
             let stood = heads.is_none_or(|heads| {
-                heads.resources.values().any(|standing| standing.resource.owner() == owner)
+                heads.resources.values().any(|standing| is_of(&standing.resource))
             });
             let stands = match (in_doubt, stood) {
                 (true, _) => "what stands of it is in doubt",

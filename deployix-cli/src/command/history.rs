@@ -97,9 +97,9 @@ async fn show(name: Option<&Name>, file: &Path, session: &Session) -> Exit {
     Exit::of(&found)
 }
 
-/// Whether a step is about a functionality or on a target of this name.
+/// Whether a step is about a functionality, or what carries one, or on a target of this name.
 fn concerns(step: &ToldStep, name: &Name) -> bool {
-    owns(&step.owner, name) || step.target == *name
+    owns(&step.owner, name) || step.carries.contains(name) || step.target == *name
 }
 
 fn owns(owner: &Owner, name: &Name) -> bool {

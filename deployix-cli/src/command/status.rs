@@ -1,10 +1,13 @@
 //! `deployix status`: what runs where, since when, and who is at what.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    iter,
+};
 
 use deployix::core::{
     Digest, Name, ResourceId,
-    backend::{Owner, Registry},
+    backend::{Owner, Registry, Resource},
     diagnostic::{Diagnostics, Staged},
     execute::Drift,
     history::{Heads, Holder, Open, Run, RunId, Story},
@@ -192,9 +195,10 @@ impl Subject {
     }
 }
 
-/// What stands or may stand, by on whose account.
+/// What stands or may stand, by on whose account; when a functionality was last changed also by what
+/// carries it.
 fn subjects(heads: &Heads, story: &Story) -> Vec<Subject> {
-    let mut subjects: BTreeMap<&Owner, Subject> = BTreeMap::new();
+    let mut subjects: BTreeMap<Owner, Subject> = BTreeMap::new();
     let new = |owner: &Owner| Subject {
         owner: owner.clone(),
         targets: BTreeSet::new(),
@@ -208,31 +212,49 @@ fn subjects(heads: &Heads, story: &Story) -> Vec<Subject> {
             .map(|(id, _)| id.clone()),
     };
     for (id, standing) in &heads.resources {
-        let owner = standing.resource.owner();
-        let subject = subjects.entry(owner).or_insert_with(|| new(owner));
-        subject.targets.insert(standing.target.clone());
-        let newer = subject.since.as_ref().is_none_or(|since| since.generation < standing.since);
-        if newer {
-            let made = story.ended_in(id, standing.since);
-            let ended = made.and_then(|(_, step)| step.end.as_ref());
-            subject.since = Some(Since {
-                generation: standing.since,
-                at: ended.map(|(_, _, at)| *at),
-                by: made.and_then(|(run, _)| run.by.clone()),
-            });
+        let mut since = None;
+        for owner in accounts(&standing.resource) {
+            let subject = subjects.entry(owner.clone()).or_insert_with(|| new(&owner));
+            subject.targets.insert(standing.target.clone());
+            let before = subject.since.as_ref().map(|since| since.generation);
+            if before.is_none_or(|before| before < standing.since) {
+                let since = since.get_or_insert_with(|| Since::of(id, standing.since, story));
+                subject.since = Some(since.clone());
+            }
+            if owner == *standing.resource.owner() {
+                subject.resources.push(Standing {
+                    id: id.clone(),
+                    target: standing.target.clone(),
+                    digest: standing.resource.digest(),
+                    since: standing.since,
+                });
+            }
         }
-        subject.resources.push(Standing {
-            id: id.clone(),
-            target: standing.target.clone(),
-            digest: standing.resource.digest(),
-            since: standing.since,
-        });
     }
     for (id, open) in &heads.open {
-        let owner = open.resource.owner();
-        let subject = subjects.entry(owner).or_insert_with(|| new(owner));
-        subject.targets.insert(open.target.clone());
-        subject.doubts.insert(id.clone(), Open::why(open));
+        for owner in accounts(&open.resource) {
+            let subject = subjects.entry(owner.clone()).or_insert_with(|| new(&owner));
+            subject.targets.insert(open.target.clone());
+            subject.doubts.insert(id.clone(), Open::why(open));
+        }
     }
     subjects.into_values().collect()
+}
+
+/// Whose a resource is, and the functionalities that run by it.
+fn accounts(resource: &Resource) -> impl Iterator<Item = Owner> {
+    let carried = resource.carries().keys().cloned().map(Owner::Functionality);
+    iter::once(resource.owner().clone()).chain(carried)
+}
+
+impl Since {
+    fn of(resource: &ResourceId, generation: u64, story: &Story) -> Self {
+        let made = story.ended_in(resource, generation);
+        let ended = made.and_then(|(_, step)| step.end.as_ref());
+        Self {
+            generation,
+            at: ended.map(|(_, _, at)| *at),
+            by: made.and_then(|(run, _)| run.by.clone()),
+        }
+    }
 }

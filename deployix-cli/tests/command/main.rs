@@ -11,6 +11,8 @@ mod graph;
 mod history;
 mod hydra;
 mod init;
+#[cfg(feature = "ec2")]
+mod machines;
 mod plan;
 mod status;
 mod support;

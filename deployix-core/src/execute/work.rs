@@ -389,9 +389,7 @@ impl<'a> Work<'a> {
 
 /// Whose ends a step has a part in: its owner's, and those of the functionalities that it carries.
 fn accounts(step: &PlannedStep, carried: &BTreeMap<&Name, Carried>) -> BTreeSet<Owner> {
-    let before = step.from.iter().flat_map(|from| from.resource.carries().keys());
-    let names = step.resource.carries().keys().chain(before);
-    let names = names.filter(|name| carried.contains_key(name)).cloned();
+    let names = step.carries().into_iter().filter(|name| carried.contains_key(name)).cloned();
     names.map(Owner::Functionality).chain([step.owner().clone()]).collect()
 }
 

@@ -1,6 +1,6 @@
 //! [`Story`]: what happened, run by run, as people tell it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -69,6 +69,9 @@ pub struct ToldStep {
     pub resource: ResourceId,
     /// On whose account it stands.
     pub owner: Owner,
+    /// The functionalities that run by it.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub carries: BTreeSet<Name>,
     /// The target it was compiled for.
     pub target: Name,
     /// What was to be done.
@@ -138,6 +141,7 @@ impl Story {
                 steps.push(ToldStep {
                     resource: resource.id().clone(),
                     owner: resource.owner().clone(),
+                    carries: resource.carries().keys().cloned().collect(),
                     target: target.clone(),
                     action: *action,
                     began: entry.position,

@@ -21,6 +21,13 @@ pub enum Carried {
 }
 
 impl PlannedStep {
+    /// The functionalities that run by what it is about, or did.
+    #[must_use]
+    pub fn carries(&self) -> BTreeSet<&Name> {
+        let before = self.from.iter().flat_map(|from| from.resource.carries().keys());
+        self.resource.carries().keys().chain(before).collect()
+    }
+
     /// The functionalities that it carries or carried, each with what becomes of it.
     fn carried(&self) -> BTreeMap<&Name, Carried> {
         let stood = self.from.as_ref().map(|from| from.resource.carries());

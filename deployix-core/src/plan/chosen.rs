@@ -76,10 +76,18 @@ pub(super) fn carries(resource: &Resource, names: &BTreeSet<Name>) -> bool {
 /// What goes with that of some resources which carries some functionalities: what comes after it, and
 /// what it needs of its target, as far as it is among them.
 pub(super) fn along(resources: &[&Resource], names: &BTreeSet<Name>) -> BTreeSet<ResourceId> {
+    let mut by_id = BTreeMap::new();
+    let mut following: BTreeMap<&ResourceId, Vec<&Resource>> = BTreeMap::new();
+    for resource in resources.iter().copied() {
+        by_id.insert(resource.id(), resource);
+        for before in resource.after() {
+            following.entry(before).or_default().push(resource);
+        }
+    }
     let mut open: Vec<&Resource> =
         resources.iter().copied().filter(|resource| carries(resource, names)).collect();
     let targets: BTreeSet<&Owner> = open.iter().map(|resource| resource.owner()).collect();
-    let is_theirs = |resource: &Resource| match resource.owner() {
+    let is_theirs = |resource: &&Resource| match resource.owner() {
         owner @ Owner::Target(_) => targets.contains(owner) && resource.carries().is_empty(),
         _ => true,
     };
@@ -88,13 +96,12 @@ pub(super) fn along(resources: &[&Resource], names: &BTreeSet<Name>) -> BTreeSet
         if !along.insert(resource.id().clone()) {
             continue;
         }
-        let is_machines = targets.contains(resource.owner());
-        open.extend(resources.iter().copied().filter(|other| {
-            let follows = other.after().contains(resource.id());
-            let is_needed = resource.after().contains(other.id());
-            let needed = is_needed && is_machines && targets.contains(other.owner());
-            (follows || needed) && is_theirs(other)
-        }));
+        let follows = following.get(resource.id()).into_iter().flatten().copied();
+        open.extend(follows.filter(is_theirs));
+        if targets.contains(resource.owner()) {
+            let needed = resource.after().iter().filter_map(|id| by_id.get(id).copied());
+            open.extend(needed.filter(|it| targets.contains(it.owner())).filter(is_theirs));
+        }
     }
     along
 }

@@ -141,13 +141,7 @@ impl<'a> Staying<'a> {
 
     /// What stays since it holds data, and what goes.
     fn going(&self, data: bool) -> (Vec<Gone<'a>>, Vec<Gone<'a>>) {
-        let of_targets: Vec<&Resource> =
-            gone(self.heads, |it| matches!(it.owner(), Owner::Target(_)))
-                .map(|gone| gone.resource)
-                .collect();
-        let carried = of_targets.iter().flat_map(|it| it.carries().keys());
-        let carried: BTreeSet<Name> = carried.filter(|name| self.goes(name)).cloned().collect();
-        let along = along(&of_targets, &carried);
+        let along = self.along();
         let about = |resource: &Resource| match resource.owner() {
             Owner::Functionality(name) => self.goes(name),
             Owner::Edge { consumer, provider } => self.goes(consumer) || self.goes(provider),
@@ -156,6 +150,20 @@ impl<'a> Staying<'a> {
             }
         };
         gone(self.heads, about).partition(|gone| gone.resource.holds_data() && !data)
+    }
+
+    /// What of targets goes with those that go, where not all do.
+    fn along(&self) -> BTreeSet<ResourceId> {
+        if *self.only == Only::All {
+            return BTreeSet::new();
+        }
+        let of_targets: Vec<&Resource> =
+            gone(self.heads, |it| matches!(it.owner(), Owner::Target(_)))
+                .map(|gone| gone.resource)
+                .collect();
+        let carried = of_targets.iter().flat_map(|it| it.carries().keys());
+        let carried = carried.filter(|name| self.goes(name)).cloned().collect();
+        along(&of_targets, &carried)
     }
 }
 

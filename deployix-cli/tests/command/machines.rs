@@ -1,0 +1,115 @@
+//! What runs on a machine of Amazon's is told with it, whoever's it is.
+
+use std::fs;
+
+use deployix::core::plan::Plan;
+use serde_json::json;
+
+use crate::support::Folder;
+
+/// Two on one machine, and one on another.
+const CLOUD: &str = r#"
+version = 1
+name = "shop"
+
+[functionality.page]
+service.start = ["page"]
+service.software.debian = ["page"]
+machine.target = "one"
+
+[functionality.db]
+service.start = ["db"]
+service.software.debian = ["db"]
+machine.target = "one"
+
+[functionality.mail]
+service.start = ["mail"]
+service.software.debian = ["mail"]
+machine.target = "two"
+
+[location.virginia]
+extensions.ec2 = { region = "us-east-1", zones = ["us-east-1a"] }
+
+[network.shop]
+location = "virginia"
+extensions.ec2 = { cidr = "10.15.0.0/16", subnet-cidrs = ["10.15.0.0/24"] }
+
+[target.one]
+backend = "ec2"
+network = "shop"
+
+[target.two]
+backend = "ec2"
+network = "shop"
+"#;
+
+const INSTANCE: &str = "ec2/target/one/machine/0/instance";
+
+fn another_page() -> String {
+    CLOUD.replace("service.start = [\"page\"]", "service.start = [\"page\", \"--new\"]")
+}
+
+/// As if somebody had made all that a plan for it makes.
+fn make(folder: &Folder, text: &str, by: &str) {
+    folder.write("deployment.toml", text);
+    let _ = fs::remove_file(folder.path().join("plan.json"));
+    folder.run("plan --out plan.json").done();
+    let plan = Plan::from_saved(&fs::read(folder.path().join("plan.json")).unwrap()).unwrap();
+    folder.pretend(&plan, by, |_| true);
+}
+
+/// The line under a step about a machine.
+fn under(text: &str, step: &str) -> String {
+    let mut lines = text.lines().skip_while(|line| !line.ends_with(step));
+    lines.nth(1).unwrap_or_else(|| panic!("{step}: {text}")).trim().to_owned()
+}
+
+#[test]
+fn a_plan_tells_who_comes_up_restarts_or_goes_with_a_machine() {
+    let folder = Folder::with(CLOUD);
+    let told = folder.run("plan").done().stdout;
+    let create = format!("+ create {INSTANCE}");
+    assert_eq!(under(&told, &create), "the machine of db, page; comes up: db, page");
+
+    make(&folder, CLOUD, "anna");
+    folder.write("deployment.toml", &another_page());
+    let told = folder.run("plan").done().stdout;
+    let replace = format!("replace {INSTANCE}");
+    let line = "the machine of db, page; comes up: page; restarts: db";
+    assert_eq!(under(&told, &replace), line);
+    assert_eq!(told.matches("the machine of").count(), 1, "{told}");
+    let (document, _) = folder.json("plan");
+    let steps = document["steps"].as_array().unwrap().iter();
+    let carried: Vec<_> = steps.filter_map(|step| step.get("carried")).collect();
+    assert_eq!(carried, [&json!({"db": "restarted", "page": "changed"})], "{document:#}");
+
+    let alone = CLOUD.replacen("machine.target = \"one\"", "machine.target = \"two\"", 1);
+    folder.write("deployment.toml", &alone);
+    let told = folder.run("plan").done().stdout;
+    assert_eq!(under(&told, &replace), "the machine of db, page; goes: page; restarts: db");
+    let other = "replace ec2/target/two/machine/0/instance";
+    assert_eq!(under(&told, other), "the machine of mail, page; comes up: page; restarts: mail");
+}
+
+#[test]
+fn a_plan_about_one_functionality_holds_its_machine_and_no_other() {
+    let folder = Folder::with(CLOUD);
+    let told = folder.run("plan --only page").done().stdout;
+    assert!(told.contains(&format!("+ create {INSTANCE}\n")), "{told}");
+    assert!(!told.contains("target/two"), "{told}");
+}
+
+#[test]
+fn what_is_done_to_a_machine_is_told_of_all_that_run_there() {
+    let folder = Folder::with(CLOUD);
+    make(&folder, CLOUD, "anna");
+    make(&folder, &another_page(), "bert");
+    let text = folder.run("status").done().stdout;
+    for (name, by) in [("page", "bert on "), ("db", "bert on "), ("mail", "anna on ")] {
+        let row = text.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap();
+        assert!(row.contains(by), "{row}");
+    }
+    let told = folder.run("history db").done().stdout;
+    assert!(told.contains("bert on ") && told.contains("target one: made"), "{told}");
+    assert!(!folder.run("history mail").done().stdout.contains("bert on "));
+}
