@@ -61,7 +61,11 @@ impl Ec2Backend {
     #[cfg(feature = "engine")]
     #[must_use]
     pub fn through(mut self, aws: std::sync::Arc<dyn crate::engine::Aws>) -> Self {
-        self.aws = Some(std::sync::Arc::new(crate::engine::Gather::new(aws)));
+        use std::sync::Arc;
+
+        use crate::engine::{Gather, Reach};
+
+        self.aws = Some(Arc::new(Gather::new(Arc::new(Reach::new(aws)))));
         self
     }
 }

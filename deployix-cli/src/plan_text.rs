@@ -143,6 +143,11 @@ fn write_plan(text: &mut String, plan: &Plan, blocked: &BTreeSet<&Name>) -> fmt:
                 writeln!(text, "      in doubt: {}", plain(doubt))?;
             }
             for FieldChange { field, from, to } in &step.changes {
+                if let Some(input) = to.as_ref().filter(|_| from == to) {
+                    let (field, given) = (plain(field), givers(input).join(" and "));
+                    writeln!(text, "      {field}: what {given} gives then")?;
+                    continue;
+                }
                 let (from, to) = (json(from.as_ref()), json(to.as_ref()));
                 let same = from.chars().zip(to.chars()).take_while(|(a, b)| a == b).count();
                 let (from, to) = (shown(&from, same), shown(&to, same));
@@ -195,6 +200,13 @@ fn write_plan(text: &mut String, plan: &Plan, blocked: &BTreeSet<&Name>) -> fmt:
         writeln!(text, "kept, since it holds data ({how}): {}", kept.join(", "))?;
     }
     Ok(())
+}
+
+/// Whose outputs a setting reads.
+fn givers(input: &Input) -> Vec<String> {
+    let mut givers = BTreeSet::new();
+    input.visit_outputs(&mut |output| drop(givers.insert(output.resource.to_string())));
+    givers.into_iter().collect()
 }
 
 /// Whose machine it is, whose change that is, and who restarts with it.

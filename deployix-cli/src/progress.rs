@@ -45,8 +45,8 @@ struct Subject {
     left: usize,
     begun: Option<Instant>,
     bar: Option<ProgressBar>,
-    /// How bad its worst step ended; nothing while all went well.
-    failed: Option<String>,
+    /// How the first step ended that did not go well, and why; nothing while all went well.
+    failed: Option<(&'static str, String)>,
     settled: bool,
 }
 
@@ -98,7 +98,7 @@ impl Progress {
                 let (error, after) = (plain(error), seconds(*after));
                 self.now(owner, &format!("{resource}: again in {after}, since {error}"));
             }
-            Event::Finished { owner, end, .. } => self.finished(owner, end),
+            Event::Finished { resource, owner, end, .. } => self.finished(resource, owner, end),
             Event::Settled { functionality, fate } => {
                 self.settled(&Owner::Functionality(functionality.clone()), Some(fate));
             }
@@ -170,7 +170,7 @@ impl Progress {
         }
     }
 
-    fn finished(&mut self, owner: &Owner, end: &StepEnd) {
+    fn finished(&mut self, resource: &ResourceId, owner: &Owner, end: &StepEnd) {
         self.done += 1;
         if let View::Bars { total, .. } = &self.view {
             total.set_position(self.done as u64);
@@ -179,7 +179,13 @@ impl Progress {
         let Some(subject) = self.subjects.get_mut(&owner) else { return };
         subject.left = subject.left.saturating_sub(1);
         if !end.is_good() && subject.failed.is_none() {
-            subject.failed = Some(end_word(end).to_owned());
+            let why = match end {
+                StepEnd::Failed { error } => {
+                    format!(": {resource}: {}", plain(error.lines().next().unwrap_or_default()))
+                }
+                _ => String::new(),
+            };
+            subject.failed = Some((end_word(end), why));
         }
         // Functionalities say themselves when they are settled.
         if subject.left == 0 && !matches!(owner, Owner::Functionality(_)) {
@@ -197,16 +203,17 @@ impl Progress {
             all.remove(&bar);
         }
         let (good, word) = match (fate, &subject.failed) {
-            (Some(fate), _) => (fate.is_good(), fate_word(fate).to_owned()),
-            (None, Some(word)) => (false, word.clone()),
-            (None, None) => (true, "done".to_owned()),
+            (Some(fate), _) => (fate.is_good(), fate_word(fate)),
+            (None, Some((word, _))) => (false, *word),
+            (None, None) => (true, "done"),
         };
+        let why = subject.failed.take().filter(|_| !good).map(|(_, why)| why).unwrap_or_default();
         let mut line = format!("{} {owner}: {word}", mark(good));
         if let Some(begun) = subject.begun {
             let _ = write!(line, " after {}", seconds(begun.elapsed()));
         }
         let settled = self.subjects.values().filter(|subject| subject.settled).count();
-        let _ = write!(line, " ({settled} of {})", self.subjects.len());
+        let _ = write!(line, " ({settled} of {}){why}", self.subjects.len());
         self.line(&line);
     }
 
@@ -377,7 +384,7 @@ mod tests {
         }
         let (error, after) = ("not now".to_owned(), Duration::from_millis(500));
         progress.show(&Event::Retrying { resource: resource(), owner: owner(), error, after });
-        let end = StepEnd::Failed { error: "no".to_owned() };
+        let end = StepEnd::Failed { error: "no\nnor ever".to_owned() };
         progress.show(&Event::Finished { resource: resource(), owner: owner(), action, end });
         let errors = vec![(resource(), "no".to_owned())];
         let (functionality, fate) = (name("page"), Fate::Failed { errors });
@@ -396,7 +403,8 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[0], "page: create memory/functionality/page");
         assert_eq!(lines[1], "page: memory/functionality/page: again in 0.5 s, since not now");
-        assert!(lines[2].starts_with("✘ page: failed after 0.") && lines[2].ends_with("(1 of 2)"));
+        assert!(lines[2].starts_with("✘ page: failed after 0."), "{text}");
+        assert!(lines[2].ends_with("(1 of 2): memory/functionality/page: no"), "{text}");
         assert_eq!(lines[3..], ["✘ target box: blocked (2 of 2)"]);
     }
 }

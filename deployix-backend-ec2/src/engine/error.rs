@@ -135,6 +135,9 @@ fn is_of_others(error: &CallError) -> bool {
     error.code == "AuthFailure" && !says("credentials") && !says("Authorization header")
 }
 
+const NOT_REACHED: &str =
+    "AWS is not reached: check this machine's network, and `AWS_ENDPOINT_URL` where it is set";
+
 /// What is wrong with whoever calls, or with where to, so that it would be said of any call.
 fn setup(error: &CallError) -> Option<(ErrorKind, &'static str)> {
     if is_of_others(error) {
@@ -170,6 +173,7 @@ fn setup(error: &CallError) -> Option<(ErrorKind, &'static str)> {
             ErrorKind::Invalid,
             "nobody says which region: set `extensions.ec2.region` of the location, or `AWS_REGION`",
         )),
+        CallError::UNREACHED => Some((ErrorKind::Unavailable, NOT_REACHED)),
         CallError::NO_ENDPOINT => Some((
             ErrorKind::Invalid,
             "the region's endpoint has no address, so there is no such region: correct \
@@ -202,7 +206,7 @@ pub(super) fn meaning(call: &Call, error: CallError) -> BackendError {
         let message = if is_throttled(&error) {
             "AWS takes no more calls for now, after several tries"
         } else if code == CallError::NO_CONNECTION {
-            "AWS is not reached: check this machine's network, and `AWS_ENDPOINT_URL` where it is set"
+            NOT_REACHED
         } else {
             "AWS does not answer as it should, after several tries"
         };
@@ -368,6 +372,7 @@ mod tests {
             (CallError::NO_CREDENTIALS, ErrorKind::Denied, "aws sso login"),
             (CallError::BAD_CONFIGURATION, ErrorKind::Invalid, "~/.aws/config"),
             (CallError::NO_REGION, ErrorKind::Invalid, "set `extensions.ec2.region`"),
+            (CallError::UNREACHED, ErrorKind::Unavailable, "check this machine's network"),
             (CallError::NO_ENDPOINT, ErrorKind::Invalid, "correct `extensions.ec2.region`"),
             (CallError::UNREADABLE, ErrorKind::Unexpected, "AWS_ENDPOINT_URL"),
             ("InvalidAMIID.NotFound", ErrorKind::NotFound, "extensions.ec2.image"),

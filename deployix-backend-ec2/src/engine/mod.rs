@@ -6,7 +6,7 @@
 //! first and writes only what differs.
 //!
 //! * [`call`] and [`shape`]: the client, its calls, and what they tell;
-//! * `gather`: makes one call of several that are asked for at once;
+//! * `reach`: gives up soon who was never reached; `gather`: makes one call of several that are asked for at once;
 //! * `caller`: tries again, asks for every page; `wait`: waits, and tells what for;
 //! * `error`: what AWS's errors mean;
 //! * `job`: one step and its tags;
@@ -37,6 +37,7 @@ mod observe;
 mod parameter;
 mod part;
 mod permission;
+mod reach;
 mod ready;
 mod record;
 mod registration;
@@ -61,6 +62,7 @@ use deployix_core::backend::{
 pub(crate) use error::{is_not_found, is_throttled};
 pub(crate) use gather::Gather;
 pub(crate) use permission::permissions;
+pub(crate) use reach::Reach;
 
 use self::{
     caller::Caller,

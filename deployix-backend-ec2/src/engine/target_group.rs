@@ -58,7 +58,7 @@ impl Kind for TargetGroup {
     fn settings(&self) -> String {
         let it = &self.settings;
         format!(
-            "{} {} {} every {} s within {} s, {} and {}",
+            "{} {} {} every {} s within {} s with thresholds {} and {}",
             it.health_check_protocol,
             it.health_check_port,
             it.health_check_path.as_deref().unwrap_or_default(),

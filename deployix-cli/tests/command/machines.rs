@@ -20,6 +20,7 @@ machine.target = "one"
 [functionality.db]
 service.start = ["db"]
 service.software.debian = ["db"]
+service.state = ["/var/lib/db"]
 machine.target = "one"
 
 [functionality.mail]
@@ -78,6 +79,8 @@ fn a_plan_tells_who_comes_up_restarts_or_goes_with_a_machine() {
     let line = "the machine of db, page; comes up: page; restarts: db";
     assert_eq!(under(&told, &replace), line);
     assert_eq!(told.matches("the machine of").count(), 1, "{told}");
+    let reads = format!("InstanceId: what {INSTANCE} gives then");
+    assert!(told.lines().any(|line| line.trim() == reads), "{told}");
     let (document, _) = folder.json("plan");
     let steps = document["steps"].as_array().unwrap().iter();
     let carried: Vec<_> = steps.filter_map(|step| step.get("carried")).collect();

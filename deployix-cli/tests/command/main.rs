@@ -11,7 +11,6 @@ mod graph;
 mod history;
 mod hydra;
 mod init;
-#[cfg(feature = "ec2")]
 mod machines;
 mod plan;
 mod status;

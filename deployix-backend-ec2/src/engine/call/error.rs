@@ -20,6 +20,8 @@ impl CallError {
     pub const NO_ANSWER: &'static str = "NoAnswer";
     /// Nothing was sent, since nobody could be reached.
     pub const NO_CONNECTION: &'static str = "NoConnection";
+    /// The same, for so long that it is given up.
+    pub const UNREACHED: &'static str = "Unreached";
     /// Nothing was sent, since the endpoint of the region has no address.
     pub const NO_ENDPOINT: &'static str = "NoEndpoint";
     /// Nothing was sent, since nobody says to which region.
