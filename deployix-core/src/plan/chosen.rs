@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     PlannedAction,
-    difference::{Draft, find},
+    order::{Draft, find},
 };
 use crate::{
     backend::{Owner, Resource},

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Compiled, Only, Plan,
     chosen::along,
-    difference::{At, Gone, append_removals, gone, removals},
+    gone::{Gone, append_removals, gone, removals},
+    order::At,
 };
 use crate::{
     backend::{Inputs, Owner, Resource},

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Compiled, PlannedAction, difference::Draft};
+use super::{Compiled, PlannedAction, order::Draft};
 use crate::{
     backend::{Owner, Resource},
     history::Heads,

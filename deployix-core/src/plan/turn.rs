@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::difference::{Draft, gives_others};
+use super::{difference::gives_others, order::Draft};
 use crate::{
     backend::{Resource, Turn},
     history::{Heads, Standing},
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use crate::{
         backend::{Input, Inputs, Owner},
-        plan::{PlannedAction, difference::At},
+        plan::{PlannedAction, order::At},
     };
 
     fn name(text: &str) -> Name {
