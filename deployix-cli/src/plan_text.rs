@@ -170,6 +170,17 @@ fn write_plan(text: &mut String, plan: &Plan, blocked: &BTreeSet<&Name>) -> fmt:
             plan.kept
         )?;
     }
+    if let Some(about) = &plan.about {
+        let others = plan.steps.iter().filter_map(|step| match step.owner() {
+            Owner::Functionality(name) if !about.contains(name) => Some(name.as_str()),
+            _ => None,
+        });
+        let others: BTreeSet<&str> = others.collect();
+        if !others.is_empty() {
+            let others = others.into_iter().collect::<Vec<_>>().join(", ");
+            writeln!(text, "only prepared, as what this is about needs it: {others}")?;
+        }
+    }
     let (blocked, failed): (Vec<_>, Vec<_>) =
         plan.left.iter().partition(|name| blocked.contains(name));
     for (why, names) in [

@@ -280,6 +280,7 @@ pub(crate) fn fate_word(fate: &Fate) -> &'static str {
         Fate::Deployed => "deployed",
         Fate::Removed => "removed",
         Fate::Restarted => "restarted",
+        Fate::Prepared => "prepared for others",
         Fate::Failed { .. } => "failed",
         Fate::Blocked { .. } => "blocked",
         Fate::Waits { .. } => "waits its turn",

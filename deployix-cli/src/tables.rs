@@ -75,7 +75,10 @@ pub(crate) fn closing(
         let why = "it needs what is held back until what failed is mended".to_owned();
         rows.push([name.to_string(), String::new(), "✘ left as it was".to_owned(), why]);
     }
-    let mut text = table(["functionality", "target", "what happened", "why"], &rows);
+    let mut text = String::new();
+    if !rows.is_empty() {
+        text += &table(["functionality", "target", "what happened", "why"], &rows);
+    }
     let owners: BTreeMap<_, _> = plan.steps.iter().map(|step| (step.id(), step.owner())).collect();
     for (owner, fate) in &report.fates {
         if let Fate::Failed { errors } = fate {
@@ -97,20 +100,41 @@ pub(crate) fn closing(
             }
         }
     }
-    let good = report.fates.iter().filter(|(owner, _)| matches!(owner, Owner::Functionality(_)));
-    let (good, bad): (Vec<_>, Vec<_>) = good.partition(|(_, fate)| fate.is_good());
-    text += &format!(
-        "\n{} of {} done; generation {}; {} unchanged\n",
-        good.len(),
-        super::command::counted(good.len() + bad.len(), "functionality", "functionalities"),
-        report.generation,
-        super::command::counted(plan.kept, "resource", "resources"),
-    );
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text += &tally(plan, report);
     if !plan.data_kept.is_empty() {
         let kept: Vec<_> = plan.data_kept.iter().map(ResourceId::as_str).collect();
         text += &format!("kept, since it holds data: {}\n", kept.join(", "));
     }
     text
+}
+
+/// How many of those that the plan is about are as they should be; of connections and the like alone, how
+/// many steps were done.
+fn tally(plan: &Plan, report: &Report) -> String {
+    use super::command::counted;
+
+    let mut all: BTreeMap<&Name, bool> = BTreeMap::new();
+    all.extend(plan.left.iter().chain(&plan.waiting).map(|name| (name, false)));
+    for (owner, fate) in &report.fates {
+        if let Owner::Functionality(name) = owner
+            && *fate != Fate::Prepared
+        {
+            all.insert(name, fate.is_good());
+        }
+    }
+    let good = all.values().filter(|good| **good).count();
+    let done = match all.len() {
+        0 => {
+            let done = report.steps.values().filter(|end| end.is_good()).count();
+            format!("{done} of {}", counted(plan.steps.len(), "step", "steps"))
+        }
+        all => format!("{good} of {}", counted(all, "functionality", "functionalities")),
+    };
+    let unchanged = counted(plan.kept, "resource", "resources");
+    format!("{done} done; generation {}; {unchanged} unchanged\n", report.generation)
 }
 
 /// The targets of each owner's steps, and of what carries it; and the owners of what carries others.
@@ -148,6 +172,7 @@ fn why(owner: &Owner, report: &Report, heads: Option<&Heads>) -> String {
     let Some(fate) = report.fates.get(owner) else { return String::new() };
     match fate {
         Fate::Deployed | Fate::Removed | Fate::Restarted => String::new(),
+        Fate::Prepared => "what others need of it stands; it is not deployed itself".to_owned(),
         Fate::Failed { errors } => {
             if let Some(by) = errors.iter().find_map(|(id, _)| report.kept_by.get(id)) {
                 return format!("another history keeps it, {}", by.short());

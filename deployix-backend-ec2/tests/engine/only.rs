@@ -1,9 +1,11 @@
 //! Plans about some functionalities alone: their machines come along, and those of others do not.
 
-use std::num::NonZeroU32;
+use std::{collections::BTreeSet, num::NonZeroU32};
 
 use deployix_core::{
+    backend::Owner,
     diagnostic::Staged,
+    execute::Fate,
     plan::{Only, Plan, destroy, plan},
     spec::{Deployment, FunctionalitySpec, ServiceSpec},
 };
@@ -21,7 +23,7 @@ impl Site {
         let heads = self.heads().await;
         let compiled = self.compiled(deployment, &heads);
         let Staged { value: only, diagnostics } =
-            Only::named(names.iter().map(|it| name(it)), &compiled);
+            Only::named(names.iter().map(|it| name(it)), &compiled, &heads);
         assert!(diagnostics.is_empty(), "{diagnostics}");
         plan(&compiled, &heads, &self.registry(), &only)
     }
@@ -175,6 +177,11 @@ async fn a_functionality_that_moves_leaves_its_machine_and_takes_another() {
     site.deploy(shop("1", "1", "1")).await;
     site.deploy_only(moved(), &["web"]).await;
     assert_eq!(touched(&site.plan(moved()).await), [""; 0]);
+    // Nothing of it is where it was, so that the target there can be given up.
+    let heads = site.heads().await;
+    let own = heads.resources.values().filter(|it| it.resource.owner().to_string() == "web");
+    let targets: BTreeSet<&str> = own.map(|standing| standing.target.as_str()).collect();
+    assert_eq!(targets, ["two"].into());
     let fresh = Site::new(&moved(), 89);
     fresh.deploy(moved()).await;
     assert_eq!(beyond(&site.aws.inventory(), &fresh.aws.inventory()), [""; 0]);
@@ -205,12 +212,15 @@ async fn what_others_need_or_run_beside_stays_as_a_whole_and_it_is_told_what_to_
     assert_eq!(touched(&plan), [""; 0]);
     let wanted = "`web` cannot go alone: a machine of target `one` runs it beside `beside`";
     assert!(told.contains(wanted), "{told}");
-    assert!(told.contains("take `web` out of the deployment's file and deploy"), "{told}");
+    assert!(
+        told.contains("take `web` out of the deployment's file and `deploy --only web`"),
+        "{told}"
+    );
 
     let (plan, told) = site.plan_to_remove_only(&["db"], false).await;
     assert_eq!(touched(&plan), [""; 0]);
+    assert!(told.contains("`db` is needed by `web`, which is to stay"), "{told}");
     // One machine runs both, so neither goes without the other.
-    assert!(told.contains("`db` is needed by `beside` and `web`, which is to stay"), "{told}");
     assert!(told.contains("destroy `beside` and `web` as well, or first"), "{told}");
 
     // As it is told.
@@ -221,6 +231,48 @@ async fn what_others_need_or_run_beside_stays_as_a_whole_and_it_is_told_what_to_
         assert!(report.is_good(), "{}", ends(&report));
     }
     assert_eq!(site.machines(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_what_runs_together_that_alone_is_needed_which_others_reach() {
+    let together = || shop("1", "1", "1").placed("beside", "two");
+    let site = Site::new(&together(), 94);
+    site.deploy(together()).await;
+    let (plan, told) = site.plan_to_remove_only(&["db", "beside"], false).await;
+    assert_eq!(touched(&plan), [""; 0]);
+    assert!(told.contains("`db` is needed by `web`"), "{told}");
+    assert!(!told.contains("`beside` is needed"), "{told}");
+    let wanted = "`beside` cannot go alone: a machine of target `two` runs it beside `db`";
+    assert!(told.contains(wanted), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_need_is_prepared_and_not_called_deployed() {
+    let site = Site::new(&shop("1", "1", "1"), 95);
+    let plan = site.plan_only(shop("1", "1", "1"), &["web"]).await;
+    let report = site.carry_out(&plan).await;
+    let fate = |text: &str| &report.fates[&Owner::Functionality(name(text))];
+    assert_eq!((fate("web"), fate("beside")), (&Fate::Deployed, &Fate::Deployed));
+    assert_eq!(fate("db"), &Fate::Prepared);
+    assert_eq!(site.machines().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_described_no_more_can_be_named_while_it_stands() {
+    let site = Site::new(&shop("1", "1", "1"), 96);
+    site.deploy(shop("1", "1", "1")).await;
+    let without = || {
+        let mut deployment = shop("1", "1", "1");
+        for catalog in &mut deployment.catalogs {
+            catalog.functionalities.retain(|it| *it.name() != name("beside"));
+        }
+        deployment.place.remove(&name("beside"));
+        deployment
+    };
+    let steps = site.deploy_only(without(), &["beside"]).await;
+    assert!(has(&steps, "replace ec2/target/one/machine/0/instance"), "{steps:?}");
+    assert!(has(&steps, "remove ec2/functionality/beside/security-group/network/n"), "{steps:?}");
+    assert_eq!(touched(&site.plan(without()).await), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -92,7 +92,7 @@ async fn show(name: Option<&Name>, file: &Path, session: &Session) -> Exit {
             diagnostics: &found,
         });
     } else if !found.has_errors() {
-        session.print(&text(&story));
+        session.print(&text(&story, name));
     }
     Exit::of(&found)
 }
@@ -110,9 +110,12 @@ fn owns(owner: &Owner, name: &Name) -> bool {
     }
 }
 
-fn text(story: &Story) -> String {
+fn text(story: &Story, name: Option<&Name>) -> String {
     if story.runs.is_empty() && story.notes.is_empty() && story.forgotten.is_empty() {
-        return "nothing happened yet\n".to_owned();
+        return match name {
+            Some(name) => format!("nothing happened to `{name}`\n"),
+            None => "nothing happened yet\n".to_owned(),
+        };
     }
     let mut paragraphs: BTreeMap<u64, String> = BTreeMap::new();
     for run in &story.runs {

@@ -133,7 +133,7 @@ pub(super) fn only(names: &[Name], ready: &Ready, found: &mut Diagnostics) -> Op
     if names.is_empty() {
         return Some(Only::All);
     }
-    let only = Only::named(names.iter().cloned(), &ready.compiled);
+    let only = Only::named(names.iter().cloned(), &ready.compiled, &ready.heads);
     let unknown = !only.diagnostics.is_empty();
     found.extend(only.diagnostics);
     found.sort();

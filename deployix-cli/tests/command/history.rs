@@ -30,7 +30,7 @@ fn what_happened_is_told_with_who_when_and_what() {
     }
     let text = folder.run("history page").done().stdout;
     assert!(text.contains("page: made") && !text.contains("db: made"), "{text}");
-    assert_eq!(folder.run("history nobody").done().stdout, "nothing happened yet\n");
+    assert_eq!(folder.run("history nobody").done().stdout, "nothing happened to `nobody`\n");
     let all = folder.run("history").stdout;
     assert_eq!(folder.run("history deployment.toml").stdout, all);
     assert_eq!(folder.run("history page ./deployment.toml").stdout, text);

@@ -190,6 +190,8 @@ pub enum Fate {
     Removed,
     /// It is what it was, and was started anew with a machine that it runs on.
     Restarted,
+    /// The plan was not about it: of it only what others need was made.
+    Prepared,
     /// A step of its own failed.
     Failed {
         /// Why, step by step.
@@ -260,6 +262,6 @@ impl Fate {
     /// Whether what was asked for stands.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        matches!(self, Self::Deployed | Self::Removed | Self::Restarted)
+        matches!(self, Self::Deployed | Self::Removed | Self::Restarted | Self::Prepared)
     }
 }

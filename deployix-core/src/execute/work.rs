@@ -290,7 +290,9 @@ impl<'a> Work<'a> {
         let is_own = all.iter().any(|(step, _)| step.owner() == owner);
         let fate = Fate::of(all.into_iter());
         let Owner::Functionality(name) = owner else { return fate };
+        let others_alone = self.plan.about.as_ref().is_some_and(|about| !about.contains(name));
         match (fate, self.carried.get(name)) {
+            (Fate::Deployed, None) if others_alone => Fate::Prepared,
             (Fate::Deployed | Fate::Removed, Some(carried)) => {
                 match self.plan.assignments.get(name) {
                     Some(None) => Fate::Removed,

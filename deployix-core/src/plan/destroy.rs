@@ -56,7 +56,7 @@ pub fn destroy(deployment: &Name, heads: &Heads, only: &Only, data: bool) -> Sta
             if needed.is_empty() {
                 break;
             }
-            blocked = needing(&going, &needed);
+            blocked = needing(&going, &needed, &edges(heads));
             // Of what is needed nothing goes, so that it is not left in pieces; a target's things are
             // each for itself.
             let left: BTreeSet<&Owner> = going
@@ -91,6 +91,7 @@ pub fn destroy(deployment: &Name, heads: &Heads, only: &Only, data: bool) -> Sta
         deployment: deployment.clone(),
         generation: heads.generation,
         kept: heads.resources.len() - steps.iter().filter(|step| step.from.is_some()).count(),
+        about: None,
         left: BTreeSet::new(),
         held: BTreeMap::new(),
         waiting: BTreeSet::new(),
@@ -181,8 +182,23 @@ fn needed<'h>(going: &[Gone<'_>], heads: &'h Heads) -> BTreeMap<ResourceId, &'h 
     needed
 }
 
+/// Consumers and providers, as far as anything stands of their connection.
+fn edges(heads: &Heads) -> BTreeSet<(&Name, &Name)> {
+    let owners = heads.resources.values().map(|standing| standing.resource.owner());
+    owners
+        .filter_map(|owner| match owner {
+            Owner::Edge { consumer, provider } => Some((consumer, provider)),
+            _ => None,
+        })
+        .collect()
+}
+
 /// The functionalities that stay, since others do which need something of them or of what carries them.
-fn needing(going: &[Gone<'_>], needed: &BTreeMap<ResourceId, &Resource>) -> BTreeMap<Name, Why> {
+fn needing(
+    going: &[Gone<'_>],
+    needed: &BTreeMap<ResourceId, &Resource>,
+    edges: &BTreeSet<(&Name, &Name)>,
+) -> BTreeMap<Name, Why> {
     let mut blocked: BTreeMap<Name, Why> = BTreeMap::new();
     for Gone { resource, .. } in going {
         let Some(by) = needed.get(resource.id()).filter(|by| by.owner() != resource.owner()) else {
@@ -192,10 +208,24 @@ fn needing(going: &[Gone<'_>], needed: &BTreeMap<ResourceId, &Resource>) -> BTre
             Owner::Functionality(name) => Some(name),
             _ => None,
         };
-        for name in own.into_iter().chain(resource.carries().keys()) {
-            let new = || Why::Needed { by: BTreeSet::new() };
-            if let Why::Needed { by: all } = blocked.entry(name.clone()).or_insert_with(new) {
-                all.extend(users(by, name));
+        let names = own.into_iter().chain(resource.carries().keys());
+        let all: Vec<_> = names.map(|name| (name, users(by, name))).collect();
+        // Of what runs together only that is needed which others reach, where any of it is.
+        let is_edge = |user: &Owner, name: &Name| match user {
+            Owner::Functionality(user) => edges.contains(&(user, name)),
+            _ => false,
+        };
+        let is_reached = all.iter().any(|(name, users)| users.iter().any(|it| is_edge(it, name)));
+        for (name, users) in all {
+            let mut by = users.clone();
+            by.retain(|user| !is_reached || is_edge(user, name));
+            if by.is_empty() {
+                continue;
+            }
+            let new = || Why::Needed { by: BTreeSet::new(), with: BTreeSet::new() };
+            if let Why::Needed { by: all, with } = blocked.entry(name.clone()).or_insert_with(new) {
+                all.extend(by);
+                with.extend(users);
             }
         }
     }
@@ -220,13 +250,14 @@ fn users(by: &Resource, of: &Name) -> Vec<Owner> {
 enum Why {
     /// It runs on a machine with others.
     Beside { target: Name, others: BTreeSet<Name> },
-    /// Others need it.
-    Needed { by: BTreeSet<Owner> },
+    /// Others need it, which run with some others.
+    Needed { by: BTreeSet<Owner>, with: BTreeSet<Owner> },
 }
 
 impl Why {
     fn told(&self, name: &Name) -> Diagnostic {
-        let take_out = format!("take `{name}` out of the deployment's file and deploy");
+        let take_out =
+            format!("take `{name}` out of the deployment's file and `deploy --only {name}`");
         let (message, remedy) = match self {
             Self::Beside { target, others } => {
                 let others = listed(others);
@@ -240,11 +271,11 @@ impl Why {
                     ),
                 )
             }
-            Self::Needed { by } => {
+            Self::Needed { by, with } => {
                 let is_described = |owner: &Owner| matches!(owner, Owner::Functionality(_));
-                let (message, all) = (format!("`{name}` is needed by {}", listed(by)), by.iter());
-                let remedy = match all.clone().all(is_described) {
-                    true => format!("destroy {} as well, or first", listed(by)),
+                let message = format!("`{name}` is needed by {}", listed(by));
+                let remedy = match with.iter().all(is_described) {
+                    true => format!("destroy {} as well, or first", listed(with)),
                     false => take_out,
                 };
                 (format!("{message}, which is to stay"), remedy)

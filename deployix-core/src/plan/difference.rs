@@ -27,9 +27,13 @@ use crate::{
 #[must_use]
 pub fn plan(compiled: &Compiled, heads: &Heads, registry: &Registry, only: &Only) -> Plan {
     let wanted = compiled.resources();
+    let sites: Vec<Site<'_>> = compiled.connected().sites().collect();
     let mut changed: Vec<Draft<'_>> = compiled
         .located()
-        .filter_map(|(_, resource, target)| draft(resource, target, heads, registry))
+        .filter_map(|(_, resource, at)| {
+            let target = sites.get(at as usize).map(|site| &site.target.name);
+            draft(resource, (at, target), heads, registry)
+        })
         .collect();
     let mut kept = wanted.len() - changed.len();
     let mut holding = Holding::of(compiled, heads, &mut changed);
@@ -61,7 +65,6 @@ pub fn plan(compiled: &Compiled, heads: &Heads, registry: &Registry, only: &Only
     let assignments = assignments(compiled, heads, about, &holding.waiting);
     let mut removals = removals(&gone, heads, &changed);
     turn::take(&mut changed, &mut removals, heads);
-    let sites: Vec<Site<'_>> = compiled.connected().sites().collect();
     let target = |draft: &Draft<'_>| match draft.target {
         At::Site(at) => sites.get(at as usize).map(|site| OwnedSite::from(*site)),
         // What goes from a target that is still described goes by what is said of it now.
@@ -75,6 +78,7 @@ pub fn plan(compiled: &Compiled, heads: &Heads, registry: &Registry, only: &Only
         generation: heads.generation,
         steps: Vec::with_capacity(changed.len() + removals.len()),
         kept,
+        about: chosen.map(|chosen| chosen.names),
         left: compiled.failed().clone(),
         held: holding.held,
         waiting: holding.waiting.into_keys().collect(),
@@ -128,7 +132,7 @@ pub fn plan(compiled: &Compiled, heads: &Heads, registry: &Registry, only: &Only
 /// What has to be done with one resource, if anything.
 fn draft<'a>(
     to: &'a Resource,
-    target: u32,
+    (at, target): (u32, Option<&Name>),
     heads: &'a Heads,
     registry: &Registry,
 ) -> Option<Draft<'a>> {
@@ -140,19 +144,31 @@ fn draft<'a>(
         Some(backend) => backend.change(&from.resource, to),
         None => Change::Update,
     };
+    let moved = from.filter(|from| is_moved(to.owner(), &from.target, target)).zip(target);
     let (action, gap) = match from.map(change) {
         None => (PlannedAction::Create, None),
-        Some(Change::Keep) if doubt.is_none() => return None,
-        // What is in doubt is made what it should be, whatever stands.
+        Some(Change::Keep) if doubt.is_none() && moved.is_none() => return None,
+        // What is in doubt is made what it should be, whatever stands; and what is the same elsewhere
+        // is written down as being there.
         Some(Change::Keep | Change::Update) => (PlannedAction::Update, None),
         Some(Change::Replace) => (PlannedAction::Replace, None),
         Some(Change::Recreate { why }) => (PlannedAction::Replace, Some(why)),
     };
-    let changes =
+    let mut changes =
         from.map_or_else(Vec::new, |from| differences(from.resource.inputs(), to.inputs()));
-    let (target, after) = (At::Site(target), to.shared_after());
+    if let Some((from, target)) = moved {
+        let [from, to] = [&from.target, target].map(|it| Some(Input::Text(it.to_string())));
+        changes.push(FieldChange { field: "target".to_owned(), from, to });
+    }
+    let (target, after) = (At::Site(at), to.shared_after());
     let behind = BTreeSet::new();
     Some(Draft { resource: to, target, action, from, gap, doubt, changes, after, behind })
+}
+
+/// Whether something runs on another target than before; what several targets share is at any of them.
+fn is_moved(owner: &Owner, from: &Name, to: Option<&Name>) -> bool {
+    let is_shared = matches!(owner, Owner::Target(_) | Owner::Network(_));
+    !is_shared && to.is_some_and(|to| to != from)
 }
 
 /// What reads an output of something that is made anew, or may be, has to be changed as well, and so

@@ -24,14 +24,19 @@ pub enum Only {
 }
 
 impl Only {
-    /// These functionalities and load balancers of what was compiled; a name that is none of them
-    /// is told and passed over.
-    pub fn named(names: impl IntoIterator<Item = Name>, compiled: &Compiled) -> Staged<Self> {
-        let graph = compiled.connected().graph();
+    /// These functionalities and load balancers of what was compiled, or stands and is described no
+    /// more; a name that is none of them is told and passed over.
+    pub fn named(
+        names: impl IntoIterator<Item = Name>,
+        compiled: &Compiled,
+        heads: &Heads,
+    ) -> Staged<Self> {
+        let (graph, standing) = (compiled.connected().graph(), standing(heads));
         let mut found = Diagnostics::new();
         let mut known = BTreeSet::new();
         for name in names {
-            if graph.knows(&name) || compiled.failed().contains(&name) {
+            let is_described = graph.knows(&name) || compiled.failed().contains(&name);
+            if is_described || standing.contains(&name) {
                 known.insert(name);
                 continue;
             }
@@ -39,12 +44,10 @@ impl Only {
                 found.push(hidden(&name));
                 continue;
             }
-            let all = graph.names().chain(compiled.failed());
-            found.push(unknown(
-                &name,
-                all,
-                "name a functionality or load balancer of the deployment",
-            ));
+            let message = format!("there is no functionality `{name}`");
+            let all = graph.names().chain(compiled.failed()).chain(standing.iter().copied());
+            let otherwise = "name a functionality or load balancer of the deployment";
+            found.push(unknown(message, &name, all, otherwise));
         }
         Staged::new(Self::Named(known), found)
     }
@@ -52,36 +55,43 @@ impl Only {
     /// These functionalities and load balancers of what stands; a name of which nothing does is
     /// told and passed over.
     pub fn standing(names: impl IntoIterator<Item = Name>, heads: &Heads) -> Staged<Self> {
-        let resources = heads.resources.values().map(|standing| &standing.resource);
-        let resources = resources.chain(heads.open.values().map(|open| &open.resource));
-        let all: BTreeSet<&Name> = resources
-            .filter_map(|resource| match resource.owner() {
-                Owner::Functionality(name) => Some(name),
-                _ => None,
-            })
-            .collect();
+        let all = standing(heads);
         let mut found = Diagnostics::new();
         let mut known = BTreeSet::new();
         for name in names {
             if all.contains(&name) {
                 known.insert(name);
             } else {
-                found.push(unknown(
-                    &name,
-                    all.iter().copied(),
-                    "name one of which something stands",
-                ));
+                let message = format!("nothing stands of a functionality `{name}`");
+                let otherwise = "name one of which something stands";
+                found.push(unknown(message, &name, all.iter().copied(), otherwise));
             }
         }
         Staged::new(Self::Named(known), found)
     }
 }
 
-fn unknown<'a>(name: &Name, all: impl Iterator<Item = &'a Name>, otherwise: &str) -> Diagnostic {
+/// The functionalities of which something stands or may stand.
+fn standing(heads: &Heads) -> BTreeSet<&Name> {
+    let resources = heads.resources.values().map(|standing| &standing.resource);
+    let resources = resources.chain(heads.open.values().map(|open| &open.resource));
+    resources
+        .filter_map(|resource| match resource.owner() {
+            Owner::Functionality(name) => Some(name),
+            _ => None,
+        })
+        .collect()
+}
+
+fn unknown<'a>(
+    message: String,
+    name: &Name,
+    all: impl Iterator<Item = &'a Name>,
+    otherwise: &str,
+) -> Diagnostic {
     let remedy = match nearest(name.as_str(), all.map(Name::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),
         None => otherwise.to_owned(),
     };
-    let message = format!("there is no functionality `{name}`");
     Diagnostic::error(Code::ReferenceUnknown, message).remedy(remedy)
 }

@@ -32,6 +32,10 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     /// How many resources stay as they are.
     pub kept: usize,
+    /// The functionalities that it is about, where it is not about all: of others it has only what these
+    /// need.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<BTreeSet<Name>>,
     /// Functionalities that are left as they are, since they failed before this.
     pub left: BTreeSet<Name>,
     /// What would be changed, made or removed and is held back, each with the functionalities that

@@ -22,6 +22,13 @@ fn another(site: &Site) -> Site {
     other
 }
 
+/// A site where nobody is taken for dead, however busy the machine is that the tests run on.
+fn patient() -> Site {
+    let mut site = Site::new();
+    site.options.lease = Duration::from_secs(30);
+    site
+}
+
 #[tokio::test]
 async fn who_deploys_the_same_is_refused_with_the_holder_and_the_unrelated_goes_on() {
     let site = Site::new();
@@ -47,9 +54,9 @@ async fn who_deploys_the_same_is_refused_with_the_holder_and_the_unrelated_goes_
 
 #[tokio::test]
 async fn who_is_refused_all_of_it_leaves_nothing_in_the_history() {
-    let site = Site::new();
+    let site = patient();
     let other = another(&site);
-    site.backend.trouble("functionality/db", Trouble::Takes(400));
+    site.backend.trouble("functionality/db", Trouble::Takes(2000));
     let written = [("web", "1", &["db"][..]), ("db", "1", &[])];
     let first = site.plan(deployment(&written), &[]).await;
     let only = other.plan(deployment(&written), &["db"]).await;
@@ -72,7 +79,7 @@ async fn who_is_refused_all_of_it_leaves_nothing_in_the_history() {
 
 #[tokio::test]
 async fn sixteen_deploy_sixteen_functionalities_that_need_each_other() {
-    let site = Site::new();
+    let site = patient();
     let names: Vec<String> = (0..16).map(|n| format!("f{n}")).collect();
     let upstreams: Vec<Vec<&str>> = (0..16)
         .map(|n: usize| n.checked_sub(1).map(|m| &*names[m]).into_iter().collect())
