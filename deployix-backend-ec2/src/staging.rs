@@ -2,7 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-use deployix_core::{Name, ResourceId};
+use deployix_core::Name;
+#[cfg(any(test, feature = "engine"))]
+use deployix_core::ResourceId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A place in S3, such as `s3://bucket/prefix`, whose objects have keys that mean the same
@@ -63,6 +65,7 @@ impl Staging {
     }
 
     /// The resource that an object of a deployment was put there as.
+    #[cfg(any(test, feature = "engine"))]
     pub(crate) fn resource(&self, deployment: &Name, key: &str) -> Option<ResourceId> {
         let rest = key.strip_prefix(&self.of_deployment(deployment))?;
         let mut from_the_end = rest.rsplitn(3, '/').skip(2);

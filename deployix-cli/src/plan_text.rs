@@ -216,7 +216,9 @@ fn write_plan(text: &mut String, plan: &Plan, blocked: &BTreeSet<&Name>) -> fmt:
 /// Whose outputs a setting reads.
 fn givers(input: &Input) -> Vec<String> {
     let mut givers = BTreeSet::new();
-    input.visit_outputs(&mut |output| drop(givers.insert(output.resource.to_string())));
+    input.visit_outputs(&mut |output| {
+        givers.insert(output.resource.to_string());
+    });
     givers.into_iter().collect()
 }
 

@@ -147,9 +147,15 @@ impl Document {
             text += &format!("{name}: nothing stands\n");
         } else {
             text += &format!("{name}, generation {}\n\n", self.generation);
-            let own = self.standing.iter().filter(|subject| subject.is_shown());
-            let rows: Vec<_> = own.map(Subject::row).collect();
-            text += &table(["functionality", "target", "state", "since", "by"], &rows);
+            let (shown, others): (Vec<_>, Vec<_>) =
+                self.standing.iter().partition(|subject| subject.is_shown());
+            if shown.is_empty() {
+                let others = others.into_iter().map(Subject::counted).collect::<Vec<_>>();
+                text += &format!("no functionality stands, and of others {}\n", others.join(", "));
+            } else {
+                let rows: Vec<_> = shown.into_iter().map(Subject::row).collect();
+                text += &table(["functionality", "target", "state", "since", "by"], &rows);
+            }
         }
         for (run, Run { by, since, until, claims, .. }) in &self.runs {
             let claims: Vec<_> = claims.iter().map(ToString::to_string).collect();
@@ -169,6 +175,12 @@ impl Subject {
     /// Whether people want to know: their own things, and what is in doubt.
     fn is_shown(&self) -> bool {
         matches!(self.owner, Owner::Functionality(_)) || !self.doubts.is_empty()
+    }
+
+    /// `target box (2 resources)`.
+    fn counted(&self) -> String {
+        let count = super::counted(self.resources.len(), "resource", "resources");
+        format!("{} ({count})", self.owner)
     }
 
     fn row(&self) -> [String; 5] {

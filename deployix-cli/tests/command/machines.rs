@@ -103,6 +103,19 @@ fn a_plan_about_one_functionality_holds_its_machine_and_no_other() {
 }
 
 #[test]
+fn what_is_left_of_targets_and_networks_is_told_where_nothing_runs() {
+    let folder = Folder::with(CLOUD);
+    folder.run("plan --out plan.json").done();
+    let plan = Plan::from_saved(&fs::read(folder.path().join("plan.json")).unwrap()).unwrap();
+    folder.pretend(&plan, "anna", |id| id.ends_with("/volume"));
+    let text = folder.run("status").done().stdout;
+    assert!(
+        text.ends_with("no functionality stands, and of others target one (1 resource)\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_is_done_to_a_machine_is_told_of_all_that_run_there() {
     let folder = Folder::with(CLOUD);
     make(&folder, CLOUD, "anna");
