@@ -283,7 +283,7 @@ fn maps_without_an_order_are_only_looked_up() {
     // Each read and found to be walked by nobody, or by what gives the same in any order.
     const LOOKED_UP: [&str; 4] = [
         "deployix-core/src/load/tree/yaml.rs",
-        "deployix-core/src/plan/difference.rs",
+        "deployix-core/src/plan/order.rs",
         "deployix-core/src/topology/connect.rs",
         "deployix-core/src/topology/resolve.rs",
     ];
