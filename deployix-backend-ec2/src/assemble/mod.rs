@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use deployix_core::{
     Digest, Name, ResourceId,
-    backend::{Artifact, Assembly, CompileError, Guest, Owner, Remark, Unit},
+    backend::{Artifact, Assembly, CompileError, Guest, Owner, Remark, Resource, Unit},
     spec::{FileContent, TargetKind},
 };
 
@@ -99,14 +99,24 @@ impl<'a> Job<'a> {
         Owner::Target(self.assembly.site.target.name.clone())
     }
 
+    /// A resource of the target.
+    fn made(
+        &self,
+        id: &ResourceId,
+        request: impl Into<crate::request::Request>,
+        after: impl IntoIterator<Item = ResourceId>,
+    ) -> Result<Resource, CompileError> {
+        resource(id.clone(), self.owner(), self.net.region.as_deref(), request, after)
+    }
+
     fn make(
         &mut self,
         id: &ResourceId,
         request: impl Into<crate::request::Request>,
         after: impl IntoIterator<Item = ResourceId>,
     ) -> Result<(), CompileError> {
-        let (owner, region) = (self.owner(), self.net.region.as_deref());
-        self.artifact.resources.push(resource(id.clone(), owner, region, request, after)?);
+        let made = self.made(id, request, after)?;
+        self.artifact.resources.push(made);
         Ok(())
     }
 
@@ -118,41 +128,16 @@ impl<'a> Job<'a> {
         request: impl Into<crate::request::Request>,
         after: impl IntoIterator<Item = ResourceId>,
     ) -> Result<(), CompileError> {
-        let (owner, region) = (self.owner(), self.net.region.as_deref());
-        let made = resource(id.clone(), owner, region, request, after)?;
+        let made = self.made(id, request, after)?;
         self.artifact.resources.push(made.carrying(place.carries.clone()));
         Ok(())
     }
 
-    /// The same at the turn of a machine, so that those of a pool are changed one after the other.
-    fn make_in_turn(
-        &mut self,
-        machine: u32,
-        id: &ResourceId,
-        request: impl Into<crate::request::Request>,
-        after: impl IntoIterator<Item = ResourceId>,
-    ) -> Result<(), CompileError> {
-        let (owner, region) = (self.owner(), self.net.region.as_deref());
-        let made = resource(id.clone(), owner, region, request, after)?;
+    /// Adds what was made at the turn of its machine, so that those of a pool are changed one after the
+    /// other; what an autoscaling group starts has the first.
+    fn push_in_turn(&mut self, place: &Place<'_>, made: Resource) {
         let group = self.assembly.site.target.name.clone();
-        self.artifact.resources.push(made.in_turn(group, machine));
-        Ok(())
-    }
-
-    /// Both: a machine, or all that an autoscaling group starts, whose turn is the first.
-    fn make_carrying_in_turn(
-        &mut self,
-        place: &Place<'_>,
-        id: &ResourceId,
-        request: impl Into<crate::request::Request>,
-        after: impl IntoIterator<Item = ResourceId>,
-    ) -> Result<(), CompileError> {
-        let (owner, region) = (self.owner(), self.net.region.as_deref());
-        let made = resource(id.clone(), owner, region, request, after)?;
-        let group = self.assembly.site.target.name.clone();
-        let made = made.carrying(place.carries.clone()).in_turn(group, place.machine.unwrap_or(0));
-        self.artifact.resources.push(made);
-        Ok(())
+        self.artifact.resources.push(made.in_turn(group, place.machine.unwrap_or(0)));
     }
 
     /// What is called `zalora/epsilon1/0` on AWS.
@@ -286,7 +271,8 @@ impl<'a> Job<'a> {
         if self.settings.public_address {
             after.push(id("address-association")?);
         }
-        self.make_carrying_in_turn(&place, &instance, run, after)?;
+        let made = self.made(&instance, run, after)?.carrying(place.carries.clone());
+        self.push_in_turn(&place, made);
 
         if let Some(volume) = &place.state_disk {
             let attach = AttachVolume {
@@ -294,7 +280,8 @@ impl<'a> Job<'a> {
                 instance_id: Value::output_of(&instance),
                 device: STATE_DEVICE.to_owned(),
             };
-            self.make_in_turn(machine, &id("volume-attachment")?, attach, [])?;
+            let made = self.made(&id("volume-attachment")?, attach, [])?;
+            self.push_in_turn(&place, made);
         }
         Ok(())
     }
@@ -388,7 +375,9 @@ impl<'a> Job<'a> {
         };
         let mut after = self.before_boot(&place)?;
         after.extend(launch.before);
-        self.make_carrying_in_turn(&place, &id, create, after)
+        let made = self.made(&id, create, after)?.carrying(place.carries.clone());
+        self.push_in_turn(&place, made);
+        Ok(())
     }
 
     /// What runs on a machine, each with the digest of what the machine would be told if it ran there

@@ -1,16 +1,8 @@
 //! `deployix deploy`, as far as it goes without an engine.
 
-use std::fs;
-
-use deployix::core::plan::Plan;
 use serde_json::{Value, json};
 
 use crate::support::{Folder, RACK, codes, keys};
-
-fn saved(folder: &Folder, arguments: &str) -> Plan {
-    folder.run(&format!("plan {arguments} --out plan.json")).done();
-    Plan::from_saved(&fs::read(folder.path().join("plan.json")).unwrap()).unwrap()
-}
 
 /// The fate of a functionality in a document.
 fn fate<'d>(document: &'d Value, name: &str) -> &'d Value {
@@ -79,7 +71,7 @@ fn what_is_wrong_in_one_functionality_keeps_no_other_one_from_its_turn() {
 #[test]
 fn a_plan_of_something_else_is_refused_before_anything_is_done() {
     let folder = Folder::with(RACK);
-    let text = String::from_utf8(saved(&folder, "").to_saved().unwrap()).unwrap();
+    let text = String::from_utf8(folder.planned("").to_saved().unwrap()).unwrap();
     for (wrong, why) in [
         (text.replace("\"format\":1", "\"format\":7"), "it is of format 7"),
         (text.replace("\"deployment\":\"shop\"", "\"deployment\":\"other\""), "a plan for `other`"),
@@ -101,7 +93,7 @@ fn a_plan_of_something_else_is_refused_before_anything_is_done() {
 #[test]
 fn a_plan_is_refused_where_what_it_touches_has_moved_on_with_who_did_it() {
     let folder = Folder::with(RACK);
-    let plan = saved(&folder, "--only db");
+    let plan = folder.planned("--only db");
     folder.pretend(&plan, "anna", |_| true);
     let generation = folder.heads("shop").generation;
     let ran = folder.run("deploy --plan plan.json --yes").failed();
@@ -115,8 +107,8 @@ fn a_plan_is_refused_where_what_it_touches_has_moved_on_with_who_did_it() {
 #[test]
 fn a_plan_is_accepted_where_only_something_else_has_moved_on() {
     let folder = Folder::with(RACK);
-    let all = saved(&folder, "");
-    saved(&folder, "--only db");
+    let all = folder.planned("");
+    folder.planned("--only db");
     folder.pretend(&all, "anna", |id| id.ends_with("functionality/page"));
     let (document, code) = folder.json("deploy --plan plan.json --yes");
     // Nobody is there; that it was tried is what counts.

@@ -1,16 +1,11 @@
 //! `deployix destroy`, as far as it goes without an engine.
 
-use std::fs;
-
-use deployix::core::plan::Plan;
 use serde_json::json;
 
 use crate::support::{Folder, RACK, SHOP, codes};
 
 fn stands(folder: &Folder) {
-    folder.run("plan --out plan.json").done();
-    let plan = Plan::from_saved(&fs::read(folder.path().join("plan.json")).unwrap()).unwrap();
-    folder.pretend(&plan, "anna", |_| true);
+    folder.pretend(&folder.planned(""), "anna", |_| true);
 }
 
 #[test]

@@ -1,42 +1,8 @@
 //! `deployix forget`: a target that nobody will reach again is taken for gone.
 
-use std::fs;
-
-use deployix::core::plan::Plan;
 use serde_json::json;
 
-use crate::support::{Folder, RACK, SHOP, codes, keys};
-
-/// A network of Amazon's with a machine in it, and another.
-const CLOUD: &str = r#"
-version = 1
-name = "shop"
-
-[functionality.page]
-service.start = ["page"]
-service.software.debian = ["page"]
-machine.target = "one"
-
-[functionality.db]
-service.start = ["db"]
-service.software.debian = ["db"]
-machine.target = "two"
-
-[location.virginia]
-extensions.ec2 = { region = "us-east-1", zones = ["us-east-1a"] }
-
-[network.shop]
-location = "virginia"
-extensions.ec2 = { cidr = "10.15.0.0/16", subnet-cidrs = ["10.15.0.0/24"] }
-
-[target.one]
-backend = "ec2"
-network = "shop"
-
-[target.two]
-backend = "ec2"
-network = "shop"
-"#;
+use crate::support::{CLOUD, Folder, RACK, SHOP, codes, keys};
 
 /// Two machines that nobody reaches, a functionality on each.
 fn racks() -> String {
@@ -58,9 +24,7 @@ fn racks() -> String {
 /// A folder where all of a deployment stands, as far as its history goes.
 fn standing(text: &str) -> Folder {
     let folder = Folder::with(text);
-    folder.run("plan --out plan.json").done();
-    let plan = Plan::from_saved(&fs::read(folder.path().join("plan.json")).unwrap()).unwrap();
-    folder.pretend(&plan, "anna", |_| true);
+    folder.pretend(&folder.planned(""), "anna", |_| true);
     folder
 }
 

@@ -1,16 +1,10 @@
 //! `deployix history`, and histories that are not as they were written.
 
-use std::fs;
-
-use deployix::core::plan::Plan;
-
 use crate::support::{Folder, RACK, codes, keys};
 
 fn with_history() -> Folder {
     let folder = Folder::with(RACK);
-    folder.run("plan --out plan.json").done();
-    let plan = Plan::from_saved(&fs::read(folder.path().join("plan.json")).unwrap()).unwrap();
-    folder.pretend(&plan, "anna", |id| id.contains("functionality"));
+    folder.pretend(&folder.planned(""), "anna", |id| id.contains("functionality"));
     folder
 }
 

@@ -1,62 +1,29 @@
 //! What runs on a machine of Amazon's is told with it, whoever's it is.
 
-use std::fs;
-
-use deployix::core::plan::Plan;
 use serde_json::json;
 
-use crate::support::Folder;
-
-/// Two on one machine, and one on another.
-const CLOUD: &str = r#"
-version = 1
-name = "shop"
-
-[functionality.page]
-service.start = ["page"]
-service.software.debian = ["page"]
-machine.target = "one"
-
-[functionality.db]
-service.start = ["db"]
-service.software.debian = ["db"]
-service.state = ["/var/lib/db"]
-machine.target = "one"
-
-[functionality.mail]
-service.start = ["mail"]
-service.software.debian = ["mail"]
-machine.target = "two"
-
-[location.virginia]
-extensions.ec2 = { region = "us-east-1", zones = ["us-east-1a"] }
-
-[network.shop]
-location = "virginia"
-extensions.ec2 = { cidr = "10.15.0.0/16", subnet-cidrs = ["10.15.0.0/24"] }
-
-[target.one]
-backend = "ec2"
-network = "shop"
-
-[target.two]
-backend = "ec2"
-network = "shop"
-"#;
+use crate::support::{CLOUD, Folder};
 
 const INSTANCE: &str = "ec2/target/one/machine/0/instance";
 
+/// Two on one machine, one of which keeps state, and one on another.
+fn cloud() -> String {
+    let db = "machine.target = \"two\"";
+    assert!(CLOUD.contains(db));
+    let state = "machine.target = \"one\"\nservice.state = [\"/var/lib/db\"]";
+    CLOUD.replace(db, state)
+        + "\n[functionality.mail]\nservice.start = [\"mail\"]\n\
+           service.software.debian = [\"mail\"]\nmachine.target = \"two\"\n"
+}
+
 fn another_page() -> String {
-    CLOUD.replace("service.start = [\"page\"]", "service.start = [\"page\", \"--new\"]")
+    cloud().replace("service.start = [\"page\"]", "service.start = [\"page\", \"--new\"]")
 }
 
 /// As if somebody had made all that a plan for it makes.
 fn make(folder: &Folder, text: &str, by: &str) {
     folder.write("deployment.toml", text);
-    let _ = fs::remove_file(folder.path().join("plan.json"));
-    folder.run("plan --out plan.json").done();
-    let plan = Plan::from_saved(&fs::read(folder.path().join("plan.json")).unwrap()).unwrap();
-    folder.pretend(&plan, by, |_| true);
+    folder.pretend(&folder.planned(""), by, |_| true);
 }
 
 /// The line under a step about a machine.
@@ -67,12 +34,12 @@ fn under(text: &str, step: &str) -> String {
 
 #[test]
 fn a_plan_tells_who_comes_up_restarts_or_goes_with_a_machine() {
-    let folder = Folder::with(CLOUD);
+    let folder = Folder::with(&cloud());
     let told = folder.run("plan").done().stdout;
     let create = format!("+ create {INSTANCE}");
     assert_eq!(under(&told, &create), "the machine of db, page; comes up: db, page");
 
-    make(&folder, CLOUD, "anna");
+    make(&folder, &cloud(), "anna");
     folder.write("deployment.toml", &another_page());
     let told = folder.run("plan").done().stdout;
     let replace = format!("replace {INSTANCE}");
@@ -86,7 +53,7 @@ fn a_plan_tells_who_comes_up_restarts_or_goes_with_a_machine() {
     let carried: Vec<_> = steps.filter_map(|step| step.get("carried")).collect();
     assert_eq!(carried, [&json!({"db": "restarted", "page": "changed"})], "{document:#}");
 
-    let alone = CLOUD.replacen("machine.target = \"one\"", "machine.target = \"two\"", 1);
+    let alone = cloud().replacen("machine.target = \"one\"", "machine.target = \"two\"", 1);
     folder.write("deployment.toml", &alone);
     let told = folder.run("plan").done().stdout;
     assert_eq!(under(&told, &replace), "the machine of db, page; goes: page; restarts: db");
@@ -96,7 +63,7 @@ fn a_plan_tells_who_comes_up_restarts_or_goes_with_a_machine() {
 
 #[test]
 fn a_plan_about_one_functionality_holds_its_machine_and_no_other() {
-    let folder = Folder::with(CLOUD);
+    let folder = Folder::with(&cloud());
     let told = folder.run("plan --only page").done().stdout;
     assert!(told.contains(&format!("+ create {INSTANCE}\n")), "{told}");
     assert!(!told.contains("target/two"), "{told}");
@@ -104,10 +71,8 @@ fn a_plan_about_one_functionality_holds_its_machine_and_no_other() {
 
 #[test]
 fn what_is_left_of_targets_and_networks_is_told_where_nothing_runs() {
-    let folder = Folder::with(CLOUD);
-    folder.run("plan --out plan.json").done();
-    let plan = Plan::from_saved(&fs::read(folder.path().join("plan.json")).unwrap()).unwrap();
-    folder.pretend(&plan, "anna", |id| id.ends_with("/volume"));
+    let folder = Folder::with(&cloud());
+    folder.pretend(&folder.planned(""), "anna", |id| id.ends_with("/volume"));
     let text = folder.run("status").done().stdout;
     assert!(
         text.ends_with("no functionality stands, and of others target one (1 resource)\n"),
@@ -117,8 +82,8 @@ fn what_is_left_of_targets_and_networks_is_told_where_nothing_runs() {
 
 #[test]
 fn what_is_done_to_a_machine_is_told_of_all_that_run_there() {
-    let folder = Folder::with(CLOUD);
-    make(&folder, CLOUD, "anna");
+    let folder = Folder::with(&cloud());
+    make(&folder, &cloud(), "anna");
     make(&folder, &another_page(), "bert");
     let text = folder.run("status").done().stdout;
     for (name, by) in [("page", "bert on "), ("db", "bert on "), ("mail", "anna on ")] {

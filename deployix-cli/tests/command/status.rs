@@ -1,8 +1,5 @@
 //! `deployix status`.
 
-use std::fs;
-
-use deployix::core::plan::Plan;
 use serde_json::json;
 
 use crate::support::{Folder, RACK, codes, keys};
@@ -21,9 +18,7 @@ fn where_nothing_was_done_nothing_stands() {
 #[test]
 fn what_stands_is_told_with_where_since_when_and_by_whom() {
     let folder = Folder::with(RACK);
-    folder.run("plan --out plan.json").done();
-    let plan = Plan::from_saved(&fs::read(folder.path().join("plan.json")).unwrap()).unwrap();
-    folder.pretend(&plan, "anna", |id| id.contains("functionality"));
+    folder.pretend(&folder.planned(""), "anna", |id| id.contains("functionality"));
     let text = folder.run("status").done().stdout;
     let row = text.lines().find(|line| line.starts_with("page ")).unwrap();
     for part in ["rack", "1 resource", "generation 1, 20", "anna on "] {
@@ -41,9 +36,7 @@ fn what_stands_is_told_with_where_since_when_and_by_whom() {
 #[test]
 fn providers_are_asked_where_the_file_says_now_that_they_are() {
     let folder = Folder::with(RACK);
-    folder.run("plan --out plan.json").done();
-    let plan = Plan::from_saved(&fs::read(folder.path().join("plan.json")).unwrap()).unwrap();
-    folder.pretend(&plan, "anna", |_| true);
+    folder.pretend(&folder.planned(""), "anna", |_| true);
     let elsewhere = RACK.replace("rack.invalid", "elsewhere.invalid");
     // One target that is wrong in itself is where it is said to be all the same.
     let unusable = elsewhere.clone() + "\nextensions.nixos.modules = 1\n";
@@ -66,9 +59,7 @@ fn providers_are_asked_where_the_file_says_now_that_they_are() {
 #[test]
 fn a_plan_against_what_stands_is_about_what_differs_and_asks_nobody() {
     let folder = Folder::with(RACK);
-    folder.run("plan --out plan.json").done();
-    let plan = Plan::from_saved(&fs::read(folder.path().join("plan.json")).unwrap()).unwrap();
-    folder.pretend(&plan, "anna", |_| true);
+    folder.pretend(&folder.planned(""), "anna", |_| true);
     assert_eq!(folder.run("plan --exit-code").done().stdout, "no changes; 3 unchanged\n");
     folder.write("deployment.toml", &RACK.replace("port = 5432", "port = 5433"));
     let (document, code) = folder.json("plan --exit-code");

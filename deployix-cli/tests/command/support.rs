@@ -89,6 +89,37 @@ backend = "nixos"
 address = "rack.invalid"
 "#;
 
+/// Two functionalities on machines of Amazon's, in one network.
+pub(crate) const CLOUD: &str = r#"
+version = 1
+name = "shop"
+
+[functionality.page]
+service.start = ["page"]
+service.software.debian = ["page"]
+machine.target = "one"
+
+[functionality.db]
+service.start = ["db"]
+service.software.debian = ["db"]
+machine.target = "two"
+
+[location.virginia]
+extensions.ec2 = { region = "us-east-1", zones = ["us-east-1a"] }
+
+[network.shop]
+location = "virginia"
+extensions.ec2 = { cidr = "10.15.0.0/16", subnet-cidrs = ["10.15.0.0/24"] }
+
+[target.one]
+backend = "ec2"
+network = "shop"
+
+[target.two]
+backend = "ec2"
+network = "shop"
+"#;
+
 /// A folder for one test.
 pub(crate) struct Folder(TempDir);
 
@@ -152,6 +183,12 @@ impl Folder {
     /// What the history of a deployment here tells.
     pub(crate) fn heads(&self, deployment: &str) -> Heads {
         self.with_history(deployment, async |history| history.heads().await.unwrap())
+    }
+
+    /// What `plan` plans with arguments.
+    pub(crate) fn planned(&self, arguments: &str) -> Plan {
+        self.run(&format!("plan {arguments} --out plan.json")).done();
+        Plan::from_saved(&fs::read(self.path().join("plan.json")).unwrap()).unwrap()
     }
 
     /// Makes the steps of a saved plan real as far as the history goes: somebody else's doing.
